@@ -1,1 +1,32 @@
-//! placeholder
+//! What is true: the pure core of Runtime Manager.
+//!
+//! This room imports none of the others and has no async runtime, clock, randomness or I/O: time, ids and random
+//! strings come in as values ([`Context`]), and what it needs from outside is a trait that somebody else implements.
+//!
+//! Where to start reading:
+//! - [`group`], [`organization`], [`system`]: the three aggregates, each a `decide` and an `evolve`.
+//! - [`schema`]: Kong's entities and plugins as data, one engine for all of them.
+//! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
+//! - [`log`], [`keyring`], [`state_store`], [`gateway`]: the seams that other rooms implement.
+//! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot.
+
+pub mod actor;
+pub mod boundary;
+pub mod commit;
+pub mod digest;
+pub mod identifiers;
+pub mod keyring;
+pub mod log;
+pub mod secret;
+pub mod state_store;
+pub mod timestamp;
+
+pub use actor::{Actor, Cause, Idempotency};
+pub use boundary::Boundary;
+pub use commit::{Change, Position, Version};
+pub use digest::Digest;
+pub use identifiers::{CommitId, EntityId, GroupId, NodeId, OrganizationId, TokenId};
+pub use keyring::{DataKeys, KeyId, Keyring};
+pub use log::{Expected, EventLog, Record};
+pub use secret::Secret;
+pub use timestamp::Timestamp;

@@ -1,0 +1,52 @@
+//! What stands in the log: commits of consecutive changes of one boundary (DESIGN §5).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Actor, Idempotency, Timestamp};
+
+/// A record's sequence number in the log: 1, 2, 3 … without gaps. [`Position::START`] stands before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// Before the first record.
+    pub const START: Self = Self(0);
+
+    /// The position after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A change's number within its boundary: 1, 2, 3 … without gaps; 0 is "before the first change".
+pub type Version = u64;
+
+/// One accepted command: one actor, one time, one reason, one or more events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change<Event> {
+    /// Its number within the boundary.
+    pub version: Version,
+    /// When: never before the boundary's previous change.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// Why, if somebody said.
+    pub reason: Option<String>,
+    /// The request that asked for it.
+    pub request_id: Option<uuid::Uuid>,
+    /// The address it came from.
+    pub source: Option<String>,
+    /// The caller's idempotency key.
+    pub idempotency: Option<Idempotency>,
+    /// The schema catalogue's revision when it was decided.
+    pub catalogue: u32,
+    /// What happened, at least one.
+    pub events: Vec<Event>,
+}
