@@ -61,7 +61,9 @@ impl Cause {
     /// A cause inside the program.
     pub fn system(part: &str) -> Self {
         Self {
-            actor: Actor::System { part: part.to_owned() },
+            actor: Actor::System {
+                part: part.to_owned(),
+            },
             reason: None,
             request_id: None,
             source: None,

@@ -19,7 +19,9 @@ impl Digest {
 
     /// Reads 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
+        blake3::Hash::from_hex(text)
+            .ok()
+            .map(|hash| Self(*hash.as_bytes()))
     }
 }
 
@@ -37,7 +39,11 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 
@@ -45,10 +51,12 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
-            return Self::from_hex(&text).ok_or_else(|| de::Error::custom("a digest is 64 hexadecimal digits"));
+            return Self::from_hex(&text)
+                .ok_or_else(|| de::Error::custom("a digest is 64 hexadecimal digits"));
         }
         let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
-        let bytes = <[u8; 32]>::try_from(bytes.as_ref()).map_err(|_| de::Error::custom("a digest is 32 bytes"))?;
+        let bytes =
+            <[u8; 32]>::try_from(bytes.as_ref()).map_err(|_| de::Error::custom("a digest is 32 bytes"))?;
         Ok(Self(bytes))
     }
 }

@@ -85,12 +85,22 @@ pub trait Keyring: DataKeys + 'static {
 /// randomness and the same commit encodes to the same bytes at every retry.
 pub fn seal(key: &DataKey, place: &[u8], plain: &[u8]) -> Vec<u8> {
     let mut hasher = blake3::Hasher::new_keyed(&key.0);
-    hasher.update(b"runtime-manager nonce 1").update(&(place.len() as u64).to_le_bytes()).update(place).update(plain);
+    hasher
+        .update(b"runtime-manager nonce 1")
+        .update(&(place.len() as u64).to_le_bytes())
+        .update(place)
+        .update(plain);
     let mut nonce = [0; 24];
     hasher.finalize_xof().fill(&mut nonce);
     let cipher = XChaCha20Poly1305::new((&key.0).into());
     let sealed = cipher
-        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: place })
+        .encrypt(
+            &XNonce::from(nonce),
+            Payload {
+                msg: plain,
+                aad: place,
+            },
+        )
         .expect("XChaCha20-Poly1305 encrypts any text below 256 GiB");
     [nonce.as_slice(), &sealed].concat()
 }
@@ -100,5 +110,13 @@ pub fn open(key: &DataKey, place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, text) = sealed.split_at_checked(24)?;
     let cipher = XChaCha20Poly1305::new((&key.0).into());
     let nonce = <[u8; 24]>::try_from(nonce).ok()?;
-    cipher.decrypt(&XNonce::from(nonce), Payload { msg: text, aad: place }).ok()
+    cipher
+        .decrypt(
+            &XNonce::from(nonce),
+            Payload {
+                msg: text,
+                aad: place,
+            },
+        )
+        .ok()
 }

@@ -27,6 +27,6 @@ pub use commit::{Change, Position, Version};
 pub use digest::Digest;
 pub use identifiers::{CommitId, EntityId, GroupId, NodeId, OrganizationId, TokenId};
 pub use keyring::{DataKeys, KeyId, Keyring};
-pub use log::{Expected, EventLog, Record};
+pub use log::{EventLog, Expected, Record};
 pub use secret::Secret;
 pub use timestamp::Timestamp;

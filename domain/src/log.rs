@@ -68,7 +68,9 @@ pub enum ReadError {
     #[error("the log can't be read for the moment: {0}")]
     Unavailable(String),
     /// Positions must have no gaps.
-    #[error("the log has a gap: expected position {expected}, found {found}; records are missing, restore the log from an export")]
+    #[error(
+        "the log has a gap: expected position {expected}, found {found}; records are missing, restore the log from an export"
+    )]
     Gap {
         /// What should have come.
         expected: Position,
@@ -85,13 +87,23 @@ pub enum ReadError {
 pub trait EventLog: Send + Sync + 'static {
     /// Appends one record, durable when this answers. `id` makes a repeated append recognizable where the engine can.
     /// A repeat of a record that is already stored answers `Conflict` or its position, never stores it twice.
-    async fn append(&self, boundary: Boundary, expected: Expected, id: CommitId, record: Bytes) -> Result<Position, AppendError>;
+    async fn append(
+        &self,
+        boundary: Boundary,
+        expected: Expected,
+        id: CommitId,
+        record: Bytes,
+    ) -> Result<Position, AppendError>;
 
     /// Records of all boundaries after `after`, in position order, without gaps; then waits for new ones for ever.
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>>;
 
     /// Records of one boundary after `after`, up to what was durable at the call (read from the leader), then ends.
-    fn read_boundary(&self, boundary: Boundary, after: Position) -> BoxStream<'static, Result<Record, ReadError>>;
+    fn read_boundary(
+        &self,
+        boundary: Boundary,
+        after: Position,
+    ) -> BoxStream<'static, Result<Record, ReadError>>;
 
     /// The record at a position, `None` past the tail.
     async fn record_at(&self, position: Position) -> Result<Option<Record>, ReadError>;

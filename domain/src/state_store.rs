@@ -22,7 +22,11 @@ pub struct StoredState {
 #[async_trait]
 pub trait StateStore: Send + Sync + 'static {
     /// The newest stored state of a boundary with this state version.
-    async fn load(&self, boundary: Boundary, state_version: u32) -> Result<Option<StoredState>, StateStoreError>;
+    async fn load(
+        &self,
+        boundary: Boundary,
+        state_version: u32,
+    ) -> Result<Option<StoredState>, StateStoreError>;
 
     /// Keeps a state, replacing an older one.
     async fn save(&self, boundary: Boundary, state: StoredState) -> Result<(), StateStoreError>;

@@ -24,8 +24,10 @@ impl Timestamp {
 
     /// RFC 3339 with milliseconds and `Z`.
     pub fn rfc3339(self) -> String {
-        DateTime::<Utc>::from_timestamp_millis(self.0)
-            .map_or_else(|| self.0.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        DateTime::<Utc>::from_timestamp_millis(self.0).map_or_else(
+            || self.0.to_string(),
+            |time| time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        )
     }
 }
 
