@@ -1,0 +1,84 @@
+//! Background tasks with a name: shutdown waits for them, and a panic is seen and ends the process in order.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, error_span};
+
+/// Spawns tasks that belong together. Clones share the tasks and the token.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    root: CancellationToken,
+}
+
+impl Tasks {
+    /// Tasks that end when `root` is cancelled, and cancel it when one of them panics.
+    pub fn new(root: CancellationToken) -> Self {
+        Self { tracker: TaskTracker::new(), root }
+    }
+
+    /// Cancelled when the process shall end: every task stops when it sees this.
+    pub fn token(&self) -> &CancellationToken {
+        &self.root
+    }
+
+    /// Runs a task until it ends by itself. If it panics, the panic is logged with the task's name and the root token
+    /// is cancelled: a process never goes on with a part missing.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns: tracked, named, panics are seen")]
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let root = self.root.clone();
+        let guarded = async move {
+            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                error!(task = name, panic = panic_text(&*panic), "a task panicked; the process is shutting down");
+                root.cancel();
+            }
+        };
+        tokio::spawn(self.tracker.track_future(guarded.instrument(error_span!("task", name))));
+    }
+
+    /// Cancels the root token and waits until every task has ended.
+    pub async fn shut_down(&self) {
+        self.root.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// What the panic said, if it said it in words.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_cancels_the_root_token() {
+        let tasks = Tasks::default();
+        tasks.spawn("unlucky", async { panic!("on purpose") });
+        tasks.token().cancelled().await;
+    }
+
+    #[tokio::test]
+    async fn shutting_down_waits_for_every_task() {
+        let tasks = Tasks::default();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let token = tasks.token().clone();
+        tasks.spawn("last words", async move {
+            token.cancelled().await;
+            tokio::task::yield_now().await;
+            sender.send(()).await.unwrap();
+        });
+        tasks.shut_down().await;
+        assert_eq!(receiver.try_recv(), Ok(()));
+    }
+}
