@@ -4,7 +4,10 @@
 ///
 /// # Panics
 /// If the operating system has no source of randomness: nothing that needs a key may go on without one.
-#[expect(clippy::disallowed_methods, reason = "the one place where randomness enters this room")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where randomness enters this room"
+)]
 pub fn fill(buffer: &mut [u8]) {
     getrandom::fill(buffer).expect("the operating system provides randomness");
 }

@@ -18,7 +18,10 @@ pub struct Tasks {
 impl Tasks {
     /// Tasks that end when `root` is cancelled, and cancel it when one of them panics.
     pub fn new(root: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), root }
+        Self {
+            tracker: TaskTracker::new(),
+            root,
+        }
     }
 
     /// Cancelled when the process shall end: every task stops when it sees this.
@@ -28,16 +31,26 @@ impl Tasks {
 
     /// Runs a task until it ends by itself. If it panics, the panic is logged with the task's name and the root token
     /// is cancelled: a process never goes on with a part missing.
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns: tracked, named, panics are seen")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that spawns: tracked, named, panics are seen"
+    )]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let root = self.root.clone();
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-                error!(task = name, panic = panic_text(&*panic), "a task panicked; the process is shutting down");
+                error!(
+                    task = name,
+                    panic = panic_text(&*panic),
+                    "a task panicked; the process is shutting down"
+                );
                 root.cancel();
             }
         };
-        tokio::spawn(self.tracker.track_future(guarded.instrument(error_span!("task", name))));
+        tokio::spawn(
+            self.tracker
+                .track_future(guarded.instrument(error_span!("task", name))),
+        );
     }
 
     /// Cancels the root token and waits until every task has ended.

@@ -66,8 +66,13 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// An empty log.
     pub fn new() -> Self {
-        let shared = Shared { state: Mutex::default(), tail: watch::Sender::new(Position::START) };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            state: Mutex::default(),
+            tail: watch::Sender::new(Position::START),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Lets the next append without a fault of its own meet this one; several faults queue up.
@@ -89,7 +94,11 @@ impl MemoryLog {
     pub fn lose_tail(&self, keep: Position) {
         let mut state = self.shared.state();
         state.records.truncate(keep.0 as usize);
-        state.last = state.records.iter().map(|record| (record.boundary, record.position)).collect();
+        state.last = state
+            .records
+            .iter()
+            .map(|record| (record.boundary, record.position))
+            .collect();
         self.shared.tail.send_replace(keep);
     }
 }
@@ -101,7 +110,11 @@ impl Shared {
 
     fn store(&self, state: &mut State, boundary: Boundary, bytes: Bytes) -> Position {
         let position = Position(state.records.len() as u64).next();
-        state.records.push(Record { position, boundary, bytes });
+        state.records.push(Record {
+            position,
+            boundary,
+            bytes,
+        });
         state.last.insert(boundary, position);
         self.tail.send_replace(position);
         position
@@ -134,7 +147,11 @@ impl EventLog for MemoryLog {
             Some(Fault::Full) => return Err(AppendError::Full("a fault was injected".to_owned())),
             _ if !state.guard_holds(boundary, expected) => return Err(AppendError::Conflict),
             Some(Fault::UnknownStoredLater) => {
-                state.delayed.push(Delayed { boundary, expected, bytes: record });
+                state.delayed.push(Delayed {
+                    boundary,
+                    expected,
+                    bytes: record,
+                });
             }
             Some(Fault::UnknownLost) => {}
             None | Some(Fault::UnknownStored) => {
