@@ -1,1 +1,23 @@
-//! placeholder
+//! What crosses rooms: the harness that boots the real programs, and in `tests/` the end-to-end tests that use it.
+//!
+//! A fixture owns what it starts: a process on a free port of the loopback interface with a data directory of its own, killed and
+//! removed when the fixture is dropped. Nothing that already runs on the machine is touched.
+//!
+//! - [`nats_server`] and [`nats_cluster`]: JetStream with one server and with three.
+//! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
+//! - [`api_client`]: what a test says to a server over HTTP.
+//! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
+//! - [`eventually`]: the one way to wait.
+//!
+//! Start reading at [`server_process`].
+
+pub mod agent_process;
+pub mod api_client;
+pub mod command_line;
+pub mod eventually;
+pub mod nats_cluster;
+pub mod nats_server;
+pub mod port;
+pub mod process;
+pub mod program;
+pub mod server_process;

@@ -1,0 +1,81 @@
+//! A running `runtime-manager agent`: a runtime instance.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::program;
+use crate::server_process::ServerProcess;
+
+/// An instance of one runtime group with its own directory, ended when dropped.
+#[derive(Debug)]
+pub struct AgentProcess {
+    process: Process,
+    command: Vec<String>,
+    token: String,
+    home: TempDir,
+}
+
+impl AgentProcess {
+    /// Starts an agent of `group` that connects to `server` with an instance token; doesn't wait.
+    pub fn start(server: &ServerProcess, group: &str, token: &str) -> Self {
+        let home = tempfile::tempdir().expect("the temporary directory is writable");
+        let path = |name: &str| home.path().join(name).display().to_string();
+        let command = [
+            "agent".to_owned(),
+            format!("--group={group}"),
+            format!("--connect={}", server.dataplane_address()),
+            format!("--ca={}", server.data_dir().join("ca.pem").display()),
+            format!("--state-dir={}", path("state")),
+            format!("--write={}", path("kong.yml")),
+        ];
+        let process = run(&command, token, &home);
+        Self {
+            process,
+            command: command.to_vec(),
+            token: token.to_owned(),
+            home,
+        }
+    }
+
+    /// The declarative file that the agent writes for a DB-less Kong.
+    pub fn declarative_file(&self) -> PathBuf {
+        self.home.path().join("kong.yml")
+    }
+
+    /// SIGSTOP: the instance stays connected and reads nothing until [`AgentProcess::proceed`].
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// SIGCONT, after [`AgentProcess::pause`].
+    pub fn proceed(&self) {
+        self.process.proceed();
+    }
+
+    /// SIGKILL.
+    pub fn kill9(&mut self) {
+        self.process.kill9();
+    }
+
+    /// Starts again with the same directory, after it has ended; doesn't wait.
+    pub fn start_again(&mut self) {
+        self.process = run(&self.command, &self.token, &self.home);
+    }
+
+    /// Everything the agent has printed.
+    pub fn printed(&self) -> String {
+        self.process.printed()
+    }
+}
+
+fn run(arguments: &[String], token: &str, home: &TempDir) -> Process {
+    let mut command = program::command();
+    command.args(arguments).env("RUNTIME_MANAGER_TOKEN", token);
+    Process::start(
+        "runtime-manager agent",
+        &mut command,
+        &home.path().join("output.log"),
+    )
+}

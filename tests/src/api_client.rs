@@ -1,0 +1,285 @@
+//! What a test says to a server over HTTP, and what it hears.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// A caller of the API with one token.
+#[derive(Debug, Clone)]
+pub struct ApiClient {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl ApiClient {
+    /// A caller of the server at `base` (`http://127.0.0.1:<port>`) with `token`.
+    pub fn new(base: &str, token: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            token: token.to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// The same server, seen by the holder of another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The token that is sent.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The runtime group `group`, an id or a name.
+    pub fn group(&self, group: &str) -> GroupClient {
+        GroupClient {
+            api: self.clone(),
+            group: group.to_owned(),
+        }
+    }
+
+    /// Creates a runtime group and returns it.
+    pub async fn create_group(&self, name: &str) -> Value {
+        let body = serde_json::json!({ "name": name });
+        self.post("/v2/runtime-groups", &body)
+            .await
+            .expect_status(201)
+            .json()
+    }
+
+    /// GET of a path with its leading slash.
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    /// POST of a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Call {
+        self.call(Method::POST, path).json(body)
+    }
+
+    /// PUT of a JSON body.
+    pub fn put(&self, path: &str, body: &Value) -> Call {
+        self.call(Method::PUT, path).json(body)
+    }
+
+    /// PATCH of a JSON body.
+    pub fn patch(&self, path: &str, body: &Value) -> Call {
+        self.call(Method::PATCH, path).json(body)
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, path)
+    }
+
+    /// Any other request.
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        let request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
+        Call {
+            spoken: format!("{method} {path}"),
+            request,
+        }
+    }
+}
+
+/// A caller of one runtime group.
+#[derive(Debug, Clone)]
+pub struct GroupClient {
+    api: ApiClient,
+    group: String,
+}
+
+impl GroupClient {
+    /// The id or name it was made with.
+    pub fn name(&self) -> &str {
+        &self.group
+    }
+
+    /// GET of an entity or a list: `services`, `services/orders`.
+    pub fn get(&self, path: &str) -> Call {
+        self.api.get(&self.entity(path))
+    }
+
+    /// POST of a new entity.
+    pub fn post(&self, path: &str, body: &Value) -> Call {
+        self.api.post(&self.entity(path), body)
+    }
+
+    /// PUT of an entity.
+    pub fn put(&self, path: &str, body: &Value) -> Call {
+        self.api.put(&self.entity(path), body)
+    }
+
+    /// PATCH of an entity.
+    pub fn patch(&self, path: &str, body: &Value) -> Call {
+        self.api.patch(&self.entity(path), body)
+    }
+
+    /// DELETE of an entity.
+    pub fn delete(&self, path: &str) -> Call {
+        self.api.delete(&self.entity(path))
+    }
+
+    /// GET beside the entities: `versions`, `nodes`, `diff?from=1&to=2`.
+    pub fn read(&self, path: &str) -> Call {
+        self.api.get(&self.beside(path))
+    }
+
+    /// POST of a JSON body beside the entities: `transactions`, `rollback`.
+    pub fn change(&self, path: &str, body: &Value) -> Call {
+        self.api.post(&self.beside(path), body)
+    }
+
+    /// A declarative file in decK's format as one change; `query` begins with `?` or is empty.
+    pub fn apply(&self, file: &str, query: &str) -> Call {
+        let mut call = self
+            .api
+            .call(Method::POST, &self.beside(&format!("apply{query}")));
+        call.request = call
+            .request
+            .header("content-type", "application/yaml")
+            .body(file.to_owned());
+        call
+    }
+
+    /// The group's newest version.
+    pub async fn version(&self) -> u64 {
+        self.get("services?size=1")
+            .await
+            .expect_status(200)
+            .group_version()
+    }
+
+    fn entity(&self, path: &str) -> String {
+        self.beside(&format!("core-entities/{path}"))
+    }
+
+    fn beside(&self, path: &str) -> String {
+        format!("/v2/runtime-groups/{}/{path}", self.group)
+    }
+}
+
+/// A request that is sent when it is awaited.
+#[must_use = "a call is made when it is awaited"]
+#[derive(Debug)]
+pub struct Call {
+    spoken: String,
+    request: reqwest::RequestBuilder,
+}
+
+impl Call {
+    /// The same request with one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// The same request with a JSON body.
+    pub fn json(mut self, body: &Value) -> Self {
+        self.request = self.request.json(body);
+        self
+    }
+
+    /// The same request with these bytes, said to be JSON whatever they are.
+    pub fn bytes(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.request = self
+            .request
+            .header("content-type", "application/json")
+            .body(body.into());
+        self
+    }
+
+    /// Sends it; an error is one of the connection: what became of the request is then unknown.
+    pub async fn attempt(self) -> Result<Answer, reqwest::Error> {
+        let response = self.request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer {
+            spoken: self.spoken,
+            status,
+            headers,
+            body: response.bytes().await?,
+        })
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Answer;
+    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let spoken = self.spoken.clone();
+            self.attempt()
+                .await
+                .unwrap_or_else(|error| panic!("{spoken}: no answer: {error:?}"))
+        })
+    }
+}
+
+/// A complete answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    spoken: String,
+    /// The status line's code.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The same answer, after checking its status.
+    ///
+    /// # Panics
+    /// When the status is another one; the message has the body.
+    pub fn expect_status(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.spoken, self.text());
+        self
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it isn't JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.spoken, self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The value of a header, `None` if it is missing.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("our headers are text"))
+    }
+
+    /// The version of the group that the answer was made from.
+    ///
+    /// # Panics
+    /// When the answer has no `X-Group-Version`.
+    pub fn group_version(&self) -> u64 {
+        let value = self.header("x-group-version");
+        value
+            .and_then(|version| version.parse().ok())
+            .unwrap_or_else(|| panic!("{}: X-Group-Version is {value:?}: {}", self.spoken, self.text()))
+    }
+}

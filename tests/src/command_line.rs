@@ -1,0 +1,89 @@
+//! Commands of `runtime-manager` that end by themselves, run as a person runs them.
+
+use std::process::Output;
+
+use crate::program;
+
+/// The surroundings of a command: what a person has exported in the shell.
+#[derive(Debug, Clone, Default)]
+pub struct CommandLine {
+    environment: Vec<(String, String)>,
+}
+
+impl CommandLine {
+    /// A shell with nothing exported.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A shell that talks to the server at `url` with `token`.
+    pub fn of(url: &str, token: &str) -> Self {
+        Self::new()
+            .export("RUNTIME_MANAGER_URL", url)
+            .export("RUNTIME_MANAGER_TOKEN", token)
+    }
+
+    /// The same shell with one more variable.
+    #[must_use]
+    pub fn export(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs `runtime-manager` with `arguments` to its end.
+    ///
+    /// # Panics
+    /// When the program can't be started.
+    pub async fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut command = tokio::process::Command::from(program::command());
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned())
+            .kill_on_drop(true);
+        let output = command.output().await.expect("the program starts");
+        Outcome {
+            spoken: arguments.join(" "),
+            output,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Outcome {
+    spoken: String,
+    output: Output,
+}
+
+impl Outcome {
+    /// The exit code; `None` when a signal ended the command.
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// What was printed for programs.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// What was printed for people.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// The same outcome, after checking its exit code.
+    ///
+    /// # Panics
+    /// When the code is another one; the message has everything that was printed.
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(
+            self.code(),
+            Some(code),
+            "runtime-manager {}\n{}{}",
+            self.spoken,
+            self.stdout(),
+            self.stderr()
+        );
+        self
+    }
+}
