@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::watch;
 
-use super::continuity::check_tail;
+use super::invariants::{check_size, check_tail};
 
 /// What the next append meets instead of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,7 @@ impl EventLog for MemoryLog {
         _id: CommitId,
         record: Bytes,
     ) -> Result<Position, AppendError> {
+        check_size(record.len(), self.record_limit())?;
         let mut state = self.shared.state();
         let fault = state.faults.pop_front();
         match fault {

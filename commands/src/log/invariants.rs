@@ -1,7 +1,8 @@
-//! Positions are 1, 2, 3 … without gaps, and a log never ends before what somebody has already read.
+//! The rules that every log keeps: positions are 1, 2, 3 … without gaps, a log never ends before what somebody has
+//! already read, and a record has a largest size.
 
 use domain::Position;
-use domain::log::ReadError;
+use domain::log::{AppendError, ReadError};
 
 /// Checks that the records read follow one another.
 #[derive(Debug)]
@@ -40,4 +41,12 @@ pub(crate) fn check_tail(tail: Position, checkpoint: Position) -> Result<(), Rea
         "the log ends at {tail}, before the checkpoint {checkpoint}: its tail is lost or it is another log; restore it \
          from an export, or rebuild what holds the checkpoint"
     )))
+}
+
+/// Refuses a record that is larger than one append takes.
+pub(crate) fn check_size(bytes: usize, limit: usize) -> Result<(), AppendError> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(AppendError::Refused(format!("it has {bytes} bytes, one record has at most {limit}")))
 }
