@@ -12,7 +12,13 @@ pub(crate) type File = (i64, &'static str, &'static str);
 pub(crate) fn migrator(files: &[File]) -> Migrator {
     let migration = |&(number, description, sql): &File| {
         let description = Cow::Borrowed(description);
-        Migration::new(number, description, MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            number,
+            description,
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     };
     Migrator::with_migrations(files.iter().map(migration).collect())
 }

@@ -48,5 +48,7 @@ pub(crate) fn check_size(bytes: usize, limit: usize) -> Result<(), AppendError> 
     if bytes <= limit {
         return Ok(());
     }
-    Err(AppendError::Refused(format!("it has {bytes} bytes, one record has at most {limit}")))
+    Err(AppendError::Refused(format!(
+        "it has {bytes} bytes, one record has at most {limit}"
+    )))
 }

@@ -32,7 +32,14 @@ conformance!(Memory);
 async fn after_fault(fault: Fault) -> (MemoryLog, Result<Position, AppendError>) {
     let log = MemoryLog::new();
     log.inject(fault);
-    let answer = log.append(group(1), Expected::Empty, commit_id(1, 1), Bytes::from_static(b"one")).await;
+    let answer = log
+        .append(
+            group(1),
+            Expected::Empty,
+            commit_id(1, 1),
+            Bytes::from_static(b"one"),
+        )
+        .await;
     (log, answer)
 }
 
@@ -62,7 +69,14 @@ async fn an_unknown_append_may_be_stored_later() {
 #[tokio::test]
 async fn a_delayed_append_is_dropped_when_its_repeat_was_stored() {
     let (log, _) = after_fault(Fault::UnknownStoredLater).await;
-    let again = log.append(group(1), Expected::Empty, commit_id(1, 1), Bytes::from_static(b"one")).await;
+    let again = log
+        .append(
+            group(1),
+            Expected::Empty,
+            commit_id(1, 1),
+            Bytes::from_static(b"one"),
+        )
+        .await;
     assert_eq!(again, Ok(Position(1)));
     log.deliver_delayed();
     assert_eq!(log.tail().await, Ok(Position(1)));
@@ -71,7 +85,10 @@ async fn a_delayed_append_is_dropped_when_its_repeat_was_stored() {
 #[tokio::test]
 async fn conflicts_and_a_full_log_store_nothing() {
     let (log, answer) = after_fault(Fault::Conflict).await;
-    assert_eq!((answer, log.tail().await), (Err(AppendError::Conflict), Ok(Position::START)));
+    assert_eq!(
+        (answer, log.tail().await),
+        (Err(AppendError::Conflict), Ok(Position::START))
+    );
     let (log, answer) = after_fault(Fault::Full).await;
     assert!(matches!(answer, Err(AppendError::Full(_))));
     assert_eq!(log.tail().await, Ok(Position::START));
@@ -82,6 +99,9 @@ async fn a_lost_tail_is_damage_to_whoever_read_it() {
     let log = MemoryLog::new();
     append_many(&log, group(1), 5).await;
     log.lose_tail(Position(3));
-    assert!(matches!(log.follow(Position(5)).next().await, Some(Err(ReadError::Damaged(_)))));
+    assert!(matches!(
+        log.follow(Position(5)).next().await,
+        Some(Err(ReadError::Damaged(_)))
+    ));
     assert_eq!(log.boundary_tail(group(1)).await, Ok(Some(Position(3))));
 }

@@ -21,8 +21,14 @@ struct Sqlite {
 impl Sqlite {
     async fn open(directory: TempDir, max_bytes: Option<u64>) -> Self {
         let tasks = Tasks::default();
-        let log = SqliteLog::open(&directory.path().join("log.db"), max_bytes, &tasks).await.unwrap();
-        Self { directory, tasks, log: Arc::new(log) }
+        let log = SqliteLog::open(&directory.path().join("log.db"), max_bytes, &tasks)
+            .await
+            .unwrap();
+        Self {
+            directory,
+            tasks,
+            log: Arc::new(log),
+        }
     }
 
     /// Closes the log and leaves the file.
@@ -65,7 +71,12 @@ async fn pages_of_a_long_log_join_without_a_gap() {
     future::join_all(writers).await;
     let site = site.restart().await;
     let records = followed(&*site.log, Position::START, 5_000).await;
-    assert!(records.iter().zip(1..).all(|(record, position)| record.position == Position(position)));
+    assert!(
+        records
+            .iter()
+            .zip(1..)
+            .all(|(record, position)| record.position == Position(position))
+    );
     assert_eq!(boundary_records(&*site.log, group(7)).await.len(), 100);
 }
 
@@ -74,7 +85,10 @@ async fn a_lost_tail_is_damage_to_whoever_read_it() {
     let site = Sqlite::fresh().await;
     append_many(&*site.log, group(1), 5).await;
     let site = site.tamper("DELETE FROM record WHERE position > 3").await;
-    assert!(matches!(site.log.follow(Position(5)).next().await, Some(Err(ReadError::Damaged(_)))));
+    assert!(matches!(
+        site.log.follow(Position(5)).next().await,
+        Some(Err(ReadError::Damaged(_)))
+    ));
 }
 
 #[tokio::test]
@@ -83,7 +97,10 @@ async fn a_missing_record_is_a_gap() {
     append_many(&*site.log, group(1), 5).await;
     let site = site.tamper("DELETE FROM record WHERE position = 3").await;
     let read: Vec<_> = site.log.follow(Position(1)).collect().await;
-    let gap = ReadError::Gap { expected: Position(3), found: Position(4) };
+    let gap = ReadError::Gap {
+        expected: Position(3),
+        found: Position(4),
+    };
     assert_eq!(read.last(), Some(&Err(gap)));
 }
 
@@ -102,7 +119,15 @@ async fn a_log_that_reached_its_limit_refuses_and_keeps_what_it_has() {
     let text = "x".repeat(32 * 1024);
     let mut last = None;
     let refusal = loop {
-        match append(&*site.log, group(1), Expected::after(last), commit_id(1, last.map_or(0, |p: Position| p.0)), &text).await {
+        match append(
+            &*site.log,
+            group(1),
+            Expected::after(last),
+            commit_id(1, last.map_or(0, |p: Position| p.0)),
+            &text,
+        )
+        .await
+        {
             Ok(position) => last = Some(position),
             Err(refusal) => break refusal,
         }
@@ -111,7 +136,17 @@ async fn a_log_that_reached_its_limit_refuses_and_keeps_what_it_has() {
     assert_eq!(site.log.tail().await, Ok(last.unwrap()));
     // The same guard still holds once there is room again.
     let site = site.restart().await;
-    assert!(append(&*site.log, group(1), Expected::after(last), commit_id(2, 1), &text).await.is_ok());
+    assert!(
+        append(
+            &*site.log,
+            group(1),
+            Expected::after(last),
+            commit_id(2, 1),
+            &text
+        )
+        .await
+        .is_ok()
+    );
 }
 
 #[tokio::test]

@@ -40,7 +40,9 @@ pub(crate) async fn append(
     text: &str,
 ) -> Result<Position, AppendError> {
     loop {
-        let answer = log.append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes())).await;
+        let answer = log
+            .append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes()))
+            .await;
         if !matches!(answer, Err(AppendError::Unknown(_))) {
             return answer;
         }
@@ -52,8 +54,18 @@ pub(crate) async fn append_many(log: &dyn EventLog, boundary: Boundary, count: u
     let mut last = log.boundary_tail(boundary).await.unwrap();
     let mut positions = Vec::new();
     for number in 0..count {
-        let id = CommitId(Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{boundary} {last:?} {number}").as_bytes()));
-        let position = append(log, boundary, Expected::after(last), id, &format!("{boundary} #{number}")).await;
+        let id = CommitId(Uuid::new_v5(
+            &Uuid::NAMESPACE_URL,
+            format!("{boundary} {last:?} {number}").as_bytes(),
+        ));
+        let position = append(
+            log,
+            boundary,
+            Expected::after(last),
+            id,
+            &format!("{boundary} #{number}"),
+        )
+        .await;
         last = Some(position.unwrap());
         positions.extend(last);
     }
@@ -62,7 +74,10 @@ pub(crate) async fn append_many(log: &dyn EventLog, boundary: Boundary, count: u
 
 /// All records of a boundary.
 pub(crate) async fn boundary_records(log: &dyn EventLog, boundary: Boundary) -> Vec<Record> {
-    log.read_boundary(boundary, Position::START).try_collect().await.unwrap()
+    log.read_boundary(boundary, Position::START)
+        .try_collect()
+        .await
+        .unwrap()
 }
 
 /// The next `count` records that follow a position.
@@ -77,14 +92,25 @@ fn positions(records: &[Record]) -> Vec<u64> {
 pub(crate) async fn records_come_back_in_order_without_gaps<S: Site>() {
     let site = S::fresh().await;
     let log = site.log();
-    let boundaries = [Boundary::System, Boundary::Organization(OrganizationId(Uuid::from_u128(7))), group(1), group(2)];
+    let boundaries = [
+        Boundary::System,
+        Boundary::Organization(OrganizationId(Uuid::from_u128(7))),
+        group(1),
+        group(2),
+    ];
     let mut written = Vec::new();
     for round in 0..25 {
         for (index, boundary) in boundaries.into_iter().enumerate() {
             let expected = Expected::after(log.boundary_tail(boundary).await.unwrap());
             let text = format!("{boundary} {round}");
-            let position = append(&*log, boundary, expected, commit_id(index as u64, round), &text).await.unwrap();
-            written.push(Record { position, boundary, bytes: Bytes::from(text) });
+            let position = append(&*log, boundary, expected, commit_id(index as u64, round), &text)
+                .await
+                .unwrap();
+            written.push(Record {
+                position,
+                boundary,
+                bytes: Bytes::from(text),
+            });
         }
     }
     assert_eq!(positions(&written), (1..=100).collect::<Vec<_>>());
@@ -95,24 +121,43 @@ pub(crate) async fn records_come_back_in_order_without_gaps<S: Site>() {
 pub(crate) async fn a_guard_that_does_not_hold_is_a_conflict<S: Site>() {
     let site = S::fresh().await;
     let log = site.log();
-    assert_eq!(append(&*log, group(1), Expected::At(Position(1)), commit_id(1, 1), "no").await, Err(AppendError::Conflict));
-    let first = append(&*log, group(1), Expected::Empty, commit_id(1, 2), "first").await.unwrap();
-    let other = append(&*log, group(2), Expected::Empty, commit_id(1, 3), "other").await.unwrap();
-    let second = append(&*log, group(1), Expected::At(first), commit_id(1, 4), "second").await.unwrap();
-    let refused = [Expected::Empty, Expected::At(first), Expected::At(other), Expected::At(second.next())];
+    assert_eq!(
+        append(&*log, group(1), Expected::At(Position(1)), commit_id(1, 1), "no").await,
+        Err(AppendError::Conflict)
+    );
+    let first = append(&*log, group(1), Expected::Empty, commit_id(1, 2), "first")
+        .await
+        .unwrap();
+    let other = append(&*log, group(2), Expected::Empty, commit_id(1, 3), "other")
+        .await
+        .unwrap();
+    let second = append(&*log, group(1), Expected::At(first), commit_id(1, 4), "second")
+        .await
+        .unwrap();
+    let refused = [
+        Expected::Empty,
+        Expected::At(first),
+        Expected::At(other),
+        Expected::At(second.next()),
+    ];
     for (number, expected) in refused.into_iter().enumerate() {
         let answer = append(&*log, group(1), expected, commit_id(2, number as u64), "refused").await;
         assert_eq!(answer, Err(AppendError::Conflict), "{expected:?}");
     }
     assert_eq!(log.tail().await.unwrap(), second);
-    assert_eq!(positions(&boundary_records(&*log, group(1)).await), [first.0, second.0]);
+    assert_eq!(
+        positions(&boundary_records(&*log, group(1)).await),
+        [first.0, second.0]
+    );
 }
 
 pub(crate) async fn a_repeated_append_is_stored_once<S: Site>() {
     let site = S::fresh().await;
     let log = site.log();
     let id = commit_id(1, 1);
-    let position = append(&*log, group(1), Expected::Empty, id, "once").await.unwrap();
+    let position = append(&*log, group(1), Expected::Empty, id, "once")
+        .await
+        .unwrap();
     for _ in 0..3 {
         match append(&*log, group(1), Expected::Empty, id, "once").await {
             Ok(again) => assert_eq!(again, position),
@@ -145,7 +190,12 @@ pub(crate) async fn sixteen_writers_on_one_boundary_lose_no_update<S: Site>() {
     let records = boundary_records(&*site.log(), group(1)).await;
     let mut last = 0;
     for record in &records {
-        assert_eq!(record.bytes, last.to_string(), "the record at {} follows another one", record.position);
+        assert_eq!(
+            record.bytes,
+            last.to_string(),
+            "the record at {} follows another one",
+            record.position
+        );
         last = record.position.0;
     }
     // A writer whose answer was unknown may find its own record and count it as a conflict: then there are more.
@@ -169,7 +219,10 @@ pub(crate) async fn a_follower_starts_anywhere_and_waits_for_what_comes<S: Site>
     append_many(&*log, group(1), 10).await;
     let mut follower = log.follow(Position(7));
     for position in 8..=10 {
-        assert_eq!(follower.next().await.unwrap().unwrap().position, Position(position));
+        assert_eq!(
+            follower.next().await.unwrap().unwrap().position,
+            Position(position)
+        );
     }
     let (_, record) = future::join(append_many(&*log, group(2), 1), follower.next()).await;
     let record = record.unwrap().unwrap();
@@ -187,11 +240,19 @@ pub(crate) async fn a_boundary_is_read_alone_and_ends<S: Site>() {
     append_many(&*log, group(2), 40).await;
     mine.extend(append_many(&*log, group(1), 60).await);
     let records = boundary_records(&*log, group(1)).await;
-    assert_eq!(records.iter().map(|record| record.position).collect::<Vec<_>>(), mine);
+    assert_eq!(
+        records.iter().map(|record| record.position).collect::<Vec<_>>(),
+        mine
+    );
     assert!(records.iter().all(|record| record.boundary == group(1)));
     for after in [mine[0], mine[2], mine[2].next(), mine[50], mine[62]] {
         let later: Vec<_> = log.read_boundary(group(1), after).try_collect().await.unwrap();
-        assert!(later.iter().eq(records.iter().filter(|record| record.position > after)), "after {after}");
+        assert!(
+            later
+                .iter()
+                .eq(records.iter().filter(|record| record.position > after)),
+            "after {after}"
+        );
     }
 }
 
@@ -218,10 +279,18 @@ pub(crate) async fn a_restart_keeps_records_and_guards<S: Site>() {
     let site = site.restart().await;
     let log = site.log();
     assert_eq!(log.tail().await.unwrap(), Position(5));
-    assert_eq!(append(&*log, group(1), Expected::Empty, commit_id(1, 1), "no").await, Err(AppendError::Conflict));
-    let last = append(&*log, group(1), Expected::At(Position(5)), commit_id(1, 2), "yes").await.unwrap();
+    assert_eq!(
+        append(&*log, group(1), Expected::Empty, commit_id(1, 1), "no").await,
+        Err(AppendError::Conflict)
+    );
+    let last = append(&*log, group(1), Expected::At(Position(5)), commit_id(1, 2), "yes")
+        .await
+        .unwrap();
     assert_eq!(last, Position(6));
-    assert_eq!(positions(&followed(&*log, Position::START, 6).await), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(
+        positions(&followed(&*log, Position::START, 6).await),
+        [1, 2, 3, 4, 5, 6]
+    );
 }
 
 pub(crate) async fn a_checkpoint_beyond_the_tail_is_damage<S: Site>() {
@@ -229,17 +298,25 @@ pub(crate) async fn a_checkpoint_beyond_the_tail_is_damage<S: Site>() {
     let log = site.log();
     append_many(&*log, group(1), 2).await;
     let answer = log.follow(Position(3)).next().await.unwrap();
-    assert!(matches!(&answer, Err(ReadError::Damaged(reason)) if reason.contains("ends at 2")), "{answer:?}");
+    assert!(
+        matches!(&answer, Err(ReadError::Damaged(reason)) if reason.contains("ends at 2")),
+        "{answer:?}"
+    );
 }
 
 pub(crate) async fn a_record_of_the_largest_size_is_stored_and_a_larger_one_refused<S: Site>() {
     let site = S::fresh().await;
     let log = site.log();
     let largest = Bytes::from(vec![7; log.record_limit()]);
-    let position = log.append(group(1), Expected::Empty, commit_id(1, 1), largest.clone()).await.unwrap();
+    let position = log
+        .append(group(1), Expected::Empty, commit_id(1, 1), largest.clone())
+        .await
+        .unwrap();
     assert_eq!(log.record_at(position).await.unwrap().unwrap().bytes, largest);
     let larger = Bytes::from(vec![7; log.record_limit() + 1]);
-    let answer = log.append(group(1), Expected::At(position), commit_id(1, 2), larger).await;
+    let answer = log
+        .append(group(1), Expected::At(position), commit_id(1, 2), larger)
+        .await;
     assert!(matches!(answer, Err(AppendError::Refused(_))), "{answer:?}");
     assert_eq!(log.tail().await.unwrap(), position);
 }
@@ -249,8 +326,12 @@ pub(crate) async fn all_bytes_come_back_as_they_were<S: Site>() {
     let log = site.log();
     let every_byte: Bytes = (0..=255).collect();
     let empty = Bytes::new();
-    log.append(group(1), Expected::Empty, commit_id(1, 1), every_byte.clone()).await.unwrap();
-    log.append(group(2), Expected::Empty, commit_id(1, 2), empty.clone()).await.unwrap();
+    log.append(group(1), Expected::Empty, commit_id(1, 1), every_byte.clone())
+        .await
+        .unwrap();
+    log.append(group(2), Expected::Empty, commit_id(1, 2), empty.clone())
+        .await
+        .unwrap();
     let records = followed(&*log, Position::START, 2).await;
     assert_eq!([&records[0].bytes, &records[1].bytes], [&every_byte, &empty]);
 }

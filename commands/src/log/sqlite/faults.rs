@@ -86,22 +86,41 @@ async fn log_with(faults: &[Fault]) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let script = Arc::new(Mutex::new(VecDeque::new()));
     let wrapped = script.clone();
-    let wrap = |inner| FaultyStorage { inner, script: wrapped, unavailable: false };
-    let log = SqliteLog::open_with(&directory.path().join("log.db"), None, &Tasks::default(), wrap).await.unwrap();
+    let wrap = |inner| FaultyStorage {
+        inner,
+        script: wrapped,
+        unavailable: false,
+    };
+    let log = SqliteLog::open_with(&directory.path().join("log.db"), None, &Tasks::default(), wrap)
+        .await
+        .unwrap();
     append(&log, 0, 10).await.unwrap();
     append(&log, 1, 10).await.unwrap();
     script.lock().unwrap().extend(faults);
-    Fixture { log, _directory: directory }
+    Fixture {
+        log,
+        _directory: directory,
+    }
 }
 
 /// Appends a record of some bytes to the group after this position.
 async fn append(log: &SqliteLog, after: u64, bytes: usize) -> Result<Position, AppendError> {
     let expected = Expected::after(Some(Position(after)));
-    log.append(Boundary::System, expected, CommitId(Uuid::nil()), Bytes::from(vec![1; bytes])).await
+    log.append(
+        Boundary::System,
+        expected,
+        CommitId(Uuid::nil()),
+        Bytes::from(vec![1; bytes]),
+    )
+    .await
 }
 
 async fn positions(log: &SqliteLog) -> Vec<u64> {
-    let records: Vec<_> = log.read_boundary(Boundary::System, Position::START).try_collect().await.unwrap();
+    let records: Vec<_> = log
+        .read_boundary(Boundary::System, Position::START)
+        .try_collect()
+        .await
+        .unwrap();
     records.iter().map(|record| record.position.0).collect()
 }
 

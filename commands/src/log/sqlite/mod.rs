@@ -68,24 +68,40 @@ impl SqliteLog {
         tasks: &Tasks,
         wrap: impl FnOnce(SqliteStorage) -> S,
     ) -> Result<Self, OpenError> {
-        let refused = |reason: String| OpenError { path: path.display().to_string(), reason };
+        let refused = |reason: String| OpenError {
+            path: path.display().to_string(),
+            reason,
+        };
         let options = connect_options(path);
         let prepared = async {
             let mut storage = SqliteStorage::open(options.clone(), max_bytes).await?;
-            migrations::log::migrator().run(&mut *storage.connection()).await?;
+            migrations::log::migrator()
+                .run(&mut *storage.connection())
+                .await?;
             let identity = identity(storage.connection()).await?;
             let readers = options.pragma("query_only", "ON").row_buffer_size(READ_AHEAD);
-            let pool = SqlitePoolOptions::new().max_connections(READERS).connect_with(readers).await?;
+            let pool = SqlitePoolOptions::new()
+                .max_connections(READERS)
+                .connect_with(readers)
+                .await?;
             Ok::<_, sqlx::Error>((storage, identity, pool))
         };
         let (mut storage, identity, pool) = prepared.await.map_err(|error| refused(error.to_string()))?;
-        let tail = storage.tail().await.map_err(|error: StorageError| refused(error.to_string()))?;
+        let tail = storage
+            .tail()
+            .await
+            .map_err(|error: StorageError| refused(error.to_string()))?;
         let recent = Arc::new(Recent::new(tail));
         let (queue, appends) = mpsc::channel(QUEUE);
         let writer = Writer::new(wrap(storage), recent.clone(), tail);
         tasks.spawn("log writer", writer.run(appends, tasks.token().clone()));
         let reader = Reader::new(pool, recent.clone());
-        Ok(Self { queue, recent, reader, identity })
+        Ok(Self {
+            queue,
+            recent,
+            reader,
+            identity,
+        })
     }
 
     /// A text that stays the same as long as this is the same log; another file has another one.
@@ -101,7 +117,9 @@ async fn identity(connection: &mut sqlx::SqliteConnection) -> sqlx::Result<Strin
         .bind(fresh.as_str())
         .execute(&mut *connection)
         .await?;
-    sqlx::query_scalar("SELECT identity FROM identity").fetch_one(connection).await
+    sqlx::query_scalar("SELECT identity FROM identity")
+        .fetch_one(connection)
+        .await
 }
 
 #[async_trait]
@@ -115,11 +133,20 @@ impl EventLog for SqliteLog {
     ) -> Result<Position, AppendError> {
         check_size(record.len(), self.record_limit())?;
         let (answer, answered) = oneshot::channel();
-        let append = Append { boundary, expected, bytes: record, answer };
+        let append = Append {
+            boundary,
+            expected,
+            bytes: record,
+            answer,
+        };
         if self.queue.send(append).await.is_err() {
-            return Err(AppendError::Refused("the log is closed, the program is shutting down".to_owned()));
+            return Err(AppendError::Refused(
+                "the log is closed, the program is shutting down".to_owned(),
+            ));
         }
-        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {

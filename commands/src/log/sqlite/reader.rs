@@ -36,8 +36,14 @@ impl FromRow<'_, SqliteRow> for Stored {
         let bytes = Bytes::from(row.try_get::<Vec<u8>, _>(2)?);
         let boundary = row.try_get::<&str, _>(1)?.parse::<Boundary>();
         Ok(Self(match boundary {
-            Ok(boundary) => Ok(Record { position, boundary, bytes }),
-            Err(error) => Err(ReadError::Damaged(format!("log.db, position {position}: {error}"))),
+            Ok(boundary) => Ok(Record {
+                position,
+                boundary,
+                bytes,
+            }),
+            Err(error) => Err(ReadError::Damaged(format!(
+                "log.db, position {position}: {error}"
+            ))),
         }))
     }
 }
@@ -80,7 +86,11 @@ impl Reader {
         if let Err(error) = start {
             return stream::once(async { Err(error) }).boxed();
         }
-        let follower = Follower { reader: self.clone(), tail, continuity: Continuity::after(after) };
+        let follower = Follower {
+            reader: self.clone(),
+            tail,
+            continuity: Continuity::after(after),
+        };
         stream::unfold(Some(follower), |follower| async {
             let mut follower = follower?;
             match follower.next_page().await? {
@@ -201,7 +211,9 @@ impl Follower {
         }
         if page.is_empty() {
             let expected = last.next();
-            return Err(ReadError::Damaged(format!("log.db has no record {expected}, but its tail is {tail}")));
+            return Err(ReadError::Damaged(format!(
+                "log.db has no record {expected}, but its tail is {tail}"
+            )));
         }
         Ok(page)
     }

@@ -17,7 +17,10 @@ pub(super) struct Recent {
 impl Recent {
     /// Nothing recent: the file ends at `tail`.
     pub(super) fn new(tail: Position) -> Self {
-        Self { ring: Mutex::default(), tail: watch::Sender::new(tail) }
+        Self {
+            ring: Mutex::default(),
+            tail: watch::Sender::new(tail),
+        }
     }
 
     /// Shows records that have just become durable, up to the new tail.

@@ -43,7 +43,14 @@ impl Ring {
         let first = self.records.front()?.position;
         let skip = position.next().0.checked_sub(first.0)?;
         let skip = usize::try_from(skip).ok()?;
-        Some(self.records.iter().skip(skip).take(MOST_AT_ONCE).cloned().collect())
+        Some(
+            self.records
+                .iter()
+                .skip(skip)
+                .take(MOST_AT_ONCE)
+                .cloned()
+                .collect(),
+        )
     }
 }
 
@@ -56,7 +63,11 @@ mod tests {
 
     fn record(position: u64, size: usize) -> Record {
         let bytes = Bytes::from(vec![0; size]);
-        Record { position: Position(position), boundary: Boundary::System, bytes }
+        Record {
+            position: Position(position),
+            boundary: Boundary::System,
+            bytes,
+        }
     }
 
     #[test]

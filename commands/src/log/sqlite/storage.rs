@@ -33,8 +33,14 @@ pub(super) enum StorageError {
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
-        let full = error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(SQLITE_FULL));
-        if full { Self::Full(error.to_string()) } else { Self::Failed(error.to_string()) }
+        let full = error
+            .as_database_error()
+            .is_some_and(|error| error.code().as_deref() == Some(SQLITE_FULL));
+        if full {
+            Self::Full(error.to_string())
+        } else {
+            Self::Failed(error.to_string())
+        }
     }
 }
 
@@ -79,7 +85,9 @@ impl SqliteStorage {
         options: SqliteConnectOptions,
         max_bytes: Option<u64>,
     ) -> Result<Self, sqlx::Error> {
-        let mut options = options.pragma("wal_autocheckpoint", "4000").statement_cache_capacity(256);
+        let mut options = options
+            .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(256);
         if let Some(max_bytes) = max_bytes {
             options = options.pragma("max_page_count", (max_bytes / PAGE_BYTES).max(1).to_string());
         }
@@ -95,7 +103,8 @@ impl SqliteStorage {
 
 impl Storage for SqliteStorage {
     async fn insert(&mut self, rows: &[Row]) -> Result<(), StorageError> {
-        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO record (position, boundary, previous, bytes) ");
+        let mut query =
+            QueryBuilder::<Sqlite>::new("INSERT INTO record (position, boundary, previous, bytes) ");
         query.push_values(rows, |mut values, row| {
             values
                 .push_bind(row.record.position.0.cast_signed())
@@ -104,7 +113,11 @@ impl Storage for SqliteStorage {
                 .push_bind(row.record.bytes.as_ref());
         });
         let often = rows.len() <= 128;
-        query.build().persistent(often).execute(&mut self.connection).await?;
+        query
+            .build()
+            .persistent(often)
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
@@ -131,10 +144,13 @@ impl Storage for SqliteStorage {
         let fresh = self.options.connect().await?;
         let broken = std::mem::replace(&mut self.connection, fresh);
         drop(broken.close_hard().await);
-        let (busy, _, _): (i64, i64, i64) =
-            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await?;
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.connection)
+            .await?;
         if busy != 0 {
-            return Err(StorageError::Failed("a reader holds the write-ahead log".to_owned()));
+            return Err(StorageError::Failed(
+                "a reader holds the write-ahead log".to_owned(),
+            ));
         }
         Ok(())
     }

@@ -45,7 +45,13 @@ pub(super) struct Writer<S> {
 impl<S: Storage> Writer<S> {
     /// A writer that continues after `tail`.
     pub(super) fn new(storage: S, recent: Arc<Recent>, tail: Position) -> Self {
-        Self { storage, recent, tail, last: HashMap::new(), broken: None }
+        Self {
+            storage,
+            recent,
+            tail,
+            last: HashMap::new(),
+            broken: None,
+        }
     }
 
     /// Appends until the token is cancelled or the log is dropped, then finishes what waits.
@@ -84,7 +90,10 @@ impl<S: Storage> Writer<S> {
     /// One transaction: checks the guards, stores what they allow, answers every caller.
     async fn commit(&mut self, batch: Vec<Append>) {
         if let Err(reason) = self.recover().await {
-            return answer_all(batch.into_iter().map(|append| append.answer), &AppendError::Unknown(reason));
+            return answer_all(
+                batch.into_iter().map(|append| append.answer),
+                &AppendError::Unknown(reason),
+            );
         }
         let mut rows = Vec::with_capacity(batch.len());
         let mut answers = Vec::with_capacity(batch.len());
@@ -122,14 +131,25 @@ impl<S: Storage> Writer<S> {
             },
         };
         self.last.insert(boundary, last);
-        if Expected::after(Some(last)) == expected { Ok(last) } else { Err(AppendError::Conflict) }
+        if Expected::after(Some(last)) == expected {
+            Ok(last)
+        } else {
+            Err(AppendError::Conflict)
+        }
     }
 
     /// The row for the next position after the `before` ones of this transaction; its boundary now ends there.
     fn row(&mut self, boundary: Boundary, bytes: Bytes, previous: Position, before: usize) -> Row {
         let position = Position(self.tail.0 + before as u64 + 1);
         self.last.insert(boundary, position);
-        Row { record: Record { position, boundary, bytes }, previous }
+        Row {
+            record: Record {
+                position,
+                boundary,
+                bytes,
+            },
+            previous,
+        }
     }
 
     /// Stores the rows and shows them to the followers; on a failure finds out what is certain.
@@ -137,7 +157,8 @@ impl<S: Storage> Writer<S> {
         let failure = match self.storage.insert(rows).await {
             Ok(()) => {
                 self.tail = Position(self.tail.0 + rows.len() as u64);
-                self.recent.publish(rows.iter().map(|row| row.record.clone()), self.tail);
+                self.recent
+                    .publish(rows.iter().map(|row| row.record.clone()), self.tail);
                 return Ok(());
             }
             Err(failure) => failure,
@@ -165,9 +186,16 @@ impl<S: Storage> Writer<S> {
             Ok(tail) if tail >= self.tail => tail,
             Ok(tail) => {
                 error!(acknowledged = %self.tail, found = %tail, "log.db lost acknowledged records; nothing is appended");
-                return Err(format!("log.db ends at {tail}, but {} was acknowledged", self.tail));
+                return Err(format!(
+                    "log.db ends at {tail}, but {} was acknowledged",
+                    self.tail
+                ));
             }
-            Err(error) => return Err(format!("log.db failed ({reason}) and can't be opened again: {error}")),
+            Err(error) => {
+                return Err(format!(
+                    "log.db failed ({reason}) and can't be opened again: {error}"
+                ));
+            }
         };
         info!(position = %tail, "log.db is open again");
         self.broken = None;
