@@ -17,6 +17,7 @@ pub mod digest;
 pub mod identifiers;
 pub mod keyring;
 pub mod log;
+pub mod schema;
 pub mod secret;
 pub mod state_store;
 pub mod timestamp;

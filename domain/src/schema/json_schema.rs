@@ -1,0 +1,130 @@
+//! A kind's body as JSON Schema 2020-12, for the OpenAPI 3.1 document.
+
+use serde_json::{Map, Value, json};
+
+use super::catalogue::Kind;
+use super::definition::{Auto, Constraint, FieldSchema, RecordSchema, ValueType};
+
+/// The schema of a body of this kind, without what depends on a subschema (a plugin's `config` is any object).
+pub fn json_schema(kind: Kind) -> Value {
+    let schema = kind.schema();
+    let mut described = record(&schema.record);
+    if schema.ttl {
+        described["properties"]["ttl"] =
+            json!({"type": ["integer", "null"], "minimum": 0, "maximum": 100_000_000});
+    }
+    described["title"] = Value::from(schema.name);
+    described
+}
+
+fn record(record: &RecordSchema) -> Value {
+    let mut properties = Map::new();
+    for shorthand in &record.shorthands {
+        let mut described = field(&shorthand.field);
+        described["writeOnly"] = Value::Bool(true);
+        properties.insert(shorthand.field.name.to_owned(), described);
+    }
+    properties.extend(
+        record
+            .fields
+            .iter()
+            .map(|known| (known.name.to_owned(), field(known))),
+    );
+    let must_send = |known: &&FieldSchema| {
+        let record = matches!(known.value_type, ValueType::Record(_));
+        known.required && known.default.is_none() && known.auto.is_none() && !record
+    };
+    let required: Vec<_> = record
+        .fields
+        .iter()
+        .filter(must_send)
+        .map(|known| known.name)
+        .collect();
+    let mut described = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if record.fields.is_empty() {
+        described["additionalProperties"] = Value::Bool(true);
+    }
+    if !required.is_empty() {
+        described["required"] = json!(required);
+    }
+    described
+}
+
+fn field(field: &FieldSchema) -> Value {
+    let mut described = typed(field);
+    for constraint in &field.constraints {
+        constrain(&mut described, constraint);
+    }
+    if let Some(default) = &field.default {
+        described["default"] = default.clone();
+    }
+    if matches!(field.auto, Some(Auto::UpdatedAt)) {
+        described["readOnly"] = Value::Bool(true);
+    }
+    if field.equal == Some(Value::Null) {
+        return json!({"type": "null"});
+    }
+    if !field.required {
+        nullable(&mut described);
+    }
+    described
+}
+
+fn typed(field: &FieldSchema) -> Value {
+    match &field.value_type {
+        ValueType::String => json!({"type": "string"}),
+        ValueType::Number => json!({"type": "number"}),
+        ValueType::Integer => json!({"type": "integer"}),
+        ValueType::Boolean => json!({"type": "boolean"}),
+        ValueType::Array(elements) => json!({"type": "array", "items": self::field(elements)}),
+        ValueType::Set(elements) => {
+            json!({"type": "array", "uniqueItems": true, "items": self::field(elements)})
+        }
+        ValueType::Map(_, values) => json!({"type": "object", "additionalProperties": self::field(values)}),
+        ValueType::Record(inner) => record(inner),
+        ValueType::Foreign(reference) => json!({
+            "type": "object",
+            "description": format!("One of {}, by id or by a unique field.", reference.name),
+            "properties": {"id": {"type": "string", "format": "uuid"}},
+        }),
+        ValueType::Json => json!({}),
+    }
+}
+
+fn constrain(described: &mut Value, constraint: &Constraint) {
+    let list = described["type"] == "array";
+    let (least, most) = if list {
+        ("minItems", "maxItems")
+    } else {
+        ("minLength", "maxLength")
+    };
+    match constraint {
+        Constraint::Equal(value) => described["const"] = value.clone(),
+        Constraint::Unequal(value) => described["not"] = json!({"const": value}),
+        Constraint::NotOneOf(values) => described["not"] = json!({"enum": values}),
+        Constraint::OneOf(values) => described["enum"] = json!(values),
+        Constraint::GreaterThan(bound) => described["exclusiveMinimum"] = json!(bound),
+        Constraint::Between(low, high) => {
+            described["minimum"] = json!(low);
+            described["maximum"] = json!(high);
+        }
+        Constraint::Uuid => described["format"] = Value::from("uuid"),
+        Constraint::LengthEqual(length) => {
+            described[least] = json!(length);
+            described[most] = json!(length);
+        }
+        Constraint::LengthMin(length) => described[least] = json!(length),
+        Constraint::LengthMax(length) => described[most] = json!(length),
+        // Lua patterns and rule functions have no equivalent here; the server's answer explains them.
+        _ => {}
+    }
+}
+
+fn nullable(described: &mut Value) {
+    if let Some(Value::String(name)) = described.get("type") {
+        described["type"] = json!([name, "null"]);
+    }
+    if let Some(Value::Array(choices)) = described.get_mut("enum") {
+        choices.push(Value::Null);
+    }
+}

@@ -1,0 +1,21 @@
+//! The cors plugin.
+
+/// `*`, or something that compiles as a regular expression.
+pub(super) fn origin(text: &str) -> Result<(), String> {
+    if text == "*" || pcre2::bytes::Regex::new(text).is_ok() {
+        return Ok(());
+    }
+    Err(format!("'{text}' is not a valid regex"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_star_or_a_regular_expression() {
+        assert_eq!(origin("*"), Ok(()));
+        assert_eq!(origin(r"https?://(.+\.)?example\.com"), Ok(()));
+        assert_eq!(origin("**"), Err("'**' is not a valid regex".to_owned()));
+    }
+}

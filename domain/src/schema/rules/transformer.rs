@@ -1,0 +1,101 @@
+//! The request-transformer plugin's `name:value` lists.
+
+use super::{lua, names};
+
+/// A valid header name before the colons; the value is free.
+pub(super) fn header_pair(text: &str) -> Result<(), String> {
+    let (name, _) = split(text);
+    valid_header(name)
+}
+
+/// Both sides are header names.
+pub(super) fn header_rename_pair(text: &str) -> Result<(), String> {
+    let (name, value) = split(text);
+    valid_header(name)?;
+    valid_header(value)
+}
+
+/// A name, and a value that isn't empty and whose `$(…)` parts are Lua expressions.
+pub(super) fn name_value_template(text: &str) -> Result<(), String> {
+    let (name, value) = split(text);
+    if name.is_empty() || value.is_empty() {
+        return Err(format!("key '{name}' has no value"));
+    }
+    for expression in substitutions(value) {
+        lua::expression(expression)
+            .map_err(|error| format!("value '{value}' is not in supported format, error:{error}"))?;
+    }
+    Ok(())
+}
+
+fn valid_header(name: &str) -> Result<(), String> {
+    names::header(name).map_err(|_| format!("'{name}' is not a valid header"))
+}
+
+/// The text before the first colon and the text after that and any further colons.
+fn split(text: &str) -> (&str, &str) {
+    let (name, value) = text.split_at(text.find(':').unwrap_or(text.len()));
+    (name, value.trim_start_matches(':'))
+}
+
+/// The insides of every `$(…)` with balanced parentheses; an unclosed one is literal text.
+fn substitutions(template: &str) -> impl Iterator<Item = &str> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        while let Some(start) = rest.find("$(") {
+            let inside = &rest[start + 2..];
+            if let Some(end) = closing(inside) {
+                rest = &inside[end + 1..];
+                return Some(&inside[..end]);
+            }
+            rest = inside;
+        }
+        None
+    })
+}
+
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 1usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'(' => open += 1,
+            b')' => open -= 1,
+            _ => {}
+        }
+        open == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_pair_begins_with_a_header_name() {
+        for good in ["a", "a:b", "a:", "a:: b c"] {
+            assert_eq!(header_pair(good), Ok(()), "{good}");
+        }
+        assert_eq!(
+            header_pair("a b:c"),
+            Err("'a b' is not a valid header".to_owned())
+        );
+        assert_eq!(header_rename_pair("a::b"), Ok(()));
+        assert!(header_rename_pair("a:b c").is_err());
+    }
+
+    #[test]
+    fn a_value_is_there_and_its_substitutions_are_lua_expressions() {
+        for good in [
+            "a:b",
+            "a:$(headers.x)",
+            "a:$(x",
+            "a:$((function() return 1 end)())",
+            "a:x$(b)y$(c.d)",
+        ] {
+            assert_eq!(name_value_template(good), Ok(()), "{good}");
+        }
+        for bad in ["a", "a:", ":x", "a:$(1 +)", "a:$()", "a:$(b)$(c d)"] {
+            assert!(name_value_template(bad).is_err(), "{bad}");
+        }
+    }
+}
