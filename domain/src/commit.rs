@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, Idempotency, Timestamp};
+use crate::{Actor, Boundary, CommitId, Digest, Idempotency, Timestamp};
 
 /// A record's sequence number in the log: 1, 2, 3 … without gaps. [`Position::START`] stands before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,4 +49,39 @@ pub struct Change<Event> {
     pub catalogue: u32,
     /// What happened, at least one.
     pub events: Vec<Event>,
+}
+
+/// One durable record of one or more consecutive changes of one boundary, opened and typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// Kept over every retry of the same append.
+    pub id: CommitId,
+    /// Where it stands: for a change in parts, its last part's position.
+    pub position: Position,
+    /// Digest of the record at that position (the hash chain's newest link).
+    pub digest: Digest,
+    /// What it did.
+    pub changes: Changes,
+}
+
+/// A commit's changes, typed by its boundary.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changes {
+    /// Of the system.
+    System(Vec<Change<crate::system::SystemEvent>>),
+    /// Of an organization.
+    Organization(crate::OrganizationId, Vec<Change<crate::organization::OrganizationEvent>>),
+    /// Of a runtime group.
+    Group(crate::GroupId, Vec<Change<crate::group::GroupEvent>>),
+}
+
+impl Changes {
+    /// The boundary they belong to.
+    pub const fn boundary(&self) -> Boundary {
+        match self {
+            Self::System(_) => Boundary::System,
+            Self::Organization(id, _) => Boundary::Organization(*id),
+            Self::Group(id, _) => Boundary::Group(*id),
+        }
+    }
 }

@@ -12,22 +12,35 @@
 
 pub mod actor;
 pub mod boundary;
+pub mod chain;
+pub mod codec;
 pub mod commit;
+pub mod context;
+pub mod declarative;
 pub mod digest;
+pub mod gateway;
+pub mod group;
 pub mod identifiers;
 pub mod keyring;
 pub mod log;
+pub mod organization;
 pub mod schema;
 pub mod secret;
+pub mod snapshot_digest;
 pub mod state_store;
+pub mod system;
 pub mod timestamp;
+pub mod token;
 
 pub use actor::{Actor, Cause, Idempotency};
 pub use boundary::Boundary;
-pub use commit::{Change, Position, Version};
+pub use commit::{Change, Commit, Position, Version};
+pub use context::Context;
 pub use digest::Digest;
 pub use identifiers::{CommitId, EntityId, GroupId, NodeId, OrganizationId, TokenId};
 pub use keyring::{DataKeys, KeyId, Keyring};
-pub use log::{EventLog, Expected, Record};
+pub use log::{Expected, EventLog, Record};
+pub use schema::Kind;
 pub use secret::Secret;
+pub use snapshot_digest::SnapshotDigest;
 pub use timestamp::Timestamp;

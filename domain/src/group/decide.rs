@@ -1,0 +1,146 @@
+//! A command to a group, refused or turned into events. Empty events mean "already so": a success without a change.
+
+use std::sync::Arc;
+
+use super::entity::Entity;
+use super::{DeletionCause, Group, GroupCommand, GroupError, GroupEvent, evolve, operations};
+use crate::{Context, EntityId, Kind, Version};
+
+/// The largest canonical entity, in bytes (DESIGN §5).
+pub const ENTITY_LIMIT: usize = 256 * 1024;
+/// The largest change before compression, in bytes (DESIGN §5).
+pub const CHANGE_LIMIT: usize = 256 * 1024 * 1024;
+
+/// What a command does to the group.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// The events of the one change; empty for "already so".
+    pub events: Vec<GroupEvent>,
+    /// What the caller is told.
+    pub outcome: Outcome,
+}
+
+/// What the caller is told beside the version.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// One per operation or declared entity, in order.
+    pub results: Vec<OperationResult>,
+    /// Entities that a restoration had to leave out, because they are erased or expired.
+    pub left_out: Vec<(Kind, EntityId)>,
+}
+
+/// What one operation left behind.
+#[derive(Clone, Debug)]
+pub struct OperationResult {
+    /// The entity's kind.
+    pub kind: Kind,
+    /// The entity's id.
+    pub id: EntityId,
+    /// Whether it is new.
+    pub created: bool,
+    /// The entity as it now is; none if it is gone.
+    pub entity: Option<Arc<Entity>>,
+}
+
+/// Decides a command. The context's time must not be before the state's.
+pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> Result<Decision, GroupError> {
+    let mut draft = Draft::new(state, context);
+    match command {
+        GroupCommand::Seal => draft.seal(),
+        GroupCommand::Unseal => draft.unseal(),
+        _ if state.sealed => return Err(GroupError::Sealed),
+        GroupCommand::Operate { operations, expected_version } => {
+            draft.expect_version(*expected_version)?;
+            operations::operate(&mut draft, operations)?;
+        }
+        GroupCommand::Declare { declaration, prune, expected_version } => {
+            draft.expect_version(*expected_version)?;
+            super::declare::declare(&mut draft, declaration, *prune)?;
+        }
+        GroupCommand::Restore { entities, expected_version, .. } => {
+            draft.expect_version(*expected_version)?;
+            super::restore::restore(&mut draft, entities)?;
+        }
+        GroupCommand::Expire { entities } => draft.expire(entities)?,
+    }
+    Ok(draft.finish())
+}
+
+/// A decision in the making: a scratch copy of the state that sees each event at once.
+pub struct Draft<'context> {
+    /// The state with the events so far.
+    pub scratch: Group,
+    /// Time, ids and generated strings.
+    pub context: &'context mut Context,
+    /// What the caller will be told.
+    pub outcome: Outcome,
+    before: Version,
+    events: Vec<GroupEvent>,
+    size: usize,
+}
+
+impl<'context> Draft<'context> {
+    fn new(state: &Group, context: &'context mut Context) -> Self {
+        let scratch = Group { version: state.version + 1, at: context.at.max(state.at), ..state.clone() };
+        Self { scratch, context, outcome: Outcome::default(), before: state.version, events: Vec::new(), size: 0 }
+    }
+
+    /// Records an event; everything after sees it.
+    pub fn record(&mut self, event: GroupEvent) -> Result<(), GroupError> {
+        if let GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } = &event {
+            let (kind, size) = (entity.kind.name(), entity.body.len());
+            if size > ENTITY_LIMIT {
+                return Err(GroupError::EntityTooLarge { kind, size, limit: ENTITY_LIMIT });
+            }
+            self.size += size;
+        }
+        if self.size > CHANGE_LIMIT {
+            return Err(GroupError::ChangeTooLarge { size: self.size, limit: CHANGE_LIMIT });
+        }
+        evolve(&mut self.scratch, &event);
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Tells the caller about an entity as it now is.
+    pub fn report(&mut self, kind: Kind, id: EntityId, created: bool) {
+        let entity = self.scratch.entity(kind, id).cloned();
+        self.outcome.results.push(OperationResult { kind, id, created, entity });
+    }
+
+    fn expect_version(&self, expected: Option<Version>) -> Result<(), GroupError> {
+        match expected {
+            Some(expected) if expected != self.before => Err(GroupError::Version { expected, actual: self.before }),
+            _ => Ok(()),
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.scratch.sealed {
+            self.scratch.sealed = true;
+            self.events.push(GroupEvent::GroupSealed);
+        }
+    }
+
+    fn unseal(&mut self) {
+        if self.scratch.sealed {
+            self.scratch.sealed = false;
+            self.events.push(GroupEvent::GroupUnsealed);
+        }
+    }
+
+    fn expire(&mut self, entities: &[(Kind, EntityId)]) -> Result<(), GroupError> {
+        for (kind, id) in entities {
+            let expiry = self.scratch.entity(*kind, *id).and_then(|entity| entity.expires_at);
+            if expiry.is_some_and(|expiry| expiry <= self.context.at) {
+                super::references::delete(self, *kind, *id, DeletionCause::Expired)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Decision {
+        self.outcome.left_out.sort_unstable();
+        Decision { events: self.events, outcome: self.outcome }
+    }
+}

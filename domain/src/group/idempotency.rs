@@ -1,0 +1,63 @@
+//! Idempotency keys of a boundary's recent changes (DESIGN §5): kept 24 h of change time, at most 100,000.
+
+use imbl::{HashMap, OrdMap};
+
+use crate::{Actor, Digest, EntityId, Idempotency, Kind, Timestamp, Version};
+
+const KEPT_SECONDS: i64 = 24 * 60 * 60;
+const KEPT_AT_MOST: usize = 100_000;
+
+/// What an earlier change with the same key was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The digest of its request.
+    pub request: Digest,
+    /// Its version: the answer is rebuilt from that change.
+    pub version: Version,
+    /// The entities it touched.
+    pub touched: Vec<(Kind, EntityId)>,
+}
+
+/// A window of remembered keys; scope is actor + boundary.
+#[derive(Clone, Debug, Default)]
+pub struct IdempotencyWindow {
+    by_key: HashMap<Digest, Remembered>,
+    by_version: OrdMap<(Timestamp, Version), Digest>,
+}
+
+impl IdempotencyWindow {
+    /// What this actor's key stands for, if it is remembered.
+    pub fn recall(&self, actor: &Actor, key: &str) -> Option<&Remembered> {
+        self.by_key.get(&scoped(actor, key))
+    }
+
+    /// Remembers a change's key and forgets what is too old or too much.
+    pub fn remember(
+        &mut self,
+        actor: &Actor,
+        idempotency: &Idempotency,
+        version: Version,
+        at: Timestamp,
+        touched: Vec<(Kind, EntityId)>,
+    ) {
+        let key = scoped(actor, &idempotency.key);
+        self.by_key.insert(key, Remembered { request: idempotency.request, version, touched });
+        self.by_version.insert((at, version), key);
+        while let Some(((oldest, version), key)) = self.by_version.get_min().cloned() {
+            let kept = self.by_version.len() <= KEPT_AT_MOST && oldest.plus_seconds(KEPT_SECONDS) > at;
+            if kept {
+                break;
+            }
+            self.by_version.remove(&(oldest, version));
+            self.by_key.remove(&key);
+        }
+    }
+}
+
+fn scoped(actor: &Actor, key: &str) -> Digest {
+    let scope = match actor {
+        Actor::System { part } => format!("system\0{part}\0{key}"),
+        Actor::Token { id, .. } => format!("token\0{id}\0{key}"),
+    };
+    Digest::of(scope.as_bytes())
+}

@@ -1,0 +1,179 @@
+//! A runtime group: its configuration, nothing else, so that a version means a configuration.
+//!
+//! - [`decide`]: a command, refused or turned into events; [`Group::apply`] folds them.
+//! - [`entity`]: an entity and the keys extracted from it; [`event`]: facts, and secrets sealed in them.
+//! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
+//! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
+
+pub mod children;
+pub mod command;
+pub mod decide;
+pub mod declare;
+pub mod entity;
+pub mod error;
+pub mod event;
+pub mod idempotency;
+pub mod operations;
+pub mod plugin_protocols;
+pub mod references;
+pub mod restore;
+
+use std::collections::BTreeSet;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use imbl::{HashMap, OrdMap, OrdSet};
+use uuid::Uuid;
+
+pub use command::{Action, Condition, GroupCommand, OmittedChildren, Operation, Selector, Target};
+pub use decide::{Decision, Outcome, decide};
+pub use entity::{Entity, UniqueKey};
+pub use error::GroupError;
+pub use event::{DeletionCause, GroupEvent};
+pub use idempotency::{IdempotencyWindow, Remembered};
+
+use crate::{Change, EntityId, Kind, Timestamp, Version};
+
+/// A group's folded state. Persistent maps make a clone cost microseconds, so decisions use scratch copies.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The newest change's number; 0 before the first.
+    pub version: Version,
+    /// The newest change's time.
+    pub at: Timestamp,
+    /// Whether the group is being deleted, or is deleted.
+    pub sealed: bool,
+    /// Idempotency keys of recent changes.
+    pub idempotency: IdempotencyWindow,
+    entities: OrdMap<(Kind, EntityId), Arc<Entity>>,
+    unique: HashMap<UniqueKey, EntityId>,
+    /// (kind and id pointed at, kind and id that point, which foreign key).
+    references: OrdSet<(Kind, EntityId, Kind, EntityId, usize)>,
+    expiries: OrdSet<(Timestamp, Kind, EntityId)>,
+}
+
+impl Group {
+    /// Folds one change.
+    pub fn apply(&mut self, change: &Change<GroupEvent>) {
+        self.version = change.version;
+        self.at = change.at;
+        for event in &change.events {
+            evolve(self, event);
+        }
+        if let Some(idempotency) = &change.idempotency {
+            self.idempotency.remember(&change.actor, idempotency, change.version, change.at, touched(&change.events));
+        }
+    }
+
+    /// The entity with this id.
+    pub fn entity(&self, kind: Kind, id: EntityId) -> Option<&Arc<Entity>> {
+        self.entities.get(&(kind, id))
+    }
+
+    /// The holder of a unique key.
+    pub fn holder(&self, key: UniqueKey) -> Option<EntityId> {
+        self.unique.get(&key).copied()
+    }
+
+    /// Every entity, by kind and id.
+    pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.entities.values()
+    }
+
+    /// The entities of one kind, by id.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entity>> {
+        let last = (kind, EntityId(Uuid::max()));
+        self.range((kind, EntityId(Uuid::nil()))..=last)
+    }
+
+    fn range(&self, keys: impl RangeBounds<(Kind, EntityId)>) -> impl Iterator<Item = &Arc<Entity>> {
+        self.entities.range(keys).map(|(_, entity)| entity)
+    }
+
+    /// How many entities there are.
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether there is no entity.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
+    /// The entities that refer to this one, and by which of their kind's foreign keys.
+    pub fn referring(&self, kind: Kind, id: EntityId) -> impl Iterator<Item = (&Arc<Entity>, usize)> {
+        let (kinds, nil, max) = (kind_bounds(), EntityId(Uuid::nil()), EntityId(Uuid::max()));
+        let range = (kind, id, kinds.0, nil, 0)..=(kind, id, kinds.1, max, usize::MAX);
+        self.references.range(range).filter_map(|(_, _, kind, id, key)| Some((self.entity(*kind, *id)?, *key)))
+    }
+
+    /// The entities whose time to live has ended by then.
+    pub fn expired(&self, at: Timestamp) -> impl Iterator<Item = (Kind, EntityId)> {
+        self.expiries.iter().take_while(move |(expiry, ..)| *expiry <= at).map(|(_, kind, id)| (*kind, *id))
+    }
+
+    /// When the next entity expires.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.get_min().map(|(at, ..)| *at)
+    }
+
+    fn put(&mut self, entity: &Arc<Entity>) {
+        self.remove(entity.kind, entity.id);
+        let entity = Entity { touched: self.version, ..entity.as_ref().clone() };
+        for key in &entity.unique {
+            self.unique.insert(*key, entity.id);
+        }
+        for reference in &entity.references {
+            self.references.insert((reference.kind, reference.id, entity.kind, entity.id, reference.foreign_key));
+        }
+        if let Some(expiry) = entity.expires_at {
+            self.expiries.insert((expiry, entity.kind, entity.id));
+        }
+        self.entities.insert((entity.kind, entity.id), Arc::new(entity));
+    }
+
+    fn remove(&mut self, kind: Kind, id: EntityId) -> Option<Arc<Entity>> {
+        let entity = self.entities.remove(&(kind, id))?;
+        for key in &entity.unique {
+            // Within one change a key may already have moved on to its next holder.
+            if self.unique.get(key) == Some(&id) {
+                self.unique.remove(key);
+            }
+        }
+        for reference in &entity.references {
+            self.references.remove(&(reference.kind, reference.id, kind, id, reference.foreign_key));
+        }
+        if let Some(expiry) = entity.expires_at {
+            self.expiries.remove(&(expiry, kind, id));
+        }
+        Some(entity)
+    }
+}
+
+/// Folds one event; never refuses and never judges.
+pub fn evolve(state: &mut Group, event: &GroupEvent) {
+    match event {
+        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => state.put(entity),
+        GroupEvent::EntityDeleted { kind, id, .. } => {
+            state.remove(*kind, *id);
+        }
+        GroupEvent::GroupSealed => state.sealed = true,
+        GroupEvent::GroupUnsealed => state.sealed = false,
+    }
+}
+
+/// The entities that events touched, each once, in order of first touch.
+pub fn touched(events: &[GroupEvent]) -> Vec<(Kind, EntityId)> {
+    let mut seen = BTreeSet::new();
+    let key = |event: &GroupEvent| match event {
+        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => Some((entity.kind, entity.id)),
+        GroupEvent::EntityDeleted { kind, id, .. } => Some((*kind, *id)),
+        GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => None,
+    };
+    events.iter().filter_map(key).filter(|key| seen.insert(*key)).collect()
+}
+
+fn kind_bounds() -> (Kind, Kind) {
+    let first = Kind::all().next().expect("the catalogue has kinds");
+    (first, Kind::all().last().expect("the catalogue has kinds"))
+}

@@ -1,0 +1,196 @@
+//! One entity operation: Kong's POST, PUT, PATCH and DELETE, by id or endpoint key, flat or nested.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::decide::Draft;
+use super::entity::Entity;
+use super::{Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, children, references};
+use crate::schema::{Write, fill_and_validate};
+use crate::{EntityId, Kind};
+
+/// Applies operations in order; a refusal names the one that caused it where there are several.
+pub fn operate(draft: &mut Draft<'_>, operations: &[Operation]) -> Result<(), GroupError> {
+    for (index, operation) in operations.iter().enumerate() {
+        let locate = |error| match operations.len() {
+            1 => error,
+            _ => GroupError::InOperation { index, error: Box::new(error) },
+        };
+        apply(draft, operation).map_err(locate)?;
+    }
+    Ok(())
+}
+
+fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError> {
+    let Target { kind, selector, parent } = &operation.target;
+    let parent = parent.as_ref().map(|(kind, selector)| existing_parent(draft, *kind, selector)).transpose()?;
+    let found = selector.as_ref().and_then(|selector| references::find(&draft.scratch, *kind, selector, parent));
+    let current = found.and_then(|id| draft.scratch.entity(*kind, id)).cloned();
+    check_condition(&operation.condition, current.as_deref())?;
+    match &operation.action {
+        Action::Create(body) => {
+            let body = under_parent(*kind, body.clone(), parent);
+            let id = create(draft, *kind, body, operation)?;
+            draft.report(*kind, id, true);
+        }
+        Action::Put(body) => {
+            let body = under_parent(*kind, body.clone(), parent);
+            let body = named_by(*kind, body, selector.as_ref())?;
+            let created = current.is_none();
+            let id = match current {
+                Some(current) => replace(draft, &current, body, operation)?,
+                None => create(draft, *kind, body, operation)?,
+            };
+            draft.report(*kind, id, created);
+        }
+        Action::Patch(body) => {
+            let current = current.ok_or_else(|| not_found(*kind, selector.as_ref()))?;
+            let id = update(draft, &current, body.clone(), operation)?;
+            draft.report(*kind, id, false);
+        }
+        Action::Delete => {
+            let owned = current.filter(|current| parent.is_none_or(|parent| belongs_to(current, parent)));
+            if let Some(current) = owned {
+                references::delete(draft, *kind, current.id, DeletionCause::Requested)?;
+                draft.report(*kind, current.id, false);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn existing_parent(draft: &Draft<'_>, kind: Kind, selector: &Selector) -> Result<(Kind, EntityId), GroupError> {
+    let id = references::find(&draft.scratch, kind, selector, None).ok_or_else(|| not_found(kind, Some(selector)))?;
+    Ok((kind, id))
+}
+
+fn belongs_to(entity: &Entity, parent: (Kind, EntityId)) -> bool {
+    entity.references.iter().any(|reference| (reference.kind, reference.id) == parent)
+}
+
+fn not_found(kind: Kind, selector: Option<&Selector>) -> GroupError {
+    GroupError::NotFound { kind, selector: selector.map(ToString::to_string).unwrap_or_default() }
+}
+
+fn check_condition(condition: &Condition, current: Option<&Entity>) -> Result<(), GroupError> {
+    let actual = current.map(|entity| entity.touched);
+    match (condition, actual) {
+        (Condition::Always, _) | (Condition::Exists, Some(_)) | (Condition::Absent, None) => Ok(()),
+        (Condition::Absent, Some(actual)) => Err(GroupError::Exists { actual }),
+        (Condition::Touched(versions), Some(version)) if versions.contains(&version) => Ok(()),
+        (Condition::Touched(_) | Condition::Exists, actual) => Err(GroupError::Precondition { actual }),
+    }
+}
+
+/// A nested body belongs to the parent in its URL, whatever it says itself.
+fn under_parent(kind: Kind, mut body: Map<String, Value>, parent: Option<(Kind, EntityId)>) -> Map<String, Value> {
+    let field = parent.and_then(|(parent, _)| references::field_towards(kind, parent));
+    if let (Some(field), Some((_, id))) = (field, parent) {
+        body.insert(field.to_owned(), json!({ "id": id }));
+    }
+    body
+}
+
+/// A PUT's entity is the one its URL names, whatever the body says.
+fn named_by(kind: Kind, mut body: Map<String, Value>, selector: Option<&Selector>) -> Result<Map<String, Value>, GroupError> {
+    match selector {
+        Some(Selector::Id(id)) => body.insert("id".to_owned(), json!(id)),
+        Some(Selector::Key(key)) => {
+            let field = kind.schema().endpoint_key.ok_or_else(|| not_found(kind, selector))?;
+            body.insert(field.to_owned(), json!(key))
+        }
+        None => return Err(GroupError::Malformed(format!("a PUT to {} must name one entity", kind.name()))),
+    };
+    Ok(body)
+}
+
+/// A new entity from a body; answers its id.
+pub fn create(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    mut body: Map<String, Value>,
+    operation: &Operation,
+) -> Result<EntityId, GroupError> {
+    references::resolve(&draft.scratch, kind, &mut body)?;
+    let filled = fill_and_validate(kind, Write::Insert, body, draft.context)?;
+    let id = id_of(kind, &filled.body)?;
+    if draft.scratch.entity(kind, id).is_some() {
+        return Err(GroupError::PrimaryKey { id });
+    }
+    let entity = Entity::from_map(kind, id, &filled.body);
+    let expires_at = entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl));
+    let entity = Arc::new(Entity { expires_at, ..entity });
+    check_whole(draft, &entity)?;
+    draft.record(GroupEvent::EntityCreated { entity: Arc::clone(&entity) })?;
+    children::write(draft, &entity, &filled.transient, operation.omitted_children, true)?;
+    Ok(id)
+}
+
+/// An existing entity replaced whole: what the body omits is reset.
+pub fn replace(
+    draft: &mut Draft<'_>,
+    current: &Arc<Entity>,
+    mut body: Map<String, Value>,
+    operation: &Operation,
+) -> Result<EntityId, GroupError> {
+    body.insert("id".to_owned(), json!(current.id));
+    write_existing(draft, current, body, operation, true)
+}
+
+/// Some fields of an existing entity changed.
+pub fn update(
+    draft: &mut Draft<'_>,
+    current: &Arc<Entity>,
+    body: Map<String, Value>,
+    operation: &Operation,
+) -> Result<EntityId, GroupError> {
+    write_existing(draft, current, body, operation, false)
+}
+
+fn write_existing(
+    draft: &mut Draft<'_>,
+    current: &Arc<Entity>,
+    mut body: Map<String, Value>,
+    operation: &Operation,
+    whole: bool,
+) -> Result<EntityId, GroupError> {
+    let kind = current.kind;
+    references::resolve(&draft.scratch, kind, &mut body)?;
+    let before = current.map();
+    let write = if whole { Write::Upsert { existing: Some(&before) } } else { Write::Update { existing: &before } };
+    let filled = fill_and_validate(kind, write, body, draft.context)?;
+    if id_of(kind, &filled.body)? != current.id {
+        return Err(GroupError::Malformed(format!("the id of a {} entity can't be changed", kind.name())));
+    }
+    let changed = changed_fields(&before, &filled.body);
+    if changed.iter().any(|field| field != "updated_at") {
+        let entity = Entity::from_map(kind, current.id, &filled.body);
+        let restarts = changed.iter().any(|field| field == "ttl");
+        let expires_at =
+            if restarts { entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl)) } else { current.expires_at };
+        let entity = Arc::new(Entity { expires_at, ..entity });
+        check_whole(draft, &entity)?;
+        draft.record(GroupEvent::EntityUpdated { entity, changed })?;
+    }
+    children::write(draft, current, &filled.transient, operation.omitted_children, whole)?;
+    Ok(current.id)
+}
+
+fn check_whole(draft: &Draft<'_>, entity: &Entity) -> Result<(), GroupError> {
+    references::check(&draft.scratch, entity)?;
+    references::check_unique(&draft.scratch, entity)?;
+    super::plugin_protocols::check(&draft.scratch, entity)
+}
+
+fn id_of(kind: Kind, body: &Map<String, Value>) -> Result<EntityId, GroupError> {
+    let id = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    id.ok_or_else(|| GroupError::Malformed(format!("a {} entity has no usable id", kind.name())))
+}
+
+/// The top-level fields that differ, in the new body's order.
+pub fn changed_fields(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+    let gone = before.keys().filter(|field| !after.contains_key(*field));
+    let changed = after.iter().filter(|(field, value)| before.get(*field) != Some(value)).map(|(field, _)| field);
+    changed.chain(gone).cloned().collect()
+}

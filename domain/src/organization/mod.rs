@@ -1,0 +1,120 @@
+//! An organization: the registry of its runtime groups, its tokens, and what instances reported worth keeping.
+//!
+//! - [`group_record`]: a registered group and the rules of its name and labels; [`token_record`]: a stored token.
+//! - [`command`], [`decide`]: what can be asked; [`event`]: what happened.
+
+pub mod command;
+pub mod decide;
+pub mod error;
+pub mod event;
+pub mod group_record;
+pub mod token_record;
+
+pub use command::{GroupPatch, NewGroup, OrganizationCommand};
+pub use decide::{OrganizationDecision, OrganizationOutcome, decide};
+pub use error::OrganizationError;
+pub use event::OrganizationEvent;
+pub use group_record::{AuthType, ClusterType, GroupRecord, GroupSettings, ProxyUrl, RuntimeType};
+pub use token_record::TokenRecord;
+
+use std::sync::Arc;
+
+use imbl::{HashMap, OrdMap, OrdSet};
+
+use crate::group::IdempotencyWindow;
+use crate::token::TokenHash;
+use crate::{Change, Digest, GroupId, NodeId, OrganizationId, Timestamp, TokenId, Version};
+
+/// The name of the group that always exists and can be neither renamed nor deleted.
+pub const DEFAULT_GROUP: &str = "default";
+
+/// An organization's folded state.
+#[derive(Clone, Debug, Default)]
+pub struct Organization {
+    /// The newest change's number.
+    pub version: Version,
+    /// The newest change's time.
+    pub at: Timestamp,
+    /// Its id; none before it was created.
+    pub id: Option<OrganizationId>,
+    /// Its name.
+    pub name: String,
+    /// Its groups, the deleted ones included until they are purged.
+    pub groups: OrdMap<GroupId, Arc<GroupRecord>>,
+    /// Names in use, of groups that aren't deleted.
+    pub names: HashMap<String, GroupId>,
+    /// Its tokens, the revoked ones included.
+    pub tokens: OrdMap<TokenId, Arc<TokenRecord>>,
+    /// Token hashes in use.
+    pub hashes: HashMap<TokenHash, TokenId>,
+    /// Nodes admitted once per (group, node, credential).
+    pub admissions: OrdSet<(GroupId, NodeId, String)>,
+    /// Refusals noted once per (group, node, digest).
+    pub refusals: OrdSet<(GroupId, NodeId, Digest)>,
+    /// Idempotency keys of recent changes.
+    pub idempotency: IdempotencyWindow,
+}
+
+impl Organization {
+    /// Folds one change.
+    pub fn apply(&mut self, change: &Change<OrganizationEvent>) {
+        self.version = change.version;
+        self.at = change.at;
+        for event in &change.events {
+            evolve(self, event);
+        }
+        if let Some(idempotency) = &change.idempotency {
+            self.idempotency.remember(&change.actor, idempotency, change.version, change.at, Vec::new());
+        }
+    }
+
+    /// A group that isn't deleted, by id.
+    pub fn group(&self, id: GroupId) -> Option<&Arc<GroupRecord>> {
+        self.groups.get(&id).filter(|group| group.deleted_at.is_none())
+    }
+
+    /// A group that isn't deleted, by name.
+    pub fn group_named(&self, name: &str) -> Option<&Arc<GroupRecord>> {
+        self.names.get(name).and_then(|id| self.group(*id))
+    }
+
+    fn put_group(&mut self, group: &GroupRecord) {
+        if let Some(previous) = self.groups.get(&group.id)
+            && self.names.get(&previous.name) == Some(&group.id)
+        {
+            let name = previous.name.clone();
+            self.names.remove(&name);
+        }
+        if group.deleted_at.is_none() {
+            self.names.insert(group.name.clone(), group.id);
+        }
+        self.groups.insert(group.id, Arc::new(GroupRecord { touched: self.version, ..group.clone() }));
+    }
+}
+
+/// Folds one event; never refuses and never judges.
+pub fn evolve(state: &mut Organization, event: &OrganizationEvent) {
+    match event {
+        OrganizationEvent::OrganizationCreated { id, name } => {
+            state.id = Some(*id);
+            state.name.clone_from(name);
+        }
+        OrganizationEvent::GroupCreated { group }
+        | OrganizationEvent::GroupUpdated { group, .. }
+        | OrganizationEvent::GroupDeleted { group }
+        | OrganizationEvent::GroupRestored { group } => state.put_group(group),
+        OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
+            match token.revoked_at {
+                None => state.hashes.insert(token.hash, token.id),
+                Some(_) => state.hashes.remove(&token.hash),
+            };
+            state.tokens.insert(token.id, Arc::new(token.clone()));
+        }
+        OrganizationEvent::NodeAdmitted { group, node, credential, .. } => {
+            state.admissions.insert((*group, *node, credential.clone()));
+        }
+        OrganizationEvent::NodeRefused { group, node, digest, .. } => {
+            state.refusals.insert((*group, *node, *digest));
+        }
+    }
+}
