@@ -1,5 +1,6 @@
 //! What happens in a group, and how it stands in the log: entities' secrets sealed field by field (DESIGN §4).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::entity::Entity;
 use crate::codec::{DecodeError, EventCodec, EventRecord};
 use crate::keyring::{KeyNotLoaded, KeyState, open, seal};
-use crate::schema::{SealedPath, Sealing, sealed_paths};
+use crate::schema::{self, SealedPath, Sealing, sealed_paths};
 use crate::{Boundary, DataKeys, EntityId, KeyId, Kind, Timestamp};
 
 /// What stands in a body where a sealed field was erased with its key.
@@ -136,7 +137,7 @@ impl EventCodec for GroupEvent {
         match self {
             Self::EntityCreated { entity } | Self::EntityUpdated { entity, .. } if entity.kind.schema().may_seal => {
                 let body = entity.map();
-                let owner = |path: &SealedPath| owner_of(path.sealing, entity.kind, entity.id, &body);
+                let owner = |path: &SealedPath| owner_of(path.sealing, entity.kind, &body);
                 let owners = sealed_paths(entity.kind, &body).iter().filter_map(owner).collect::<Vec<_>>();
                 owners.into_iter().map(|owner| KeyId { boundary, owner: Some(owner) }).collect()
             }
@@ -182,17 +183,20 @@ pub fn seal_body(
     }
     let mut body = entity.map();
     let mut sealed = Vec::new();
-    for path in sealed_paths(entity.kind, &body) {
-        let owner = owner_of(path.sealing, entity.kind, entity.id, &body);
-        let Some(value) = value_at(&mut body, &path.path).filter(|value| !value.is_null()) else { continue };
+    // Owners are read before anything is taken out.
+    let paths = sealed_paths(entity.kind, &body).into_iter();
+    let paths: Vec<_> = paths.map(|path| (owner_of(path.sealing, entity.kind, &body), path.path)).collect();
+    for (owner, path) in paths {
+        let path: Vec<String> = path.into_iter().map(Cow::into_owned).collect();
+        let Some(value) = value_at(&mut body, &path).filter(|value| !value.is_null()) else { continue };
         let text = value.take().to_string();
-        let place = place_of(boundary, entity.kind, entity.id, &path.path);
+        let place = place_of(boundary, entity.kind, entity.id, &path);
         let text = match keys.data_key(KeyId { boundary, owner })? {
             KeyState::Present(key) => seal(&key, &place, text.as_bytes()),
             // Erased once, erased for ever: what stands in the body by now is the placeholder.
             KeyState::Destroyed => Vec::new(),
         };
-        sealed.push(SealedField { path: path.path, owner, text });
+        sealed.push(SealedField { path, owner, text });
     }
     if sealed.is_empty() {
         return Ok((entity.body.as_ref().to_owned(), sealed));
@@ -236,20 +240,20 @@ pub fn open_body(
 }
 
 /// The consumer under whose key a field is sealed, if it isn't the boundary's own.
-fn owner_of(sealing: Sealing, kind: Kind, id: EntityId, body: &Map<String, Value>) -> Option<Uuid> {
+fn owner_of(sealing: Sealing, kind: Kind, body: &Map<String, Value>) -> Option<Uuid> {
     match sealing {
         Sealing::Boundary => None,
-        Sealing::Owner if kind.name() == "consumers" => Some(id.0),
-        Sealing::Owner => {
-            let owner = body.get("consumer")?.get("id")?.as_str()?;
-            Uuid::parse_str(owner).ok()
-        }
+        Sealing::Owner => schema::owner(kind, body),
     }
 }
 
 fn value_at<'body>(body: &'body mut Map<String, Value>, path: &[String]) -> Option<&'body mut Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(body.get_mut(first)?, |value, segment| value.get_mut(segment))
+    let step = |value: &'body mut Value, segment: &String| match value {
+        Value::Array(elements) => segment.parse::<usize>().ok().and_then(|index| elements.get_mut(index)),
+        value => value.get_mut(segment),
+    };
+    rest.iter().try_fold(body.get_mut(first)?, step)
 }
 
 /// The associated data of a sealed field: it opens in its own place only.

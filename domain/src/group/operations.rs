@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::decide::Draft;
 use super::entity::Entity;
-use super::{Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, children, references};
-use crate::schema::{Write, fill_and_validate};
+use super::{Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, references};
+use crate::schema::{Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
 
 /// Applies operations in order; a refusal names the one that caused it where there are several.
@@ -113,17 +113,18 @@ pub fn create(
     operation: &Operation,
 ) -> Result<EntityId, GroupError> {
     references::resolve(&draft.scratch, kind, &mut body)?;
+    let children = transient(kind, &body);
     let filled = fill_and_validate(kind, Write::Insert, body, draft.context)?;
-    let id = id_of(kind, &filled.body)?;
+    let id = id_of(kind, &filled)?;
     if draft.scratch.entity(kind, id).is_some() {
         return Err(GroupError::PrimaryKey { id });
     }
-    let entity = Entity::from_map(kind, id, &filled.body);
+    let entity = Entity::from_map(kind, id, &filled);
     let expires_at = entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl));
     let entity = Arc::new(Entity { expires_at, ..entity });
     check_whole(draft, &entity)?;
     draft.record(GroupEvent::EntityCreated { entity: Arc::clone(&entity) })?;
-    children::write(draft, &entity, &filled.transient, operation.omitted_children, true)?;
+    super::children::write(draft, &entity, &children, operation.omitted_children, true)?;
     Ok(id)
 }
 
@@ -159,13 +160,14 @@ fn write_existing(
     references::resolve(&draft.scratch, kind, &mut body)?;
     let before = current.map();
     let write = if whole { Write::Upsert { existing: Some(&before) } } else { Write::Update { existing: &before } };
+    let children = transient(kind, &body);
     let filled = fill_and_validate(kind, write, body, draft.context)?;
-    if id_of(kind, &filled.body)? != current.id {
+    if id_of(kind, &filled)? != current.id {
         return Err(GroupError::Malformed(format!("the id of a {} entity can't be changed", kind.name())));
     }
-    let changed = changed_fields(&before, &filled.body);
+    let changed = changed_fields(&before, &filled);
     if changed.iter().any(|field| field != "updated_at") {
-        let entity = Entity::from_map(kind, current.id, &filled.body);
+        let entity = Entity::from_map(kind, current.id, &filled);
         let restarts = changed.iter().any(|field| field == "ttl");
         let expires_at =
             if restarts { entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl)) } else { current.expires_at };
@@ -173,7 +175,7 @@ fn write_existing(
         check_whole(draft, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;
     }
-    children::write(draft, current, &filled.transient, operation.omitted_children, whole)?;
+    super::children::write(draft, current, &children, operation.omitted_children, whole)?;
     Ok(current.id)
 }
 
