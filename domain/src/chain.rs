@@ -67,10 +67,17 @@ impl SealedCommit {
         let (payload, compressed, boundary) = (&self.payload, self.compressed, self.boundary);
         let changes = match boundary {
             Boundary::System => Changes::System(decode_changes(payload, compressed, boundary, keys)?),
-            Boundary::Organization(id) => Changes::Organization(id, decode_changes(payload, compressed, boundary, keys)?),
+            Boundary::Organization(id) => {
+                Changes::Organization(id, decode_changes(payload, compressed, boundary, keys)?)
+            }
             Boundary::Group(id) => Changes::Group(id, decode_changes(payload, compressed, boundary, keys)?),
         };
-        Ok(Commit { id: self.id, position: self.position, digest: self.digest, changes })
+        Ok(Commit {
+            id: self.id,
+            position: self.position,
+            digest: self.digest,
+            changes,
+        })
     }
 }
 
@@ -113,12 +120,22 @@ impl BoundaryChain {
 
     /// The chain after a record that was checked before.
     pub const fn resumed(boundary: Boundary, position: Position, digest: Digest) -> Self {
-        Self { boundary, position, digest: Some(digest), pending: None }
+        Self {
+            boundary,
+            position,
+            digest: Some(digest),
+            pending: None,
+        }
     }
 
     /// A chain that takes its first record on trust, for reading the parts of one change again.
     pub const fn resumed_before_parts(boundary: Boundary) -> Self {
-        Self { boundary, position: Position::START, digest: None, pending: None }
+        Self {
+            boundary,
+            position: Position::START,
+            digest: None,
+            pending: None,
+        }
     }
 
     /// The boundary's last record's position; [`Position::START`] if it has none.
@@ -134,15 +151,27 @@ impl BoundaryChain {
     /// Takes the boundary's next record.
     pub fn accept(&mut self, record: &Record) -> Result<Accepted, ChainError> {
         let position = record.position;
-        let envelope = Envelope::decode(&record.bytes)
-            .map_err(|source| ChainError::Undecodable { position, boundary: record.boundary, source })?;
+        let envelope = Envelope::decode(&record.bytes).map_err(|source| ChainError::Undecodable {
+            position,
+            boundary: record.boundary,
+            source,
+        })?;
         if envelope.boundary != record.boundary || record.boundary != self.boundary {
-            return Err(ChainError::WrongSubject { position, subject: record.boundary, named: envelope.boundary });
+            return Err(ChainError::WrongSubject {
+                position,
+                subject: record.boundary,
+                named: envelope.boundary,
+            });
         }
         let follows = |digest| envelope.previous == self.position && envelope.previous_digest == digest;
         if !self.digest.is_none_or(follows) {
             let (boundary, named) = (self.boundary, envelope.previous);
-            return Err(ChainError::Broken { position, boundary, named, expected: self.position });
+            return Err(ChainError::Broken {
+                position,
+                boundary,
+                named,
+                expected: self.position,
+            });
         }
         self.position = position;
         self.digest = Some(Digest::of(&record.bytes));
@@ -155,10 +184,24 @@ impl BoundaryChain {
             return Accepted::Commit(self.commit(&envelope, envelope.payload.clone()));
         };
         let mut parts = match pending {
-            _ if part.index == 0 => PendingParts { id: envelope.id, of: part.of, chunks: Vec::new() },
-            Some(parts) if parts.id == envelope.id && parts.of == part.of && parts.chunks.len() == part.index as usize => parts,
+            _ if part.index == 0 => PendingParts {
+                id: envelope.id,
+                of: part.of,
+                chunks: Vec::new(),
+            },
+            Some(parts)
+                if parts.id == envelope.id
+                    && parts.of == part.of
+                    && parts.chunks.len() == part.index as usize =>
+            {
+                parts
+            }
             Some(_) => return Accepted::Part,
-            None => return part.first.map_or(Accepted::Part, |first| Accepted::Missing { first }),
+            None => {
+                return part
+                    .first
+                    .map_or(Accepted::Part, |first| Accepted::Missing { first });
+            }
         };
         parts.chunks.push(envelope.payload.clone());
         if parts.chunks.len() < parts.of as usize {
@@ -166,7 +209,10 @@ impl BoundaryChain {
             return Accepted::Part;
         }
         let mut payload = BytesMut::with_capacity(parts.chunks.iter().map(Bytes::len).sum());
-        parts.chunks.iter().for_each(|chunk| payload.extend_from_slice(chunk));
+        parts
+            .chunks
+            .iter()
+            .for_each(|chunk| payload.extend_from_slice(chunk));
         Accepted::Commit(self.commit(&envelope, payload.freeze()))
     }
 

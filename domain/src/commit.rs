@@ -70,7 +70,10 @@ pub enum Changes {
     /// Of the system.
     System(Vec<Change<crate::system::SystemEvent>>),
     /// Of an organization.
-    Organization(crate::OrganizationId, Vec<Change<crate::organization::OrganizationEvent>>),
+    Organization(
+        crate::OrganizationId,
+        Vec<Change<crate::organization::OrganizationEvent>>,
+    ),
     /// Of a runtime group.
     Group(crate::GroupId, Vec<Change<crate::group::GroupEvent>>),
 }

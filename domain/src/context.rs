@@ -47,7 +47,11 @@ impl Generator for Context {
             self.draw(&mut bytes);
             // Bytes of 248 and above would favour the first letters.
             let letters = bytes.iter().filter(|byte| **byte < 248);
-            text.extend(letters.map(|byte| char::from(ALPHABET[usize::from(*byte) % 62])).take(length - text.len()));
+            text.extend(
+                letters
+                    .map(|byte| char::from(ALPHABET[usize::from(*byte) % 62]))
+                    .take(length - text.len()),
+            );
         }
         text
     }

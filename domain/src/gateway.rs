@@ -39,14 +39,18 @@ pub enum CommandError {
     #[error("the runtime group doesn't exist")]
     NoSuchGroup,
     /// The same idempotency key came with another request before: nothing changed.
-    #[error("this Idempotency-Key was used for another request (version {version}): use a new key for a new request")]
+    #[error(
+        "this Idempotency-Key was used for another request (version {version}): use a new key for a new request"
+    )]
     IdempotencyMismatch {
         /// The change that the key belongs to.
         version: Version,
     },
     /// The log gave no definite answer in time: the change may or may not become durable. Ask again with the same
     /// idempotency key, or look at the group's history.
-    #[error("the outcome is unknown: the log hasn't answered definitely yet; repeat the request with the same Idempotency-Key to learn it")]
+    #[error(
+        "the outcome is unknown: the log hasn't answered definitely yet; repeat the request with the same Idempotency-Key to learn it"
+    )]
     OutcomeUnknown,
     /// The log has no room: nothing changed.
     #[error("the log is full, nothing was changed: {0}")]

@@ -39,7 +39,7 @@ pub use context::Context;
 pub use digest::Digest;
 pub use identifiers::{CommitId, EntityId, GroupId, NodeId, OrganizationId, TokenId};
 pub use keyring::{DataKeys, KeyId, Keyring};
-pub use log::{Expected, EventLog, Record};
+pub use log::{EventLog, Expected, Record};
 pub use schema::Kind;
 pub use secret::Secret;
 pub use snapshot_digest::SnapshotDigest;

@@ -10,13 +10,20 @@ pub const BUCKETS: usize = 1024;
 /// The digest of one entity: its kind, id and canonical body.
 pub fn entity_digest(kind: Kind, id: EntityId, body: &str) -> Digest {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(kind.name().as_bytes()).update(&[0]).update(id.0.as_bytes()).update(body.as_bytes());
+    hasher
+        .update(kind.name().as_bytes())
+        .update(&[0])
+        .update(id.0.as_bytes())
+        .update(body.as_bytes());
     Digest(*hasher.finalize().as_bytes())
 }
 
 fn bucket_of(kind: Kind, id: EntityId) -> u16 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(kind.name().as_bytes()).update(&[0]).update(id.0.as_bytes());
+    hasher
+        .update(kind.name().as_bytes())
+        .update(&[0])
+        .update(id.0.as_bytes());
     let hash = hasher.finalize();
     u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]) >> 6
 }
@@ -32,7 +39,11 @@ pub struct SnapshotDigest {
 
 impl Default for SnapshotDigest {
     fn default() -> Self {
-        Self { entities: OrdMap::new(), buckets: vec![0; BUCKETS * 32].into(), dirty: Vec::new() }
+        Self {
+            entities: OrdMap::new(),
+            buckets: vec![0; BUCKETS * 32].into(),
+            dirty: Vec::new(),
+        }
     }
 }
 
@@ -40,7 +51,8 @@ impl SnapshotDigest {
     /// Says that an entity now has this body.
     pub fn put(&mut self, kind: Kind, id: EntityId, body: &str) {
         let bucket = bucket_of(kind, id);
-        self.entities.insert((bucket, kind.name(), id), entity_digest(kind, id, body));
+        self.entities
+            .insert((bucket, kind.name(), id), entity_digest(kind, id, body));
         self.dirty.push(bucket);
     }
 
@@ -71,6 +83,10 @@ impl SnapshotDigest {
             hasher.update(&digest.0);
             empty = false;
         }
-        if empty { Digest::ZERO } else { Digest(*hasher.finalize().as_bytes()) }
+        if empty {
+            Digest::ZERO
+        } else {
+            Digest(*hasher.finalize().as_bytes())
+        }
     }
 }

@@ -28,7 +28,9 @@ impl Role {
 
     /// Reads what people write.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Admin, Self::Viewer, Self::Instance].into_iter().find(|role| role.name() == name)
+        [Self::Admin, Self::Viewer, Self::Instance]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 
     const fn prefix(self) -> &'static str {
@@ -63,7 +65,9 @@ pub fn read(text: &str) -> Result<TokenHash, Garbled> {
     let (Some(prefix), Some(body), Some(sum)) = (pieces.next(), pieces.next(), pieces.next()) else {
         return Err(Garbled);
     };
-    let known = [Role::Admin, Role::Viewer, Role::Instance].iter().any(|role| role.prefix() == prefix);
+    let known = [Role::Admin, Role::Viewer, Role::Instance]
+        .iter()
+        .any(|role| role.prefix() == prefix);
     if !known || checksum(prefix, body) != sum {
         return Err(Garbled);
     }

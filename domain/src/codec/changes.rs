@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{Envelope, Part};
 use super::{DecodeError, EventCodec, EventRecord, to_message_pack};
 use crate::keyring::KeyNotLoaded;
-use crate::{Actor, Boundary, Change, CommitId, DataKeys, Digest, Idempotency, KeyId, Position, Timestamp, Version};
+use crate::{
+    Actor, Boundary, Change, CommitId, DataKeys, Digest, Idempotency, KeyId, Position, Timestamp, Version,
+};
 
 /// Payloads above this many bytes are compressed.
 const COMPRESS_ABOVE: usize = 4 * 1024;
@@ -53,7 +55,13 @@ impl EncodedChanges {
 
     /// The record number `index`, standing after the boundary's record at `previous`. `first` is the position of part
     /// 0, which the last of several parts names.
-    pub fn record(&self, index: usize, previous: Position, previous_digest: Digest, first: Option<Position>) -> Bytes {
+    pub fn record(
+        &self,
+        index: usize,
+        previous: Position,
+        previous_digest: Digest,
+        first: Option<Position>,
+    ) -> Bytes {
         let of = self.chunks.len();
         let part = (of > 1).then(|| Part {
             index: index as u32,
@@ -61,8 +69,16 @@ impl EncodedChanges {
             first: first.filter(|_| index + 1 == of),
         });
         let payload = self.chunks[index].clone();
-        Envelope { id: self.id, boundary: self.boundary, previous, previous_digest, part, compressed: self.compressed, payload }
-            .encode()
+        Envelope {
+            id: self.id,
+            boundary: self.boundary,
+            previous,
+            previous_digest,
+            part,
+            compressed: self.compressed,
+            payload,
+        }
+        .encode()
     }
 }
 
@@ -74,7 +90,10 @@ pub fn encode_changes<E: EventCodec>(
     keys: &dyn DataKeys,
     record_limit: usize,
 ) -> Result<EncodedChanges, KeyNotLoaded> {
-    let records = changes.iter().map(|change| encode_change(change, boundary, keys)).collect::<Result<Vec<_>, _>>()?;
+    let records = changes
+        .iter()
+        .map(|change| encode_change(change, boundary, keys))
+        .collect::<Result<Vec<_>, _>>()?;
     let plain = to_message_pack(&records);
     let compressed = plain.len() > COMPRESS_ABOVE;
     let payload = Bytes::from(if compressed {
@@ -86,7 +105,12 @@ pub fn encode_changes<E: EventCodec>(
     let chunks = (0..payload.len().max(1).div_ceil(chunk))
         .map(|index| payload.slice(index * chunk..((index + 1) * chunk).min(payload.len())))
         .collect();
-    Ok(EncodedChanges { id, boundary, compressed, chunks })
+    Ok(EncodedChanges {
+        id,
+        boundary,
+        compressed,
+        chunks,
+    })
 }
 
 fn encode_change<'a, E: EventCodec>(
@@ -103,14 +127,26 @@ fn encode_change<'a, E: EventCodec>(
         source: change.source.as_deref().map(Cow::Borrowed),
         idempotency: change.idempotency.as_ref().map(Cow::Borrowed),
         catalogue: change.catalogue,
-        events: change.events.iter().map(|event| event.encode(boundary, keys)).collect::<Result<_, _>>()?,
+        events: change
+            .events
+            .iter()
+            .map(|event| event.encode(boundary, keys))
+            .collect::<Result<_, _>>()?,
     })
 }
 
 /// Every data key that encoding these changes uses: the boundary's own and those of the owners concerned.
 pub fn needed_keys<E: EventCodec>(boundary: Boundary, changes: &[Change<E>]) -> BTreeSet<KeyId> {
-    let owners = changes.iter().flat_map(|change| &change.events).flat_map(|event| event.owner_keys(boundary));
-    owners.chain([KeyId { boundary, owner: None }]).collect()
+    let owners = changes
+        .iter()
+        .flat_map(|change| &change.events)
+        .flat_map(|event| event.owner_keys(boundary));
+    owners
+        .chain([KeyId {
+            boundary,
+            owner: None,
+        }])
+        .collect()
 }
 
 /// Decodes a payload.
@@ -120,15 +156,25 @@ pub fn decode_changes<E: EventCodec>(
     boundary: Boundary,
     keys: &dyn DataKeys,
 ) -> Result<Vec<Change<E>>, DecodeError> {
-    let plain = if compressed { Cow::Owned(decompress(payload)?) } else { Cow::Borrowed(payload) };
+    let plain = if compressed {
+        Cow::Owned(decompress(payload)?)
+    } else {
+        Cow::Borrowed(payload)
+    };
     let records: Vec<ChangeRecord<'_>> =
         rmp_serde::from_slice(&plain).map_err(|error| DecodeError::malformed("a commit's changes", error))?;
-    records.into_iter().map(|record| decode_change(record, boundary, keys)).collect()
+    records
+        .into_iter()
+        .map(|record| decode_change(record, boundary, keys))
+        .collect()
 }
 
 fn decompress(payload: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let size = zstd::bulk::Decompressor::upper_bound(payload).unwrap_or(PAYLOAD_LIMIT).min(PAYLOAD_LIMIT);
-    zstd::bulk::decompress(payload, size).map_err(|error| DecodeError::malformed("a commit's compressed changes", error))
+    let size = zstd::bulk::Decompressor::upper_bound(payload)
+        .unwrap_or(PAYLOAD_LIMIT)
+        .min(PAYLOAD_LIMIT);
+    zstd::bulk::decompress(payload, size)
+        .map_err(|error| DecodeError::malformed("a commit's compressed changes", error))
 }
 
 fn decode_change<E: EventCodec>(
@@ -136,7 +182,11 @@ fn decode_change<E: EventCodec>(
     boundary: Boundary,
     keys: &dyn DataKeys,
 ) -> Result<Change<E>, DecodeError> {
-    let events = record.events.iter().map(|event| E::decode(event, boundary, keys)).collect::<Result<_, _>>()?;
+    let events = record
+        .events
+        .iter()
+        .map(|event| E::decode(event, boundary, keys))
+        .collect::<Result<_, _>>()?;
     Ok(Change {
         version: record.version,
         at: record.at,

@@ -72,13 +72,16 @@ impl Envelope {
 
     /// Reads a record's bytes.
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
-        let (codec, rest) = bytes.split_first().ok_or_else(|| DecodeError::malformed("a record", "it is empty"))?;
+        let (codec, rest) = bytes
+            .split_first()
+            .ok_or_else(|| DecodeError::malformed("a record", "it is empty"))?;
         let compressed = match *codec {
             PLAIN => false,
             ZSTD => true,
             other => return Err(DecodeError::UnknownCodec(other)),
         };
-        let fields: Fields<'_> = rmp_serde::from_slice(rest).map_err(|error| DecodeError::malformed("a record", error))?;
+        let fields: Fields<'_> =
+            rmp_serde::from_slice(rest).map_err(|error| DecodeError::malformed("a record", error))?;
         Ok(Self {
             id: fields.id,
             boundary: fields.boundary,

@@ -21,7 +21,11 @@ pub struct EventRecord {
 impl EventRecord {
     /// A record of an event whose body is this value.
     pub fn new<T: Serialize>(name: &str, version: u16, body: &T) -> Self {
-        Self { name: name.to_owned(), version, body: super::to_message_pack(body) }
+        Self {
+            name: name.to_owned(),
+            version,
+            body: super::to_message_pack(body),
+        }
     }
 
     /// Reads the body.
@@ -31,7 +35,10 @@ impl EventRecord {
 
     /// The error for a name or version that this family doesn't have.
     pub fn unknown(&self) -> DecodeError {
-        DecodeError::UnknownEvent { name: self.name.clone(), version: self.version }
+        DecodeError::UnknownEvent {
+            name: self.name.clone(),
+            version: self.version,
+        }
     }
 }
 

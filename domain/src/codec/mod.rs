@@ -26,7 +26,9 @@ pub enum DecodeError {
     #[error("codec byte {0} is unknown: the log was written by a newer program, upgrade this one")]
     UnknownCodec(u8),
     /// An event's name is unknown: skipping it would make every projection lie.
-    #[error("event `{name}` version {version} is unknown: the log was written by a newer program, upgrade this one")]
+    #[error(
+        "event `{name}` version {version} is unknown: the log was written by a newer program, upgrade this one"
+    )]
     UnknownEvent {
         /// The event's name.
         name: String,
@@ -45,7 +47,9 @@ pub enum DecodeError {
         why: String,
     },
     /// A sealed field doesn't open under its key: wrong key, or altered bytes.
-    #[error("a sealed field of {boundary} doesn't open: the keyring belongs to another log, or the record was altered")]
+    #[error(
+        "a sealed field of {boundary} doesn't open: the keyring belongs to another log, or the record was altered"
+    )]
     DoesNotOpen {
         /// Where.
         boundary: Boundary,
@@ -55,7 +59,10 @@ pub enum DecodeError {
 impl DecodeError {
     /// Malformed, in the decoder's words.
     pub fn malformed(what: &'static str, why: impl std::fmt::Display) -> Self {
-        Self::Malformed { what, why: why.to_string() }
+        Self::Malformed {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 

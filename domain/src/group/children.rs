@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::decide::Draft;
 use super::entity::Entity;
-use super::{Action, Condition, DeletionCause, GroupError, OmittedChildren, Operation, Target, operations, references};
+use super::{
+    Action, Condition, DeletionCause, GroupError, OmittedChildren, Operation, Target, operations, references,
+};
 use crate::Kind;
 use crate::schema::SchemaViolation;
 
@@ -39,19 +41,42 @@ pub fn write(
     wanted.iter().try_for_each(|name| add(draft, parent, snis, name))
 }
 
-fn remove_others(draft: &mut Draft<'_>, parent: &Entity, snis: Kind, wanted: &BTreeSet<String>) -> Result<(), GroupError> {
-    let current = draft.scratch.referring(parent.kind, parent.id).filter(|(child, _)| child.kind == snis);
-    let unwanted = |child: &Entity| child.map().get("name").and_then(Value::as_str).is_none_or(|name| !wanted.contains(name));
-    let gone: Vec<_> = current.filter(|(child, _)| unwanted(child)).map(|(child, _)| child.id).collect();
-    gone.into_iter().try_for_each(|id| references::delete(draft, snis, id, DeletionCause::Cascade))
+fn remove_others(
+    draft: &mut Draft<'_>,
+    parent: &Entity,
+    snis: Kind,
+    wanted: &BTreeSet<String>,
+) -> Result<(), GroupError> {
+    let current = draft
+        .scratch
+        .referring(parent.kind, parent.id)
+        .filter(|(child, _)| child.kind == snis);
+    let unwanted = |child: &Entity| {
+        child
+            .map()
+            .get("name")
+            .and_then(Value::as_str)
+            .is_none_or(|name| !wanted.contains(name))
+    };
+    let gone: Vec<_> = current
+        .filter(|(child, _)| unwanted(child))
+        .map(|(child, _)| child.id)
+        .collect();
+    gone.into_iter()
+        .try_for_each(|id| references::delete(draft, snis, id, DeletionCause::Cascade))
 }
 
 fn add(draft: &mut Draft<'_>, parent: &Entity, snis: Kind, name: &str) -> Result<(), GroupError> {
     if let Some(holder) = references::holder_of(&draft.scratch, snis, "name", name) {
         let entity = draft.scratch.entity(snis, holder);
-        let elsewhere = entity.and_then(|sni| sni.references.first()).filter(|reference| reference.id != parent.id);
+        let elsewhere = entity
+            .and_then(|sni| sni.references.first())
+            .filter(|reference| reference.id != parent.id);
         return match elsewhere {
-            Some(other) => Err(refused(format!("{name} already associated with existing certificate '{}'", other.id))),
+            Some(other) => Err(refused(format!(
+                "{name} already associated with existing certificate '{}'",
+                other.id
+            ))),
             None => Ok(()),
         };
     }
@@ -59,7 +84,11 @@ fn add(draft: &mut Draft<'_>, parent: &Entity, snis: Kind, name: &str) -> Result
     let Value::Object(body) = body else { return Ok(()) };
     let operation = Operation {
         action: Action::Create(Map::new()),
-        target: Target { kind: snis, selector: None, parent: None },
+        target: Target {
+            kind: snis,
+            selector: None,
+            parent: None,
+        },
         condition: Condition::Always,
         omitted_children: OmittedChildren::Delete,
     };
@@ -67,7 +96,9 @@ fn add(draft: &mut Draft<'_>, parent: &Entity, snis: Kind, name: &str) -> Result
 }
 
 fn refused(text: String) -> GroupError {
-    GroupError::Schema(SchemaViolation { fields: json!({ "snis": text }) })
+    GroupError::Schema(SchemaViolation {
+        fields: json!({ "snis": text }),
+    })
 }
 
 /// The names in a certificate's `snis`, sorted, as every answer carries them.

@@ -49,15 +49,26 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
         GroupCommand::Seal => draft.seal(),
         GroupCommand::Unseal => draft.unseal(),
         _ if state.sealed => return Err(GroupError::Sealed),
-        GroupCommand::Operate { operations, expected_version } => {
+        GroupCommand::Operate {
+            operations,
+            expected_version,
+        } => {
             draft.expect_version(*expected_version)?;
             operations::operate(&mut draft, operations)?;
         }
-        GroupCommand::Declare { declaration, prune, expected_version } => {
+        GroupCommand::Declare {
+            declaration,
+            prune,
+            expected_version,
+        } => {
             draft.expect_version(*expected_version)?;
             super::declare::declare(&mut draft, declaration, *prune)?;
         }
-        GroupCommand::Restore { entities, expected_version, .. } => {
+        GroupCommand::Restore {
+            entities,
+            expected_version,
+            ..
+        } => {
             draft.expect_version(*expected_version)?;
             super::restore::restore(&mut draft, entities)?;
         }
@@ -81,8 +92,19 @@ pub struct Draft<'context> {
 
 impl<'context> Draft<'context> {
     fn new(state: &Group, context: &'context mut Context) -> Self {
-        let scratch = Group { version: state.version + 1, at: context.at.max(state.at), ..state.clone() };
-        Self { scratch, context, outcome: Outcome::default(), before: state.version, events: Vec::new(), size: 0 }
+        let scratch = Group {
+            version: state.version + 1,
+            at: context.at.max(state.at),
+            ..state.clone()
+        };
+        Self {
+            scratch,
+            context,
+            outcome: Outcome::default(),
+            before: state.version,
+            events: Vec::new(),
+            size: 0,
+        }
     }
 
     /// Records an event; everything after sees it.
@@ -90,12 +112,19 @@ impl<'context> Draft<'context> {
         if let GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } = &event {
             let (kind, size) = (entity.kind.name(), entity.body.len());
             if size > ENTITY_LIMIT {
-                return Err(GroupError::EntityTooLarge { kind, size, limit: ENTITY_LIMIT });
+                return Err(GroupError::EntityTooLarge {
+                    kind,
+                    size,
+                    limit: ENTITY_LIMIT,
+                });
             }
             self.size += size;
         }
         if self.size > CHANGE_LIMIT {
-            return Err(GroupError::ChangeTooLarge { size: self.size, limit: CHANGE_LIMIT });
+            return Err(GroupError::ChangeTooLarge {
+                size: self.size,
+                limit: CHANGE_LIMIT,
+            });
         }
         evolve(&mut self.scratch, &event);
         self.events.push(event);
@@ -105,12 +134,20 @@ impl<'context> Draft<'context> {
     /// Tells the caller about an entity as it now is.
     pub fn report(&mut self, kind: Kind, id: EntityId, created: bool) {
         let entity = self.scratch.entity(kind, id).cloned();
-        self.outcome.results.push(OperationResult { kind, id, created, entity });
+        self.outcome.results.push(OperationResult {
+            kind,
+            id,
+            created,
+            entity,
+        });
     }
 
     fn expect_version(&self, expected: Option<Version>) -> Result<(), GroupError> {
         match expected {
-            Some(expected) if expected != self.before => Err(GroupError::Version { expected, actual: self.before }),
+            Some(expected) if expected != self.before => Err(GroupError::Version {
+                expected,
+                actual: self.before,
+            }),
             _ => Ok(()),
         }
     }
@@ -131,7 +168,10 @@ impl<'context> Draft<'context> {
 
     fn expire(&mut self, entities: &[(Kind, EntityId)]) -> Result<(), GroupError> {
         for (kind, id) in entities {
-            let expiry = self.scratch.entity(*kind, *id).and_then(|entity| entity.expires_at);
+            let expiry = self
+                .scratch
+                .entity(*kind, *id)
+                .and_then(|entity| entity.expires_at);
             if expiry.is_some_and(|expiry| expiry <= self.context.at) {
                 super::references::delete(self, *kind, *id, DeletionCause::Expired)?;
             }
@@ -141,6 +181,9 @@ impl<'context> Draft<'context> {
 
     fn finish(mut self) -> Decision {
         self.outcome.left_out.sort_unstable();
-        Decision { events: self.events, outcome: self.outcome }
+        Decision {
+            events: self.events,
+            outcome: self.outcome,
+        }
     }
 }

@@ -7,6 +7,12 @@ use super::decide::Draft;
 use crate::declarative::Declaration;
 
 /// Makes the configuration what the file says.
-pub fn declare(_draft: &mut Draft<'_>, _declaration: &Arc<Declaration>, _prune: bool) -> Result<(), GroupError> {
-    Err(GroupError::Malformed("declarative files are not taken yet".to_owned()))
+pub fn declare(
+    _draft: &mut Draft<'_>,
+    _declaration: &Arc<Declaration>,
+    _prune: bool,
+) -> Result<(), GroupError> {
+    Err(GroupError::Malformed(
+        "declarative files are not taken yet".to_owned(),
+    ))
 }

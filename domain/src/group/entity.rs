@@ -22,7 +22,9 @@ impl UniqueKey {
         let mut hasher = blake3::Hasher::new();
         hasher.update(kind.name().as_bytes()).update(&[0, rule as u8]);
         for value in values {
-            hasher.update(&(value.len() as u64).to_le_bytes()).update(value.as_bytes());
+            hasher
+                .update(&(value.len() as u64).to_le_bytes())
+                .update(value.as_bytes());
         }
         let mut key = [0; 16];
         hasher.finalize_xof().fill(&mut key);
@@ -88,7 +90,11 @@ impl Entity {
     /// An entity from its canonical body, keys extracted.
     pub fn from_canonical(kind: Kind, id: EntityId, body: Arc<str>) -> Result<Self, NotCanonical> {
         let index = index_of(kind);
-        let extracted = index.extract(&body).map_err(|error| NotCanonical { kind: kind.name(), id, why: error.to_string() })?;
+        let extracted = index.extract(&body).map_err(|error| NotCanonical {
+            kind: kind.name(),
+            id,
+            why: error.to_string(),
+        })?;
         Ok(Self {
             kind,
             id,
@@ -138,15 +144,23 @@ impl KindIndex {
         let schema = kind.schema();
         let mut wanted = Vec::new();
         let mut position = |field: &'static str| {
-            wanted.iter().position(|known| *known == field).unwrap_or_else(|| {
-                wanted.push(field);
-                wanted.len() - 1
-            })
+            wanted
+                .iter()
+                .position(|known| *known == field)
+                .unwrap_or_else(|| {
+                    wanted.push(field);
+                    wanted.len() - 1
+                })
         };
         let unique = schema
             .unique
             .iter()
-            .map(|rule| (rule.fields.iter().map(|field| position(field)).collect(), rule.composite))
+            .map(|rule| {
+                (
+                    rule.fields.iter().map(|field| position(field)).collect(),
+                    rule.composite,
+                )
+            })
             .collect();
         let references = schema
             .foreign_keys
@@ -156,7 +170,13 @@ impl KindIndex {
             .collect();
         let tags = schema.tagged.then(|| position("tags"));
         let ttl = schema.ttl.then(|| position("ttl"));
-        Self { wanted, unique, references, tags, ttl }
+        Self {
+            wanted,
+            unique,
+            references,
+            tags,
+            ttl,
+        }
     }
 
     fn extract<'body>(&self, body: &'body str) -> Result<Vec<Option<&'body str>>, serde_json::Error> {
@@ -180,18 +200,27 @@ impl KindIndex {
     fn references(&self, _kind: Kind, values: &[Option<&str>]) -> Vec<Reference> {
         let reference = |(foreign_key, kind, field): &(usize, Kind, usize)| {
             let id = values[*field].and_then(referenced_id)?;
-            Some(Reference { foreign_key: *foreign_key, kind: *kind, id })
+            Some(Reference {
+                foreign_key: *foreign_key,
+                kind: *kind,
+                id,
+            })
         };
         self.references.iter().filter_map(reference).collect()
     }
 
     fn tags(&self, values: &[Option<&str>]) -> Vec<Arc<str>> {
         let text = self.tags.and_then(|field| values[field]).unwrap_or("null");
-        serde_json::from_str::<Option<Vec<Arc<str>>>>(text).ok().flatten().unwrap_or_default()
+        serde_json::from_str::<Option<Vec<Arc<str>>>>(text)
+            .ok()
+            .flatten()
+            .unwrap_or_default()
     }
 
     fn ttl(&self, values: &[Option<&str>]) -> Option<i64> {
-        self.ttl.and_then(|field| values[field]).and_then(|text| serde_json::from_str(text).ok())
+        self.ttl
+            .and_then(|field| values[field])
+            .and_then(|text| serde_json::from_str(text).ok())
     }
 }
 
@@ -201,7 +230,10 @@ fn referenced_id(text: &str) -> Option<EntityId> {
     struct Foreign {
         id: Uuid,
     }
-    serde_json::from_str::<Option<Foreign>>(text).ok().flatten().map(|foreign| EntityId(foreign.id))
+    serde_json::from_str::<Option<Foreign>>(text)
+        .ok()
+        .flatten()
+        .map(|foreign| EntityId(foreign.id))
 }
 
 struct TopLevel<'index> {

@@ -132,7 +132,10 @@ impl From<SchemaViolation> for GroupError {
 }
 
 fn version_text(version: &Option<Version>) -> String {
-    version.map_or_else(|| "none (it doesn't exist)".to_owned(), |version| version.to_string())
+    version.map_or_else(
+        || "none (it doesn't exist)".to_owned(),
+        |version| version.to_string(),
+    )
 }
 
 /// Kong's way to print a key: `{name="x"}`, `{consumer=null,name="basic-auth",service={id="…"}}`.
@@ -143,6 +146,9 @@ pub fn key_text(fields: &Map<String, Value>) -> String {
     };
     let mut names: Vec<_> = fields.iter().collect();
     names.sort_by_key(|(name, _)| name.as_str());
-    let parts: Vec<_> = names.into_iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+    let parts: Vec<_> = names
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
     format!("{{{}}}", parts.join(","))
 }

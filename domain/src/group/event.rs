@@ -101,14 +101,22 @@ pub struct SealedField {
 impl EventCodec for GroupEvent {
     fn encode(&self, boundary: Boundary, keys: &dyn DataKeys) -> Result<EventRecord, KeyNotLoaded> {
         Ok(match self {
-            Self::EntityCreated { entity } => {
-                EventRecord::new(ENTITY_CREATED, 1, &entity_body(entity, Vec::new(), boundary, keys)?)
-            }
-            Self::EntityUpdated { entity, changed } => {
-                EventRecord::new(ENTITY_UPDATED, 1, &entity_body(entity, changed.clone(), boundary, keys)?)
-            }
+            Self::EntityCreated { entity } => EventRecord::new(
+                ENTITY_CREATED,
+                1,
+                &entity_body(entity, Vec::new(), boundary, keys)?,
+            ),
+            Self::EntityUpdated { entity, changed } => EventRecord::new(
+                ENTITY_UPDATED,
+                1,
+                &entity_body(entity, changed.clone(), boundary, keys)?,
+            ),
             Self::EntityDeleted { kind, id, cause } => {
-                let body = DeletedBody { kind: kind.name().to_owned(), id: *id, cause: *cause };
+                let body = DeletedBody {
+                    kind: kind.name().to_owned(),
+                    id: *id,
+                    cause: *cause,
+                };
                 EventRecord::new(ENTITY_DELETED, 1, &body)
             }
             Self::GroupSealed => EventRecord::new(GROUP_SEALED, 1, &Empty {}),
@@ -118,14 +126,20 @@ impl EventCodec for GroupEvent {
 
     fn decode(record: &EventRecord, boundary: Boundary, keys: &dyn DataKeys) -> Result<Self, DecodeError> {
         Ok(match (record.name.as_str(), record.version) {
-            (ENTITY_CREATED, 1) => Self::EntityCreated { entity: open_entity(record.read()?, boundary, keys)?.0 },
+            (ENTITY_CREATED, 1) => Self::EntityCreated {
+                entity: open_entity(record.read()?, boundary, keys)?.0,
+            },
             (ENTITY_UPDATED, 1) => {
                 let (entity, changed) = open_entity(record.read()?, boundary, keys)?;
                 Self::EntityUpdated { entity, changed }
             }
             (ENTITY_DELETED, 1) => {
                 let DeletedBody { kind, id, cause } = record.read()?;
-                Self::EntityDeleted { kind: kind_named(kind)?, id, cause }
+                Self::EntityDeleted {
+                    kind: kind_named(kind)?,
+                    id,
+                    cause,
+                }
             }
             (GROUP_SEALED, 1) => Self::GroupSealed,
             (GROUP_UNSEALED, 1) => Self::GroupUnsealed,
@@ -135,11 +149,22 @@ impl EventCodec for GroupEvent {
 
     fn owner_keys(&self, boundary: Boundary) -> Vec<KeyId> {
         match self {
-            Self::EntityCreated { entity } | Self::EntityUpdated { entity, .. } if entity.kind.schema().may_seal => {
+            Self::EntityCreated { entity } | Self::EntityUpdated { entity, .. }
+                if entity.kind.schema().may_seal =>
+            {
                 let body = entity.map();
                 let owner = |path: &SealedPath| owner_of(path.sealing, entity.kind, &body);
-                let owners = sealed_paths(entity.kind, &body).iter().filter_map(owner).collect::<Vec<_>>();
-                owners.into_iter().map(|owner| KeyId { boundary, owner: Some(owner) }).collect()
+                let owners = sealed_paths(entity.kind, &body)
+                    .iter()
+                    .filter_map(owner)
+                    .collect::<Vec<_>>();
+                owners
+                    .into_iter()
+                    .map(|owner| KeyId {
+                        boundary,
+                        owner: Some(owner),
+                    })
+                    .collect()
             }
             _ => Vec::new(),
         }
@@ -158,7 +183,14 @@ fn entity_body(
 ) -> Result<EntityBody, KeyNotLoaded> {
     let (body, sealed) = seal_body(entity, boundary, keys)?;
     let (kind, expires_at) = (entity.kind.name().to_owned(), entity.expires_at);
-    Ok(EntityBody { kind, id: entity.id, body, sealed, changed, expires_at })
+    Ok(EntityBody {
+        kind,
+        id: entity.id,
+        body,
+        sealed,
+        changed,
+        expires_at,
+    })
 }
 
 fn open_entity(
@@ -168,7 +200,13 @@ fn open_entity(
 ) -> Result<(Arc<Entity>, Vec<String>), DecodeError> {
     let kind = kind_named(stored.kind)?;
     let entity = open_body(kind, stored.id, stored.body, &stored.sealed, boundary, keys)?;
-    Ok((Arc::new(Entity { expires_at: stored.expires_at, ..entity }), stored.changed))
+    Ok((
+        Arc::new(Entity {
+            expires_at: stored.expires_at,
+            ..entity
+        }),
+        stored.changed,
+    ))
 }
 
 /// An entity's body with its secrets taken out, and these, sealed. What rests outside memory (log, stored states,
@@ -185,10 +223,14 @@ pub fn seal_body(
     let mut sealed = Vec::new();
     // Owners are read before anything is taken out.
     let paths = sealed_paths(entity.kind, &body).into_iter();
-    let paths: Vec<_> = paths.map(|path| (owner_of(path.sealing, entity.kind, &body), path.path)).collect();
+    let paths: Vec<_> = paths
+        .map(|path| (owner_of(path.sealing, entity.kind, &body), path.path))
+        .collect();
     for (owner, path) in paths {
         let path: Vec<String> = path.into_iter().map(Cow::into_owned).collect();
-        let Some(value) = value_at(&mut body, &path).filter(|value| !value.is_null()) else { continue };
+        let Some(value) = value_at(&mut body, &path).filter(|value| !value.is_null()) else {
+            continue;
+        };
         let text = value.take().to_string();
         let place = place_of(boundary, entity.kind, entity.id, &path);
         let text = match keys.data_key(KeyId { boundary, owner })? {
@@ -220,7 +262,10 @@ pub fn open_body(
     let mut map: Map<String, Value> = serde_json::from_str(&body).map_err(|error| malformed(&error))?;
     let mut erased = false;
     for field in sealed {
-        let value = match keys.data_key(KeyId { boundary, owner: field.owner })? {
+        let value = match keys.data_key(KeyId {
+            boundary,
+            owner: field.owner,
+        })? {
             KeyState::Present(key) => {
                 let place = place_of(boundary, kind, id, &field.path);
                 let text = open(&key, &place, &field.text).ok_or(DecodeError::DoesNotOpen { boundary })?;
@@ -231,7 +276,8 @@ pub fn open_body(
                 Value::from(ERASED)
             }
         };
-        let slot = value_at(&mut map, &field.path).ok_or_else(|| malformed(&"a sealed field has no place in it"))?;
+        let slot =
+            value_at(&mut map, &field.path).ok_or_else(|| malformed(&"a sealed field has no place in it"))?;
         *slot = value;
     }
     let text = Value::Object(map).to_string();
@@ -250,7 +296,10 @@ fn owner_of(sealing: Sealing, kind: Kind, body: &Map<String, Value>) -> Option<U
 fn value_at<'body>(body: &'body mut Map<String, Value>, path: &[String]) -> Option<&'body mut Value> {
     let (first, rest) = path.split_first()?;
     let step = |value: &'body mut Value, segment: &String| match value {
-        Value::Array(elements) => segment.parse::<usize>().ok().and_then(|index| elements.get_mut(index)),
+        Value::Array(elements) => segment
+            .parse::<usize>()
+            .ok()
+            .and_then(|index| elements.get_mut(index)),
         value => value.get_mut(segment),
     };
     rest.iter().try_fold(body.get_mut(first)?, step)

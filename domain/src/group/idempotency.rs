@@ -41,7 +41,14 @@ impl IdempotencyWindow {
         touched: Vec<(Kind, EntityId)>,
     ) {
         let key = scoped(actor, &idempotency.key);
-        self.by_key.insert(key, Remembered { request: idempotency.request, version, touched });
+        self.by_key.insert(
+            key,
+            Remembered {
+                request: idempotency.request,
+                version,
+                touched,
+            },
+        );
         self.by_version.insert((at, version), key);
         while let Some(((oldest, version), key)) = self.by_version.get_min().cloned() {
             let kept = self.by_version.len() <= KEPT_AT_MOST && oldest.plus_seconds(KEPT_SECONDS) > at;

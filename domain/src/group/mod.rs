@@ -61,7 +61,13 @@ impl Group {
             evolve(self, event);
         }
         if let Some(idempotency) = &change.idempotency {
-            self.idempotency.remember(&change.actor, idempotency, change.version, change.at, touched(&change.events));
+            self.idempotency.remember(
+                &change.actor,
+                idempotency,
+                change.version,
+                change.at,
+                touched(&change.events),
+            );
         }
     }
 
@@ -104,12 +110,17 @@ impl Group {
     pub fn referring(&self, kind: Kind, id: EntityId) -> impl Iterator<Item = (&Arc<Entity>, usize)> {
         let (kinds, nil, max) = (kind_bounds(), EntityId(Uuid::nil()), EntityId(Uuid::max()));
         let range = (kind, id, kinds.0, nil, 0)..=(kind, id, kinds.1, max, usize::MAX);
-        self.references.range(range).filter_map(|(_, _, kind, id, key)| Some((self.entity(*kind, *id)?, *key)))
+        self.references
+            .range(range)
+            .filter_map(|(_, _, kind, id, key)| Some((self.entity(*kind, *id)?, *key)))
     }
 
     /// The entities whose time to live has ended by then.
     pub fn expired(&self, at: Timestamp) -> impl Iterator<Item = (Kind, EntityId)> {
-        self.expiries.iter().take_while(move |(expiry, ..)| *expiry <= at).map(|(_, kind, id)| (*kind, *id))
+        self.expiries
+            .iter()
+            .take_while(move |(expiry, ..)| *expiry <= at)
+            .map(|(_, kind, id)| (*kind, *id))
     }
 
     /// When the next entity expires.
@@ -119,12 +130,21 @@ impl Group {
 
     fn put(&mut self, entity: &Arc<Entity>) {
         self.remove(entity.kind, entity.id);
-        let entity = Entity { touched: self.version, ..entity.as_ref().clone() };
+        let entity = Entity {
+            touched: self.version,
+            ..entity.as_ref().clone()
+        };
         for key in &entity.unique {
             self.unique.insert(*key, entity.id);
         }
         for reference in &entity.references {
-            self.references.insert((reference.kind, reference.id, entity.kind, entity.id, reference.foreign_key));
+            self.references.insert((
+                reference.kind,
+                reference.id,
+                entity.kind,
+                entity.id,
+                reference.foreign_key,
+            ));
         }
         if let Some(expiry) = entity.expires_at {
             self.expiries.insert((expiry, entity.kind, entity.id));
@@ -141,7 +161,8 @@ impl Group {
             }
         }
         for reference in &entity.references {
-            self.references.remove(&(reference.kind, reference.id, kind, id, reference.foreign_key));
+            self.references
+                .remove(&(reference.kind, reference.id, kind, id, reference.foreign_key));
         }
         if let Some(expiry) = entity.expires_at {
             self.expiries.remove(&(expiry, kind, id));
@@ -166,11 +187,17 @@ pub fn evolve(state: &mut Group, event: &GroupEvent) {
 pub fn touched(events: &[GroupEvent]) -> Vec<(Kind, EntityId)> {
     let mut seen = BTreeSet::new();
     let key = |event: &GroupEvent| match event {
-        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => Some((entity.kind, entity.id)),
+        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => {
+            Some((entity.kind, entity.id))
+        }
         GroupEvent::EntityDeleted { kind, id, .. } => Some((*kind, *id)),
         GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => None,
     };
-    events.iter().filter_map(key).filter(|key| seen.insert(*key)).collect()
+    events
+        .iter()
+        .filter_map(key)
+        .filter(|key| seen.insert(*key))
+        .collect()
 }
 
 fn kind_bounds() -> (Kind, Kind) {

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::decide::Draft;
 use super::entity::Entity;
-use super::{Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, references};
+use super::{
+    Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, references,
+};
 use crate::schema::{Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
 
@@ -15,7 +17,10 @@ pub fn operate(draft: &mut Draft<'_>, operations: &[Operation]) -> Result<(), Gr
     for (index, operation) in operations.iter().enumerate() {
         let locate = |error| match operations.len() {
             1 => error,
-            _ => GroupError::InOperation { index, error: Box::new(error) },
+            _ => GroupError::InOperation {
+                index,
+                error: Box::new(error),
+            },
         };
         apply(draft, operation).map_err(locate)?;
     }
@@ -23,9 +28,18 @@ pub fn operate(draft: &mut Draft<'_>, operations: &[Operation]) -> Result<(), Gr
 }
 
 fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError> {
-    let Target { kind, selector, parent } = &operation.target;
-    let parent = parent.as_ref().map(|(kind, selector)| existing_parent(draft, *kind, selector)).transpose()?;
-    let found = selector.as_ref().and_then(|selector| references::find(&draft.scratch, *kind, selector, parent));
+    let Target {
+        kind,
+        selector,
+        parent,
+    } = &operation.target;
+    let parent = parent
+        .as_ref()
+        .map(|(kind, selector)| existing_parent(draft, *kind, selector))
+        .transpose()?;
+    let found = selector
+        .as_ref()
+        .and_then(|selector| references::find(&draft.scratch, *kind, selector, parent));
     let current = found.and_then(|id| draft.scratch.entity(*kind, id)).cloned();
     check_condition(&operation.condition, current.as_deref())?;
     match &operation.action {
@@ -60,17 +74,28 @@ fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError>
     Ok(())
 }
 
-fn existing_parent(draft: &Draft<'_>, kind: Kind, selector: &Selector) -> Result<(Kind, EntityId), GroupError> {
-    let id = references::find(&draft.scratch, kind, selector, None).ok_or_else(|| not_found(kind, Some(selector)))?;
+fn existing_parent(
+    draft: &Draft<'_>,
+    kind: Kind,
+    selector: &Selector,
+) -> Result<(Kind, EntityId), GroupError> {
+    let id = references::find(&draft.scratch, kind, selector, None)
+        .ok_or_else(|| not_found(kind, Some(selector)))?;
     Ok((kind, id))
 }
 
 fn belongs_to(entity: &Entity, parent: (Kind, EntityId)) -> bool {
-    entity.references.iter().any(|reference| (reference.kind, reference.id) == parent)
+    entity
+        .references
+        .iter()
+        .any(|reference| (reference.kind, reference.id) == parent)
 }
 
 fn not_found(kind: Kind, selector: Option<&Selector>) -> GroupError {
-    GroupError::NotFound { kind, selector: selector.map(ToString::to_string).unwrap_or_default() }
+    GroupError::NotFound {
+        kind,
+        selector: selector.map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 fn check_condition(condition: &Condition, current: Option<&Entity>) -> Result<(), GroupError> {
@@ -84,7 +109,11 @@ fn check_condition(condition: &Condition, current: Option<&Entity>) -> Result<()
 }
 
 /// A nested body belongs to the parent in its URL, whatever it says itself.
-fn under_parent(kind: Kind, mut body: Map<String, Value>, parent: Option<(Kind, EntityId)>) -> Map<String, Value> {
+fn under_parent(
+    kind: Kind,
+    mut body: Map<String, Value>,
+    parent: Option<(Kind, EntityId)>,
+) -> Map<String, Value> {
     let field = parent.and_then(|(parent, _)| references::field_towards(kind, parent));
     if let (Some(field), Some((_, id))) = (field, parent) {
         body.insert(field.to_owned(), json!({ "id": id }));
@@ -93,14 +122,26 @@ fn under_parent(kind: Kind, mut body: Map<String, Value>, parent: Option<(Kind, 
 }
 
 /// A PUT's entity is the one its URL names, whatever the body says.
-fn named_by(kind: Kind, mut body: Map<String, Value>, selector: Option<&Selector>) -> Result<Map<String, Value>, GroupError> {
+fn named_by(
+    kind: Kind,
+    mut body: Map<String, Value>,
+    selector: Option<&Selector>,
+) -> Result<Map<String, Value>, GroupError> {
     match selector {
         Some(Selector::Id(id)) => body.insert("id".to_owned(), json!(id)),
         Some(Selector::Key(key)) => {
-            let field = kind.schema().endpoint_key.ok_or_else(|| not_found(kind, selector))?;
+            let field = kind
+                .schema()
+                .endpoint_key
+                .ok_or_else(|| not_found(kind, selector))?;
             body.insert(field.to_owned(), json!(key))
         }
-        None => return Err(GroupError::Malformed(format!("a PUT to {} must name one entity", kind.name()))),
+        None => {
+            return Err(GroupError::Malformed(format!(
+                "a PUT to {} must name one entity",
+                kind.name()
+            )));
+        }
     };
     Ok(body)
 }
@@ -123,7 +164,9 @@ pub fn create(
     let expires_at = entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl));
     let entity = Arc::new(Entity { expires_at, ..entity });
     check_whole(draft, &entity)?;
-    draft.record(GroupEvent::EntityCreated { entity: Arc::clone(&entity) })?;
+    draft.record(GroupEvent::EntityCreated {
+        entity: Arc::clone(&entity),
+    })?;
     super::children::write(draft, &entity, &children, operation.omitted_children, true)?;
     Ok(id)
 }
@@ -159,18 +202,30 @@ fn write_existing(
     let kind = current.kind;
     references::resolve(&draft.scratch, kind, &mut body)?;
     let before = current.map();
-    let write = if whole { Write::Upsert { existing: Some(&before) } } else { Write::Update { existing: &before } };
+    let write = if whole {
+        Write::Upsert {
+            existing: Some(&before),
+        }
+    } else {
+        Write::Update { existing: &before }
+    };
     let children = transient(kind, &body);
     let filled = fill_and_validate(kind, write, body, draft.context)?;
     if id_of(kind, &filled)? != current.id {
-        return Err(GroupError::Malformed(format!("the id of a {} entity can't be changed", kind.name())));
+        return Err(GroupError::Malformed(format!(
+            "the id of a {} entity can't be changed",
+            kind.name()
+        )));
     }
     let changed = changed_fields(&before, &filled);
     if changed.iter().any(|field| field != "updated_at") {
         let entity = Entity::from_map(kind, current.id, &filled);
         let restarts = changed.iter().any(|field| field == "ttl");
-        let expires_at =
-            if restarts { entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl)) } else { current.expires_at };
+        let expires_at = if restarts {
+            entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl))
+        } else {
+            current.expires_at
+        };
         let entity = Arc::new(Entity { expires_at, ..entity });
         check_whole(draft, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;
@@ -186,13 +241,19 @@ fn check_whole(draft: &Draft<'_>, entity: &Entity) -> Result<(), GroupError> {
 }
 
 fn id_of(kind: Kind, body: &Map<String, Value>) -> Result<EntityId, GroupError> {
-    let id = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let id = body
+        .get("id")
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok());
     id.ok_or_else(|| GroupError::Malformed(format!("a {} entity has no usable id", kind.name())))
 }
 
 /// The top-level fields that differ, in the new body's order.
 pub fn changed_fields(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
     let gone = before.keys().filter(|field| !after.contains_key(*field));
-    let changed = after.iter().filter(|(field, value)| before.get(*field) != Some(value)).map(|(field, _)| field);
+    let changed = after
+        .iter()
+        .filter(|(field, value)| before.get(*field) != Some(value))
+        .map(|(field, _)| field);
     changed.chain(gone).cloned().collect()
 }

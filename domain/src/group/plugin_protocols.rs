@@ -14,16 +14,22 @@ pub fn check(state: &Group, entity: &Entity) -> Result<(), GroupError> {
     }
     let own = protocols(&entity.map());
     for reference in &entity.references {
-        let Some(target) = state.entity(reference.kind, reference.id) else { continue };
+        let Some(target) = state.entity(reference.kind, reference.id) else {
+            continue;
+        };
         match reference.kind.name() {
             "routes" if !overlap(&own, &protocols(&target.map())) => {
                 return Err(refused("must match the associated route's protocols"));
             }
             "services" => {
-                let routes = state.referring(reference.kind, reference.id).filter(|(child, _)| child.kind.name() == "routes");
+                let routes = state
+                    .referring(reference.kind, reference.id)
+                    .filter(|(child, _)| child.kind.name() == "routes");
                 let routes: Vec<_> = routes.map(|(route, _)| protocols(&route.map())).collect();
                 if !routes.is_empty() && !routes.iter().any(|route| overlap(&own, route)) {
-                    return Err(refused("must match the protocols of at least one route pointing to this Plugin's service"));
+                    return Err(refused(
+                        "must match the protocols of at least one route pointing to this Plugin's service",
+                    ));
                 }
             }
             _ => {}
@@ -34,7 +40,12 @@ pub fn check(state: &Group, entity: &Entity) -> Result<(), GroupError> {
 
 fn protocols(body: &Map<String, Value>) -> Vec<String> {
     let listed = body.get("protocols").and_then(Value::as_array);
-    listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    listed
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn overlap(own: &[String], other: &[String]) -> bool {
@@ -42,5 +53,7 @@ fn overlap(own: &[String], other: &[String]) -> bool {
 }
 
 fn refused(text: &str) -> GroupError {
-    GroupError::Schema(SchemaViolation { fields: json!({ "protocols": text }) })
+    GroupError::Schema(SchemaViolation {
+        fields: json!({ "protocols": text }),
+    })
 }

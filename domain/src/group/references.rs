@@ -11,19 +11,22 @@ use crate::{EntityId, Kind};
 /// Replaces every by-name reference of a body with the id it names.
 pub fn resolve(state: &Group, kind: Kind, body: &mut Map<String, Value>) -> Result<(), GroupError> {
     for key in &kind.schema().foreign_keys {
-        let (Some(value), Some(referenced)) = (body.get(key.field), key.kind) else { continue };
+        let (Some(value), Some(referenced)) = (body.get(key.field), key.kind) else {
+            continue;
+        };
         // A malformed reference is the schema's to refuse, in its words.
-        let Ok(Some(reference)) = foreign_reference(value) else { continue };
+        let Ok(Some(reference)) = foreign_reference(value) else {
+            continue;
+        };
         let id = match reference {
             ForeignReference::Id(id) => EntityId(id),
-            ForeignReference::Unique { field, value } => {
-                holder_of(state, referenced, &field, &value).ok_or_else(|| GroupError::ForeignUnresolved {
+            ForeignReference::Unique { field, value } => holder_of(state, referenced, &field, &value)
+                .ok_or_else(|| GroupError::ForeignUnresolved {
                     field: key.field,
                     kind: referenced.name(),
                     by: field,
                     value,
-                })?
-            }
+                })?,
         };
         body.insert(key.field.to_owned(), json!({ "id": id }));
     }
@@ -32,12 +35,25 @@ pub fn resolve(state: &Group, kind: Kind, body: &mut Map<String, Value>) -> Resu
 
 /// The entity whose single unique field has this value.
 pub fn holder_of(state: &Group, kind: Kind, field: &str, value: &str) -> Option<EntityId> {
-    let rule = kind.schema().unique.iter().position(|rule| !rule.composite && rule.fields == [field])?;
-    state.holder(UniqueKey::of(kind, rule, [Value::from(value).to_string().as_str()]))
+    let rule = kind
+        .schema()
+        .unique
+        .iter()
+        .position(|rule| !rule.composite && rule.fields == [field])?;
+    state.holder(UniqueKey::of(
+        kind,
+        rule,
+        [Value::from(value).to_string().as_str()],
+    ))
 }
 
 /// The entity a URL names: by id, or by the kind's endpoint key, within a parent where the key is unique only there.
-pub fn find(state: &Group, kind: Kind, selector: &Selector, parent: Option<(Kind, EntityId)>) -> Option<EntityId> {
+pub fn find(
+    state: &Group,
+    kind: Kind,
+    selector: &Selector,
+    parent: Option<(Kind, EntityId)>,
+) -> Option<EntityId> {
     match selector {
         Selector::Id(id) => state.entity(kind, *id).map(|entity| entity.id),
         Selector::Key(key) => {
@@ -47,15 +63,28 @@ pub fn find(state: &Group, kind: Kind, selector: &Selector, parent: Option<(Kind
     }
 }
 
-fn holder_within(state: &Group, kind: Kind, field: &str, key: &str, parent: (Kind, EntityId)) -> Option<EntityId> {
+fn holder_within(
+    state: &Group,
+    kind: Kind,
+    field: &str,
+    key: &str,
+    parent: (Kind, EntityId),
+) -> Option<EntityId> {
     let schema = kind.schema();
     let parent_field = field_towards(kind, parent.0)?;
     let named = |rule: &crate::schema::UniqueRule| {
-        rule.composite && rule.fields.len() == 2 && rule.fields.contains(&parent_field) && rule.fields.contains(&field)
+        rule.composite
+            && rule.fields.len() == 2
+            && rule.fields.contains(&parent_field)
+            && rule.fields.contains(&field)
     };
     let rule = schema.unique.iter().position(named)?;
     let value = |name: &&'static str| {
-        if *name == field { Value::from(key).to_string() } else { json!({ "id": parent.1 }).to_string() }
+        if *name == field {
+            Value::from(key).to_string()
+        } else {
+            json!({ "id": parent.1 }).to_string()
+        }
     };
     let values: Vec<_> = schema.unique[rule].fields.iter().map(value).collect();
     state.holder(UniqueKey::of(kind, rule, values.iter().map(String::as_str)))
@@ -63,7 +92,11 @@ fn holder_within(state: &Group, kind: Kind, field: &str, key: &str, parent: (Kin
 
 /// The foreign key field by which a kind refers to a parent kind.
 pub fn field_towards(kind: Kind, parent: Kind) -> Option<&'static str> {
-    kind.schema().foreign_keys.iter().find(|key| key.kind == Some(parent)).map(|key| key.field)
+    kind.schema()
+        .foreign_keys
+        .iter()
+        .find(|key| key.kind == Some(parent))
+        .map(|key| key.field)
 }
 
 /// Checks that everything an entity refers to exists.
@@ -71,7 +104,11 @@ pub fn check(state: &Group, entity: &Entity) -> Result<(), GroupError> {
     for reference in &entity.references {
         if state.entity(reference.kind, reference.id).is_none() {
             let field = entity.kind.schema().foreign_keys[reference.foreign_key].field;
-            return Err(GroupError::ForeignMissing { field, kind: reference.kind.name(), id: reference.id });
+            return Err(GroupError::ForeignMissing {
+                field,
+                kind: reference.kind.name(),
+                id: reference.id,
+            });
         }
     }
     Ok(())
@@ -80,28 +117,51 @@ pub fn check(state: &Group, entity: &Entity) -> Result<(), GroupError> {
 /// Checks that nobody else holds one of an entity's unique keys.
 pub fn check_unique(state: &Group, entity: &Entity) -> Result<(), GroupError> {
     let taken = |key: &&UniqueKey| state.holder(**key).is_some_and(|holder| holder != entity.id);
-    let Some(key) = entity.unique.iter().find(taken) else { return Ok(()) };
+    let Some(key) = entity.unique.iter().find(taken) else {
+        return Ok(());
+    };
     let body = entity.map();
     let values = |rule: &crate::schema::UniqueRule| -> Map<String, Value> {
-        let value = |field: &&str| ((*field).to_owned(), body.get(*field).cloned().unwrap_or(Value::Null));
+        let value = |field: &&str| {
+            (
+                (*field).to_owned(),
+                body.get(*field).cloned().unwrap_or(Value::Null),
+            )
+        };
         rule.fields.iter().map(value).collect()
     };
     let rules = entity.kind.schema().unique.iter().enumerate();
-    let violated = rules.map(|(number, rule)| (number, values(rule))).find(|(number, fields)| {
-        let texts: Vec<_> = fields.values().map(Value::to_string).collect();
-        UniqueKey::of(entity.kind, *number, texts.iter().map(String::as_str)) == *key
-    });
-    Err(GroupError::Unique { fields: violated.map(|(_, fields)| fields).unwrap_or_default() })
+    let violated = rules
+        .map(|(number, rule)| (number, values(rule)))
+        .find(|(number, fields)| {
+            let texts: Vec<_> = fields.values().map(Value::to_string).collect();
+            UniqueKey::of(entity.kind, *number, texts.iter().map(String::as_str)) == *key
+        });
+    Err(GroupError::Unique {
+        fields: violated.map(|(_, fields)| fields).unwrap_or_default(),
+    })
 }
 
 /// Deletes an entity and, before it, whatever belongs to it; refuses while something it may not take along refers
 /// to it.
-pub fn delete(draft: &mut Draft<'_>, kind: Kind, id: EntityId, cause: DeletionCause) -> Result<(), GroupError> {
-    let referring: Vec<_> = draft.scratch.referring(kind, id).map(|(entity, key)| (entity.kind, entity.id, key)).collect();
+pub fn delete(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    id: EntityId,
+    cause: DeletionCause,
+) -> Result<(), GroupError> {
+    let referring: Vec<_> = draft
+        .scratch
+        .referring(kind, id)
+        .map(|(entity, key)| (entity.kind, entity.id, key))
+        .collect();
     for (by, _, key) in &referring {
         let restricts = by.schema().foreign_keys[*key].on_delete == OnDelete::Restrict;
         if restricts && !taken_along(kind, *by) {
-            return Err(GroupError::Referenced { kind: kind.name(), by: by.name() });
+            return Err(GroupError::Referenced {
+                kind: kind.name(),
+                by: by.name(),
+            });
         }
     }
     for (by, child, _) in referring {

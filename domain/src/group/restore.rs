@@ -20,17 +20,30 @@ pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), Gr
     }
     let current: Vec<_> = draft.scratch.entities().cloned().collect();
     // Deletions first, so that a unique key that moved from one entity to another is free for its old holder.
-    for entity in current.iter().rev().filter(|entity| !wanted.contains_key(&(entity.kind, entity.id))) {
-        draft.record(GroupEvent::EntityDeleted { kind: entity.kind, id: entity.id, cause: DeletionCause::Requested })?;
+    for entity in current
+        .iter()
+        .rev()
+        .filter(|entity| !wanted.contains_key(&(entity.kind, entity.id)))
+    {
+        draft.record(GroupEvent::EntityDeleted {
+            kind: entity.kind,
+            id: entity.id,
+            cause: DeletionCause::Requested,
+        })?;
     }
     for entity in wanted.into_values() {
         let event = match draft.scratch.entity(entity.kind, entity.id) {
             Some(now) if now.body == entity.body => continue,
             Some(now) => {
                 let changed = operations::changed_fields(&now.map(), &entity.map());
-                GroupEvent::EntityUpdated { entity: Arc::clone(entity), changed }
+                GroupEvent::EntityUpdated {
+                    entity: Arc::clone(entity),
+                    changed,
+                }
             }
-            None => GroupEvent::EntityCreated { entity: Arc::clone(entity) },
+            None => GroupEvent::EntityCreated {
+                entity: Arc::clone(entity),
+            },
         };
         draft.record(event)?;
         draft.report(entity.kind, entity.id, false);

@@ -49,8 +49,14 @@ impl OrganizationOutcome {
     pub fn of(subject: Subject, state: &Organization) -> Self {
         match subject {
             Subject::None => Self::default(),
-            Subject::Group(id) => Self { group: state.groups.get(&id).cloned(), token: None },
-            Subject::Token(id) => Self { group: None, token: state.tokens.get(&id).cloned() },
+            Subject::Group(id) => Self {
+                group: state.groups.get(&id).cloned(),
+                token: None,
+            },
+            Subject::Token(id) => Self {
+                group: None,
+                token: state.tokens.get(&id).cloned(),
+            },
         }
     }
 }
@@ -64,32 +70,71 @@ pub fn decide(
     match command {
         OrganizationCommand::Create { id, name, admin } => create(state, *id, name, *admin, context),
         OrganizationCommand::CreateGroup(new) => create_group(state, new, context),
-        OrganizationCommand::UpdateGroup { group, patch, expected } => {
-            update_group(state, *group, patch, expected.as_deref(), context)
+        OrganizationCommand::UpdateGroup {
+            group,
+            patch,
+            expected,
+        } => update_group(state, *group, patch, expected.as_deref(), context),
+        OrganizationCommand::DeleteGroup { group, expected } => {
+            delete_group(state, *group, expected.as_deref(), context)
         }
-        OrganizationCommand::DeleteGroup { group, expected } => delete_group(state, *group, expected.as_deref(), context),
-        OrganizationCommand::RestoreGroup { group, name } => restore_group(state, *group, name.as_deref(), context),
-        OrganizationCommand::SetRuntimeType { group, runtime_type, replace } => {
-            set_runtime_type(state, *group, *runtime_type, *replace, context)
+        OrganizationCommand::RestoreGroup { group, name } => {
+            restore_group(state, *group, name.as_deref(), context)
         }
+        OrganizationCommand::SetRuntimeType {
+            group,
+            runtime_type,
+            replace,
+        } => set_runtime_type(state, *group, *runtime_type, *replace, context),
         OrganizationCommand::IssueToken { .. } => issue_token(state, command, context),
         OrganizationCommand::RevokeToken { token } => revoke_token(state, *token, context),
-        OrganizationCommand::AdmitNode { group, node, hostname, credential } => {
+        OrganizationCommand::AdmitNode {
+            group,
+            node,
+            hostname,
+            credential,
+        } => {
             let known = state.admissions.contains(&(*group, *node, credential.clone()));
             let (group, node, hostname, credential) = (*group, *node, hostname.clone(), credential.clone());
-            note(known, OrganizationEvent::NodeAdmitted { group, node, hostname, credential })
+            note(
+                known,
+                OrganizationEvent::NodeAdmitted {
+                    group,
+                    node,
+                    hostname,
+                    credential,
+                },
+            )
         }
-        OrganizationCommand::RefuseNode { group, node, version, digest, reason } => {
+        OrganizationCommand::RefuseNode {
+            group,
+            node,
+            version,
+            digest,
+            reason,
+        } => {
             let known = state.refusals.contains(&(*group, *node, *digest));
             let (group, node, version, digest) = (*group, *node, *version, *digest);
-            note(known, OrganizationEvent::NodeRefused { group, node, version, digest, reason: reason.clone() })
+            note(
+                known,
+                OrganizationEvent::NodeRefused {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason: reason.clone(),
+                },
+            )
         }
     }
 }
 
 fn note(known: bool, event: OrganizationEvent) -> Result<OrganizationDecision, OrganizationError> {
     let events = if known { Vec::new() } else { vec![event] };
-    Ok(OrganizationDecision { events, subject: Subject::None })
+    Ok(OrganizationDecision {
+        events,
+        subject: Subject::None,
+    })
 }
 
 fn create(
@@ -102,7 +147,10 @@ fn create(
     if state.id.is_some() {
         return Err(OrganizationError::AlreadyCreated);
     }
-    let default = NewGroup { name: DEFAULT_GROUP.to_owned(), ..NewGroup::default() };
+    let default = NewGroup {
+        name: DEFAULT_GROUP.to_owned(),
+        ..NewGroup::default()
+    };
     let group = new_group(GroupId(context.uuid()), &default, context);
     let token = TokenRecord {
         id: TokenId(context.uuid()),
@@ -116,7 +164,10 @@ fn create(
     };
     let subject = Subject::Token(token.id);
     let events = vec![
-        OrganizationEvent::OrganizationCreated { id, name: name.to_owned() },
+        OrganizationEvent::OrganizationCreated {
+            id,
+            name: name.to_owned(),
+        },
         OrganizationEvent::GroupCreated { group },
         OrganizationEvent::TokenIssued { token },
     ];
@@ -147,21 +198,28 @@ fn create_group(
     check_labels(&new.labels)?;
     check_name_free(state, &new.name, None)?;
     if state.names.len() >= GROUP_LIMIT {
-        return Err(OrganizationError::Limit { what: "runtime groups", limit: GROUP_LIMIT });
+        return Err(OrganizationError::Limit {
+            what: "runtime groups",
+            limit: GROUP_LIMIT,
+        });
     }
     let id = new.id.unwrap_or_else(|| GroupId(context.uuid()));
     if state.groups.contains_key(&id) {
         return Err(OrganizationError::IdTaken(id));
     }
     let group = new_group(id, new, context);
-    Ok(OrganizationDecision { events: vec![OrganizationEvent::GroupCreated { group }], subject: Subject::Group(id) })
+    Ok(OrganizationDecision {
+        events: vec![OrganizationEvent::GroupCreated { group }],
+        subject: Subject::Group(id),
+    })
 }
 
 fn check_name_free(state: &Organization, name: &str, own: Option<GroupId>) -> Result<(), OrganizationError> {
     match state.names.get(name) {
-        Some(holder) if Some(*holder) != own => {
-            Err(OrganizationError::NameTaken { name: name.to_owned(), holder: *holder })
-        }
+        Some(holder) if Some(*holder) != own => Err(OrganizationError::NameTaken {
+            name: name.to_owned(),
+            holder: *holder,
+        }),
         _ => Ok(()),
     }
 }
@@ -173,9 +231,9 @@ fn existing(
 ) -> Result<Arc<GroupRecord>, OrganizationError> {
     let group = state.group(id).ok_or(OrganizationError::NoSuchGroup(id))?;
     match expected {
-        Some(versions) if !versions.contains(&group.touched) => {
-            Err(OrganizationError::Precondition { actual: group.touched })
-        }
+        Some(versions) if !versions.contains(&group.touched) => Err(OrganizationError::Precondition {
+            actual: group.touched,
+        }),
         _ => Ok(Arc::clone(group)),
     }
 }
@@ -222,8 +280,15 @@ fn update_group(
         group.settings.proxy_urls.clone_from(proxy_urls);
     }
     group.updated_at = context.at;
-    let events = if changed.is_empty() { Vec::new() } else { vec![OrganizationEvent::GroupUpdated { group, changed }] };
-    Ok(OrganizationDecision { events, subject: Subject::Group(id) })
+    let events = if changed.is_empty() {
+        Vec::new()
+    } else {
+        vec![OrganizationEvent::GroupUpdated { group, changed }]
+    };
+    Ok(OrganizationDecision {
+        events,
+        subject: Subject::Group(id),
+    })
 }
 
 fn delete_group(
@@ -236,14 +301,30 @@ fn delete_group(
     if before.name == DEFAULT_GROUP {
         return Err(OrganizationError::DefaultGroup);
     }
-    let group = GroupRecord { deleted_at: Some(context.at), updated_at: context.at, ..before.as_ref().clone() };
+    let group = GroupRecord {
+        deleted_at: Some(context.at),
+        updated_at: context.at,
+        ..before.as_ref().clone()
+    };
     let mut events = vec![OrganizationEvent::GroupDeleted { group }];
     let belongs = |token: &&Arc<TokenRecord>| token.group == Some(id) && token.revoked_at.is_none();
     // An instance token of a deleted group must not open a group that takes its place.
-    events.extend(state.tokens.values().filter(belongs).map(|token| OrganizationEvent::TokenRevoked {
-        token: TokenRecord { revoked_at: Some(context.at), ..token.as_ref().clone() },
-    }));
-    Ok(OrganizationDecision { events, subject: Subject::Group(id) })
+    events.extend(
+        state
+            .tokens
+            .values()
+            .filter(belongs)
+            .map(|token| OrganizationEvent::TokenRevoked {
+                token: TokenRecord {
+                    revoked_at: Some(context.at),
+                    ..token.as_ref().clone()
+                },
+            }),
+    );
+    Ok(OrganizationDecision {
+        events,
+        subject: Subject::Group(id),
+    })
 }
 
 fn restore_group(
@@ -259,8 +340,16 @@ fn restore_group(
     let name = name.unwrap_or(&before.name).to_owned();
     check_name(&name)?;
     check_name_free(state, &name, Some(id))?;
-    let group = GroupRecord { name, deleted_at: None, updated_at: context.at, ..before.as_ref().clone() };
-    Ok(OrganizationDecision { events: vec![OrganizationEvent::GroupRestored { group }], subject: Subject::Group(id) })
+    let group = GroupRecord {
+        name,
+        deleted_at: None,
+        updated_at: context.at,
+        ..before.as_ref().clone()
+    };
+    Ok(OrganizationDecision {
+        events: vec![OrganizationEvent::GroupRestored { group }],
+        subject: Subject::Group(id),
+    })
 }
 
 fn set_runtime_type(
@@ -273,15 +362,26 @@ fn set_runtime_type(
     let before = existing(state, id, None)?;
     let subject = Subject::Group(id);
     match before.runtime_type {
-        Some(current) if current == runtime_type => Ok(OrganizationDecision { events: Vec::new(), subject }),
-        Some(current) if !replace => {
-            Err(OrganizationError::RuntimeType { actual: current.name(), wanted: runtime_type.name() })
-        }
+        Some(current) if current == runtime_type => Ok(OrganizationDecision {
+            events: Vec::new(),
+            subject,
+        }),
+        Some(current) if !replace => Err(OrganizationError::RuntimeType {
+            actual: current.name(),
+            wanted: runtime_type.name(),
+        }),
         _ => {
             let (runtime_type, updated_at) = (Some(runtime_type), context.at);
-            let group = GroupRecord { runtime_type, updated_at, ..before.as_ref().clone() };
+            let group = GroupRecord {
+                runtime_type,
+                updated_at,
+                ..before.as_ref().clone()
+            };
             let changed = vec!["runtime_type".to_owned()];
-            Ok(OrganizationDecision { events: vec![OrganizationEvent::GroupUpdated { group, changed }], subject })
+            Ok(OrganizationDecision {
+                events: vec![OrganizationEvent::GroupUpdated { group, changed }],
+                subject,
+            })
         }
     }
 }
@@ -291,22 +391,38 @@ fn issue_token(
     command: &OrganizationCommand,
     context: &mut Context,
 ) -> Result<OrganizationDecision, OrganizationError> {
-    let OrganizationCommand::IssueToken { name, role, group, hash, expires_at } = command else {
+    let OrganizationCommand::IssueToken {
+        name,
+        role,
+        group,
+        hash,
+        expires_at,
+    } = command
+    else {
         return Ok(OrganizationDecision::default());
     };
     if name.is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
-        return Err(OrganizationError::invalid("name", "must have 1 to 128 characters and no control characters"));
+        return Err(OrganizationError::invalid(
+            "name",
+            "must have 1 to 128 characters and no control characters",
+        ));
     }
     if let Some(group) = group {
         existing(state, *group, None)?;
     } else if *role == Role::Instance {
-        return Err(OrganizationError::invalid("group", "is required: an instance token is for one runtime group"));
+        return Err(OrganizationError::invalid(
+            "group",
+            "is required: an instance token is for one runtime group",
+        ));
     }
     if expires_at.is_some_and(|expiry| expiry <= context.at) {
         return Err(OrganizationError::invalid("expires_at", "must be in the future"));
     }
     if state.hashes.len() >= TOKEN_LIMIT {
-        return Err(OrganizationError::Limit { what: "tokens", limit: TOKEN_LIMIT });
+        return Err(OrganizationError::Limit {
+            what: "tokens",
+            limit: TOKEN_LIMIT,
+        });
     }
     let token = TokenRecord {
         id: TokenId(context.uuid()),
@@ -319,7 +435,10 @@ fn issue_token(
         revoked_at: None,
     };
     let subject = Subject::Token(token.id);
-    Ok(OrganizationDecision { events: vec![OrganizationEvent::TokenIssued { token }], subject })
+    Ok(OrganizationDecision {
+        events: vec![OrganizationEvent::TokenIssued { token }],
+        subject,
+    })
 }
 
 fn revoke_token(
@@ -328,7 +447,17 @@ fn revoke_token(
     context: &Context,
 ) -> Result<OrganizationDecision, OrganizationError> {
     let token = state.tokens.get(&id).ok_or(OrganizationError::NoSuchToken(id))?;
-    let revoked = TokenRecord { revoked_at: Some(context.at), ..token.as_ref().clone() };
-    let events = if token.revoked_at.is_some() { Vec::new() } else { vec![OrganizationEvent::TokenRevoked { token: revoked }] };
-    Ok(OrganizationDecision { events, subject: Subject::Token(id) })
+    let revoked = TokenRecord {
+        revoked_at: Some(context.at),
+        ..token.as_ref().clone()
+    };
+    let events = if token.revoked_at.is_some() {
+        Vec::new()
+    } else {
+        vec![OrganizationEvent::TokenRevoked { token: revoked }]
+    };
+    Ok(OrganizationDecision {
+        events,
+        subject: Subject::Token(id),
+    })
 }

@@ -37,13 +37,17 @@ pub enum OrganizationError {
     #[error("the token {0} doesn't exist")]
     NoSuchToken(TokenId),
     /// The group was touched since by another change than the one expected.
-    #[error("the runtime group was last touched by organization change {actual}: read it again and repeat the change")]
+    #[error(
+        "the runtime group was last touched by organization change {actual}: read it again and repeat the change"
+    )]
     Precondition {
         /// The change that last touched it.
         actual: Version,
     },
     /// The group's instances are of another type.
-    #[error("the runtime group's instances are of the type {actual}, not {wanted}: every instance of a group is of one type")]
+    #[error(
+        "the runtime group's instances are of the type {actual}, not {wanted}: every instance of a group is of one type"
+    )]
     RuntimeType {
         /// What they are.
         actual: &'static str,
@@ -66,6 +70,9 @@ pub enum OrganizationError {
 impl OrganizationError {
     /// A field with a value it may not have.
     pub fn invalid(field: &str, reason: &str) -> Self {
-        Self::Invalid { field: field.to_owned(), reason: reason.to_owned() }
+        Self::Invalid {
+            field: field.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 }

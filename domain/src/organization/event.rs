@@ -124,23 +124,62 @@ struct RefusedBody {
 impl EventCodec for OrganizationEvent {
     fn encode(&self, _boundary: Boundary, _keys: &dyn DataKeys) -> Result<EventRecord, KeyNotLoaded> {
         let group = |name, group: &GroupRecord, changed: &[String]| {
-            EventRecord::new(name, 1, &GroupBody { group: group.clone(), changed: changed.to_vec() })
+            EventRecord::new(
+                name,
+                1,
+                &GroupBody {
+                    group: group.clone(),
+                    changed: changed.to_vec(),
+                },
+            )
         };
-        let token = |name, token: &TokenRecord| EventRecord::new(name, 1, &TokenBody { token: token.clone() });
+        let token =
+            |name, token: &TokenRecord| EventRecord::new(name, 1, &TokenBody { token: token.clone() });
         Ok(match self.clone() {
-            Self::OrganizationCreated { id, name } => EventRecord::new(ORGANIZATION_CREATED, 1, &CreatedBody { id, name }),
+            Self::OrganizationCreated { id, name } => {
+                EventRecord::new(ORGANIZATION_CREATED, 1, &CreatedBody { id, name })
+            }
             Self::GroupCreated { group: record } => group(GROUP_CREATED, &record, &[]),
-            Self::GroupUpdated { group: record, changed } => group(GROUP_UPDATED, &record, &changed),
+            Self::GroupUpdated {
+                group: record,
+                changed,
+            } => group(GROUP_UPDATED, &record, &changed),
             Self::GroupDeleted { group: record } => group(GROUP_DELETED, &record, &[]),
             Self::GroupRestored { group: record } => group(GROUP_RESTORED, &record, &[]),
             Self::TokenIssued { token: record } => token(TOKEN_ISSUED, &record),
             Self::TokenRevoked { token: record } => token(TOKEN_REVOKED, &record),
-            Self::NodeAdmitted { group, node, hostname, credential } => {
-                EventRecord::new(NODE_ADMITTED, 1, &AdmittedBody { group, node, hostname, credential })
-            }
-            Self::NodeRefused { group, node, version, digest, reason } => {
-                EventRecord::new(NODE_REFUSED, 1, &RefusedBody { group, node, version, digest, reason })
-            }
+            Self::NodeAdmitted {
+                group,
+                node,
+                hostname,
+                credential,
+            } => EventRecord::new(
+                NODE_ADMITTED,
+                1,
+                &AdmittedBody {
+                    group,
+                    node,
+                    hostname,
+                    credential,
+                },
+            ),
+            Self::NodeRefused {
+                group,
+                node,
+                version,
+                digest,
+                reason,
+            } => EventRecord::new(
+                NODE_REFUSED,
+                1,
+                &RefusedBody {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason,
+                },
+            ),
         })
     }
 
@@ -152,22 +191,50 @@ impl EventCodec for OrganizationEvent {
                 let CreatedBody { id, name } = record.read()?;
                 Self::OrganizationCreated { id, name }
             }
-            (GROUP_CREATED, 1) => Self::GroupCreated { group: group()?.group },
+            (GROUP_CREATED, 1) => Self::GroupCreated {
+                group: group()?.group,
+            },
             (GROUP_UPDATED, 1) => {
                 let GroupBody { group, changed } = group()?;
                 Self::GroupUpdated { group, changed }
             }
-            (GROUP_DELETED, 1) => Self::GroupDeleted { group: group()?.group },
-            (GROUP_RESTORED, 1) => Self::GroupRestored { group: group()?.group },
+            (GROUP_DELETED, 1) => Self::GroupDeleted {
+                group: group()?.group,
+            },
+            (GROUP_RESTORED, 1) => Self::GroupRestored {
+                group: group()?.group,
+            },
             (TOKEN_ISSUED, 1) => Self::TokenIssued { token: token()? },
             (TOKEN_REVOKED, 1) => Self::TokenRevoked { token: token()? },
             (NODE_ADMITTED, 1) => {
-                let AdmittedBody { group, node, hostname, credential } = record.read()?;
-                Self::NodeAdmitted { group, node, hostname, credential }
+                let AdmittedBody {
+                    group,
+                    node,
+                    hostname,
+                    credential,
+                } = record.read()?;
+                Self::NodeAdmitted {
+                    group,
+                    node,
+                    hostname,
+                    credential,
+                }
             }
             (NODE_REFUSED, 1) => {
-                let RefusedBody { group, node, version, digest, reason } = record.read()?;
-                Self::NodeRefused { group, node, version, digest, reason }
+                let RefusedBody {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason,
+                } = record.read()?;
+                Self::NodeRefused {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason,
+                }
             }
             _ => return Err(record.unknown()),
         })

@@ -127,11 +127,17 @@ pub fn check_name(name: &str) -> Result<(), OrganizationError> {
 pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), OrganizationError> {
     const RESERVED: [&str; 7] = ["kong", "konnect", "insomnia", "mesh", "kic", "kuma", "_"];
     if labels.len() > 5 {
-        return Err(OrganizationError::invalid("labels", "must have at most 5 entries"));
+        return Err(OrganizationError::invalid(
+            "labels",
+            "must have at most 5 entries",
+        ));
     }
     for (key, value) in labels {
         if let Some(word) = RESERVED.iter().find(|word| key.starts_with(**word)) {
-            return Err(OrganizationError::invalid(&format!("labels.{key}"), &format!("keys must not begin with '{word}'")));
+            return Err(OrganizationError::invalid(
+                &format!("labels.{key}"),
+                &format!("keys must not begin with '{word}'"),
+            ));
         }
         for text in [key, value] {
             if !is_label(text) {
@@ -147,6 +153,8 @@ fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let ends = [bytes.first(), bytes.last()];
     (1..=63).contains(&bytes.len())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
         && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
 }

@@ -64,7 +64,8 @@ impl Organization {
             evolve(self, event);
         }
         if let Some(idempotency) = &change.idempotency {
-            self.idempotency.remember(&change.actor, idempotency, change.version, change.at, Vec::new());
+            self.idempotency
+                .remember(&change.actor, idempotency, change.version, change.at, Vec::new());
         }
     }
 
@@ -88,7 +89,13 @@ impl Organization {
         if group.deleted_at.is_none() {
             self.names.insert(group.name.clone(), group.id);
         }
-        self.groups.insert(group.id, Arc::new(GroupRecord { touched: self.version, ..group.clone() }));
+        self.groups.insert(
+            group.id,
+            Arc::new(GroupRecord {
+                touched: self.version,
+                ..group.clone()
+            }),
+        );
     }
 }
 
@@ -110,10 +117,17 @@ pub fn evolve(state: &mut Organization, event: &OrganizationEvent) {
             };
             state.tokens.insert(token.id, Arc::new(token.clone()));
         }
-        OrganizationEvent::NodeAdmitted { group, node, credential, .. } => {
+        OrganizationEvent::NodeAdmitted {
+            group,
+            node,
+            credential,
+            ..
+        } => {
             state.admissions.insert((*group, *node, credential.clone()));
         }
-        OrganizationEvent::NodeRefused { group, node, digest, .. } => {
+        OrganizationEvent::NodeRefused {
+            group, node, digest, ..
+        } => {
             state.refusals.insert((*group, *node, *digest));
         }
     }

@@ -56,34 +56,58 @@ struct OrganizationBody {
 impl EventCodec for SystemEvent {
     fn encode(&self, boundary: Boundary, keys: &dyn DataKeys) -> Result<EventRecord, KeyNotLoaded> {
         Ok(match self {
-            Self::Initialized { log_id } => EventRecord::new(INITIALIZED, 1, &InitializedBody { log_id: *log_id }),
+            Self::Initialized { log_id } => {
+                EventRecord::new(INITIALIZED, 1, &InitializedBody { log_id: *log_id })
+            }
             Self::AuthorityCreated { authority } => {
-                let key = match keys.data_key(KeyId { boundary, owner: None })? {
-                    KeyState::Present(key) => seal(&key, AUTHORITY_KEY_PLACE, authority.key.expose().as_bytes()),
+                let key = match keys.data_key(KeyId {
+                    boundary,
+                    owner: None,
+                })? {
+                    KeyState::Present(key) => {
+                        seal(&key, AUTHORITY_KEY_PLACE, authority.key.expose().as_bytes())
+                    }
                     KeyState::Destroyed => Vec::new(),
                 };
                 let certificate = authority.certificate.clone();
                 EventRecord::new(AUTHORITY_CREATED, 1, &AuthorityBody { certificate, key })
             }
-            Self::OrganizationRegistered { id, name } => {
-                EventRecord::new(ORGANIZATION_REGISTERED, 1, &OrganizationBody { id: *id, name: name.clone() })
-            }
+            Self::OrganizationRegistered { id, name } => EventRecord::new(
+                ORGANIZATION_REGISTERED,
+                1,
+                &OrganizationBody {
+                    id: *id,
+                    name: name.clone(),
+                },
+            ),
         })
     }
 
     fn decode(record: &EventRecord, boundary: Boundary, keys: &dyn DataKeys) -> Result<Self, DecodeError> {
         Ok(match (record.name.as_str(), record.version) {
-            (INITIALIZED, 1) => Self::Initialized { log_id: record.read::<InitializedBody>()?.log_id },
+            (INITIALIZED, 1) => Self::Initialized {
+                log_id: record.read::<InitializedBody>()?.log_id,
+            },
             (AUTHORITY_CREATED, 1) => {
                 let AuthorityBody { certificate, key } = record.read()?;
-                let text = match keys.data_key(KeyId { boundary, owner: None })? {
+                let text = match keys.data_key(KeyId {
+                    boundary,
+                    owner: None,
+                })? {
                     KeyState::Present(data_key) => {
-                        let plain = open(&data_key, AUTHORITY_KEY_PLACE, &key).ok_or(DecodeError::DoesNotOpen { boundary })?;
-                        String::from_utf8(plain).map_err(|error| DecodeError::malformed("the authority's key", error))?
+                        let plain = open(&data_key, AUTHORITY_KEY_PLACE, &key)
+                            .ok_or(DecodeError::DoesNotOpen { boundary })?;
+                        String::from_utf8(plain)
+                            .map_err(|error| DecodeError::malformed("the authority's key", error))?
                     }
                     KeyState::Destroyed => String::new(),
                 };
-                Self::AuthorityCreated { authority: Authority { certificate, key: Secret::new(text) } }
+                Self::AuthorityCreated {
+                    authority: Authority {
+                        certificate,
+                        key: Secret::new(text),
+                    },
+                }
             }
             (ORGANIZATION_REGISTERED, 1) => {
                 let OrganizationBody { id, name } = record.read()?;

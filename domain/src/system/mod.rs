@@ -61,15 +61,29 @@ pub enum SystemError {
 }
 
 /// Decides a command; the answer is the events of one change.
-pub fn decide(state: &System, command: &SystemCommand, _context: &Context) -> Result<Vec<SystemEvent>, SystemError> {
-    let SystemCommand::Initialize { log_id, organization, name, authority } = command;
+pub fn decide(
+    state: &System,
+    command: &SystemCommand,
+    _context: &Context,
+) -> Result<Vec<SystemEvent>, SystemError> {
+    let SystemCommand::Initialize {
+        log_id,
+        organization,
+        name,
+        authority,
+    } = command;
     if state.log_id.is_some() {
         return Err(SystemError::AlreadyInitialized);
     }
     Ok(vec![
         SystemEvent::Initialized { log_id: *log_id },
-        SystemEvent::AuthorityCreated { authority: authority.clone() },
-        SystemEvent::OrganizationRegistered { id: *organization, name: name.clone() },
+        SystemEvent::AuthorityCreated {
+            authority: authority.clone(),
+        },
+        SystemEvent::OrganizationRegistered {
+            id: *organization,
+            name: name.clone(),
+        },
     ])
 }
 
