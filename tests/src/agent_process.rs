@@ -44,6 +44,14 @@ impl AgentProcess {
         self.home.path().join("kong.yml")
     }
 
+    /// What the declarative file holds now.
+    ///
+    /// # Panics
+    /// When the agent has written none.
+    pub fn declarative_text(&self) -> String {
+        std::fs::read_to_string(self.declarative_file()).expect("the agent has written its file")
+    }
+
     /// SIGSTOP: the instance stays connected and reads nothing until [`AgentProcess::proceed`].
     pub fn pause(&self) {
         self.process.pause();

@@ -57,6 +57,16 @@ impl ApiClient {
             .json()
     }
 
+    /// Makes a token with which instances of `group` connect, and returns its secret.
+    pub async fn instance_token(&self, group: &str) -> String {
+        let body = serde_json::json!({ "name": "instances", "role": "instance", "group": group });
+        let made = self.post("/v2/tokens", &body).await.expect_status(201).json();
+        made["token"]
+            .as_str()
+            .expect("a new token is shown once")
+            .to_owned()
+    }
+
     /// GET of a path with its leading slash.
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)
@@ -161,6 +171,62 @@ impl GroupClient {
             .await
             .expect_status(200)
             .group_version()
+    }
+
+    /// Every entity of a collection, page after page.
+    pub async fn all(&self, collection: &str) -> Vec<Value> {
+        let mut entities = Vec::new();
+        let mut offset = String::new();
+        loop {
+            let page = self
+                .get(&format!("{collection}?size=1000{offset}"))
+                .await
+                .expect_status(200)
+                .json();
+            entities.extend(page["data"].as_array().expect("a list has data").iter().cloned());
+            match page["offset"].as_str() {
+                Some(next) => offset = format!("&offset={next}"),
+                None => return entities,
+            }
+        }
+    }
+
+    /// The content hash of the group's configuration at `version`.
+    pub async fn digest(&self, version: u64) -> String {
+        let found = self
+            .read(&format!("versions/{version}"))
+            .await
+            .expect_status(200)
+            .json();
+        found["digest"]
+            .as_str()
+            .expect("a version has a digest")
+            .to_owned()
+    }
+
+    /// The runtime instances of the group.
+    pub async fn nodes(&self) -> Vec<Value> {
+        let found = self.read("nodes").await.expect_status(200).json();
+        found["items"]
+            .as_array()
+            .expect("a list of nodes has items")
+            .clone()
+    }
+
+    /// Every change of the group, the oldest first.
+    pub async fn history(&self) -> Vec<Value> {
+        let mut changes = Vec::new();
+        for page in 1.. {
+            let path = format!("versions?page[size]=1000&page[number]={page}");
+            let found = self.read(&path).await.expect_status(200).json();
+            let found = found["data"].as_array().expect("a list has data").clone();
+            if found.is_empty() {
+                break;
+            }
+            changes.extend(found);
+        }
+        changes.sort_by_key(|change| change["version"].as_u64());
+        changes
     }
 
     fn entity(&self, path: &str) -> String {
@@ -270,6 +336,17 @@ impl Answer {
         self.headers
             .get(name)
             .map(|value| value.to_str().expect("our headers are text"))
+    }
+
+    /// The version of the last change that touched what was answered with, from its `ETag`.
+    ///
+    /// # Panics
+    /// When the answer has no `ETag` that is a version.
+    pub fn version_tag(&self) -> u64 {
+        let value = self.header("etag");
+        value
+            .and_then(|tag| tag.trim_matches('"').parse().ok())
+            .unwrap_or_else(|| panic!("{}: ETag is {value:?}: {}", self.spoken, self.text()))
     }
 
     /// The version of the group that the answer was made from.

@@ -18,12 +18,41 @@ pub async fn eventually<Found, Seen: Display>(
     what: &str,
     mut look: impl AsyncFnMut() -> Result<Found, Seen>,
 ) -> Found {
-    let began = Instant::now();
+    let patience = Patience::new(what);
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) if began.elapsed() > DEADLINE => panic!("waited in vain: {what}; seen last: {seen}"),
-            Err(_) => tokio::time::sleep(INTERVAL).await,
+            Err(seen) => patience.pause(seen).await,
         }
+    }
+}
+
+/// The waiting of [`eventually`] for a loop of its own, as tasks on other threads need it.
+#[derive(Debug)]
+pub struct Patience {
+    what: String,
+    began: Instant,
+}
+
+impl Patience {
+    /// Begins to wait for the condition named by `what`.
+    pub fn new(what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Pauses before the next look, after one that has `seen` something else.
+    ///
+    /// # Panics
+    /// When the waiting began more than three minutes ago.
+    pub async fn pause(&self, seen: impl Display) {
+        assert!(
+            self.began.elapsed() < DEADLINE,
+            "waited in vain: {}; seen last: {seen}",
+            self.what
+        );
+        tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -7,6 +7,7 @@
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
+//! - [`workload`]: writers that note what they were promised.
 //! - [`eventually`]: the one way to wait.
 //!
 //! Start reading at [`server_process`].
@@ -21,3 +22,4 @@ pub mod port;
 pub mod process;
 pub mod program;
 pub mod server_process;
+pub mod workload;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::eventually::eventually;
 use crate::nats_server::{NatsServer, Options, Ports};
+use crate::server_process::Log;
 
 /// The members of one cluster, each with its own ports and files, ended when dropped.
 #[derive(Debug)]
@@ -64,9 +65,12 @@ impl NatsCluster {
         urls.join(",")
     }
 
-    /// The monitoring endpoint of the first member, for `--nats-monitor`.
-    pub fn monitor_url(&self) -> String {
-        self.members[0].monitor_url()
+    /// This cluster as the engine of a control plane's log; durability is checked at the first member.
+    pub fn log(&self) -> Log {
+        Log::Nats {
+            url: self.url(),
+            monitor_url: self.members[0].monitor_url(),
+        }
     }
 
     /// The member at `index`, counted from 0.

@@ -29,7 +29,8 @@ pub enum Log {
 /// A control plane with its own ports and data directory, ended when dropped.
 #[derive(Debug)]
 pub struct ServerProcess {
-    process: Process,
+    /// `None` until the first start.
+    process: Option<Process>,
     log: Log,
     api_port: Port,
     dataplane_port: Port,
@@ -42,24 +43,32 @@ impl ServerProcess {
     /// # Panics
     /// When it ends instead; the message has what it printed.
     pub async fn start(log: Log) -> Self {
-        let home = tempfile::tempdir().expect("the temporary directory is writable");
-        let (api_port, dataplane_port) = (Port::reserve(), Port::reserve());
-        let process = run(&log, &api_port, &dataplane_port, home.path());
-        let mut server = Self {
-            process,
-            log,
-            api_port,
-            dataplane_port,
-            home,
-        };
+        let mut server = Self::prepare(log);
+        server.start_again();
         server.ready().await;
         server
+    }
+
+    /// Reserves ports and an empty data directory for a server that is started later.
+    pub fn prepare(log: Log) -> Self {
+        let home = tempfile::tempdir().expect("the temporary directory is writable");
+        std::fs::create_dir(data_dir(home.path())).expect("the temporary directory is writable");
+        Self {
+            process: None,
+            log,
+            api_port: Port::reserve(),
+            dataplane_port: Port::reserve(),
+            home,
+        }
     }
 
     /// Waits until `/readyz` says yes.
     pub async fn ready(&mut self) {
         let address = format!("{}/readyz", self.url());
-        let process = &mut self.process;
+        let process = self
+            .process
+            .as_mut()
+            .expect("a server that was started is waited for");
         eventually("the server is ready", async || {
             process.must_run();
             let answer = reqwest::get(&address)
@@ -102,7 +111,12 @@ impl ServerProcess {
 
     /// The API, seen by the administrator.
     pub fn api(&self) -> ApiClient {
-        ApiClient::new(&self.url(), &self.admin_token())
+        self.api_as(&self.admin_token())
+    }
+
+    /// The API, seen by the holder of `token`.
+    pub fn api_as(&self, token: &str) -> ApiClient {
+        ApiClient::new(&self.url(), token)
     }
 
     /// The command line, used by the administrator.
@@ -117,17 +131,18 @@ impl ServerProcess {
 
     /// SIGKILL.
     pub fn kill9(&mut self) {
-        self.process.kill9();
+        self.process().kill9();
     }
 
     /// SIGTERM, and waits for the orderly end.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.process.stop().await
+        self.process().stop().await
     }
 
-    /// Starts again with the same ports and data, after it has ended; doesn't wait.
+    /// Starts with the same ports and data as before; doesn't wait.
     pub fn start_again(&mut self) {
-        self.process = run(&self.log, &self.api_port, &self.dataplane_port, self.home.path());
+        let process = run(&self.log, &self.api_port, &self.dataplane_port, self.home.path());
+        self.process = Some(process);
     }
 
     /// SIGKILL, starts again with the same ports and data and waits until it is ready.
@@ -138,8 +153,29 @@ impl ServerProcess {
     }
 
     /// The process itself.
+    ///
+    /// # Panics
+    /// Before the first start.
     pub fn process(&mut self) -> &mut Process {
-        &mut self.process
+        self.process.as_mut().expect("the server was started")
+    }
+
+    /// Deletes the views, which are derived from the log, while the server doesn't run.
+    pub fn forget_what_is_derived(&self) {
+        for name in ["views.db", "views.db-wal", "views.db-shm"] {
+            match std::fs::remove_file(self.data_dir().join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{name}: {error}"),
+                _ => {}
+            }
+        }
+        assert!(!self.data_dir().join("views.db").exists(), "the views are gone");
+    }
+
+    /// Copies the key that opens the keyring from `other`'s data directory.
+    pub fn take_master_key_of(&self, other: &Self) {
+        let name = "master.key";
+        std::fs::copy(other.data_dir().join(name), self.data_dir().join(name))
+            .expect("a server keeps its master key");
     }
 }
 

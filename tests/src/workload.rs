@@ -1,0 +1,229 @@
+//! Writers that never stop: what they were promised is written down, so that a test can ask for it after a crash.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api_client::{Answer, GroupClient};
+use crate::eventually::{Patience, eventually};
+
+/// How many services each writer changes in turn.
+const SERVICES_PER_WRITER: u64 = 5;
+
+/// A change that the server acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The version that the answer named in its `ETag`.
+    pub version: u64,
+    /// The reason that was sent; no two changes of a workload have the same.
+    pub message: String,
+    /// The service that was written.
+    pub service: String,
+    /// The host that it was given.
+    pub host: String,
+}
+
+/// Concurrent writers on one runtime group.
+///
+/// A writer that gets no answer, or 503, sends the same request with the same idempotency key again until the answer is definite:
+/// exactly what a careful client does. Any other refusal ends the test.
+#[derive(Debug)]
+pub struct Workload {
+    acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    stop: CancellationToken,
+    writers: JoinSet<()>,
+}
+
+impl Workload {
+    /// Starts `writers` writers.
+    pub fn start(group: &GroupClient, writers: u64) -> Self {
+        let mut workload = Self {
+            acknowledged: Arc::default(),
+            stop: CancellationToken::new(),
+            writers: JoinSet::new(),
+        };
+        for number in 0..writers {
+            let writer = Writer {
+                number,
+                group: group.clone(),
+                acknowledged: workload.acknowledged.clone(),
+                stop: workload.stop.clone(),
+            };
+            workload.writers.spawn(writer.run());
+        }
+        workload
+    }
+
+    /// Every change that was acknowledged until now.
+    pub fn acknowledged(&self) -> Vec<Acknowledged> {
+        self.acknowledged
+            .lock()
+            .expect("no writer panics while it notes")
+            .clone()
+    }
+
+    /// Waits until `more` changes beyond those of now are acknowledged.
+    pub async fn progress(&mut self, more: usize) {
+        let goal = self.acknowledged().len() + more;
+        let (acknowledged, writers) = (&self.acknowledged, &mut self.writers);
+        eventually("the writers make progress", async || {
+            must_run(writers);
+            let now = acknowledged
+                .lock()
+                .expect("no writer panics while it notes")
+                .len();
+            if now >= goal {
+                Ok(())
+            } else {
+                Err(format!("{now} of {goal} changes are acknowledged"))
+            }
+        })
+        .await;
+    }
+
+    /// Lets every writer finish what it has begun and returns everything that was acknowledged.
+    pub async fn finish(mut self) -> Vec<Acknowledged> {
+        self.stop.cancel();
+        while let Some(ended) = self.writers.join_next().await {
+            ended.expect("a writer is only refused what it may be refused");
+        }
+        self.acknowledged()
+    }
+}
+
+/// Panics with the reason if a writer has panicked.
+fn must_run(writers: &mut JoinSet<()>) {
+    while let Some(ended) = writers.try_join_next() {
+        ended.expect("a writer is only refused what it may be refused");
+    }
+}
+
+struct Writer {
+    number: u64,
+    group: GroupClient,
+    acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    stop: CancellationToken,
+}
+
+impl Writer {
+    async fn run(self) {
+        let mut count = 0;
+        while !self.stop.is_cancelled() {
+            let acknowledged = self.write(count).await;
+            self.acknowledged
+                .lock()
+                .expect("no writer panics while it notes")
+                .push(acknowledged);
+            count += 1;
+        }
+    }
+
+    async fn write(&self, count: u64) -> Acknowledged {
+        let writer = self.number;
+        let message = format!("writer {writer}, change {count}");
+        let service = format!("writer-{writer}-service-{}", count % SERVICES_PER_WRITER);
+        let host = format!("change-{count}.writer-{writer}.test");
+        let body = json!({ "name": service, "host": host, "port": 8080 });
+        let patience = Patience::new(&message);
+        let answer = loop {
+            let call = self.group.put(&format!("services/{service}"), &body);
+            let call = call
+                .header("x-change-message", &message)
+                .header("idempotency-key", &message);
+            match call
+                .attempt()
+                .await
+                .map_err(|error| format!("{error:?}"))
+                .and_then(definite)
+            {
+                Ok(answer) => break answer,
+                Err(unknown) => patience.pause(unknown).await,
+            }
+        };
+        Acknowledged {
+            version: answer.version_tag(),
+            message,
+            service,
+            host,
+        }
+    }
+}
+
+/// The answer if it settles what became of the request.
+fn definite(answer: Answer) -> Result<Answer, String> {
+    match answer.status.as_u16() {
+        200 | 201 => Ok(answer),
+        503 => Err(answer.text()),
+        status => panic!("a writer was refused with {status}: {}", answer.text()),
+    }
+}
+
+/// Checks a group's history against what was acknowledged: versions count 1, 2, 3 …, every acknowledged change stands at the version
+/// its answer named, no change stands twice, and every service that was written is there.
+///
+/// # Panics
+/// When an acknowledged change is lost, moved or repeated.
+pub async fn verify(group: &GroupClient, acknowledged: &[Acknowledged]) {
+    let history = group.history().await;
+    let mut versions_of: BTreeMap<&str, u64> = BTreeMap::new();
+    for (change, expected) in history.iter().zip(1..) {
+        assert_eq!(
+            change["version"],
+            json!(expected),
+            "the versions of a group have no gap"
+        );
+        let message = change["message"].as_str().unwrap_or_default();
+        if let Some(earlier) = versions_of.insert(message, expected) {
+            assert!(
+                message.is_empty(),
+                "{message:?} happened at version {earlier} and again at {expected}"
+            );
+        }
+    }
+    let services = group.all("services").await;
+    let services: BTreeMap<&str, &Value> = services
+        .iter()
+        .map(|service| (service["name"].as_str().unwrap_or_default(), service))
+        .collect();
+    for promised in acknowledged {
+        let found = versions_of.get(promised.message.as_str());
+        assert_eq!(
+            found,
+            Some(&promised.version),
+            "an acknowledged change is where it was: {promised:?}"
+        );
+        assert!(
+            services.contains_key(promised.service.as_str()),
+            "an acknowledged service is there: {promised:?}"
+        );
+    }
+}
+
+/// Checks that every service is exactly as its last acknowledged change left it; for when no writer runs.
+///
+/// # Panics
+/// When one isn't.
+pub async fn verify_services(group: &GroupClient, acknowledged: &[Acknowledged]) {
+    let mut last: BTreeMap<&str, &Acknowledged> = BTreeMap::new();
+    for promised in acknowledged {
+        let kept = last.entry(&promised.service).or_insert(promised);
+        if promised.version > kept.version {
+            *kept = promised;
+        }
+    }
+    let services = group.all("services").await;
+    assert_eq!(
+        services.len(),
+        last.len(),
+        "exactly the services that were written are there"
+    );
+    for service in services {
+        let promised = last[service["name"]
+            .as_str()
+            .expect("every service of the workload has a name")];
+        assert_eq!(service["host"], promised.host.as_str(), "{promised:?}");
+    }
+}
