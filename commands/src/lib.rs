@@ -6,5 +6,6 @@
 //! - [`tasks`]: named background tasks; [`entropy`]: where randomness enters.
 
 pub mod entropy;
+pub mod keyring;
 pub mod log;
 pub mod tasks;

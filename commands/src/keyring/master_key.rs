@@ -1,0 +1,167 @@
+//! The master key: 32 random bytes as 64 hexadecimal digits, in a file that only its owner reads or in the environment.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::entropy;
+
+/// The environment variable that holds the master key of a cluster.
+pub const ENVIRONMENT_VARIABLE: &str = "RUNTIME_MANAGER_MASTER_KEY";
+
+/// The length of XChaCha20-Poly1305's nonce in bytes.
+const NONCE_BYTES: usize = 24;
+
+/// The key that seals every page of the keyring; wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct MasterKey([u8; 32]);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("{redacted}")
+    }
+}
+
+/// Why there is no master key.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    /// The text isn't a key.
+    #[error("{0} doesn't hold a master key: expected 64 hexadecimal digits")]
+    NotAKey(String),
+    /// The file can't be read or made.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Others could read the file.
+    #[error("{path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and if others had access, change the key")]
+    ReadableByOthers {
+        /// Which file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl MasterKey {
+    /// A fresh random key.
+    pub fn generate() -> Self {
+        Self(entropy::seed())
+    }
+
+    /// The key as 64 hexadecimal digits; `source` says where the text comes from.
+    pub fn parse(text: &str, source: &str) -> Result<Self, MasterKeyError> {
+        blake3::Hash::from_hex(text.trim())
+            .map(|digits| Self(*digits.as_bytes()))
+            .map_err(|_| MasterKeyError::NotAKey(source.to_owned()))
+    }
+
+    /// The key in this file; a file that doesn't exist is made, durable and readable by its owner only.
+    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
+        let failed = |source| MasterKeyError::File { path: path.display().to_string(), source };
+        match fs::metadata(path) {
+            Ok(metadata) => {
+                let mode = metadata.permissions().mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    return Err(MasterKeyError::ReadableByOthers { path: path.display().to_string(), mode });
+                }
+                let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+                Self::parse(&text, &path.display().to_string())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let key = Self::generate();
+                key.write(path).map_err(failed)?;
+                Ok(key)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes the key beside its place and moves it there, so that a crash leaves all of it or nothing.
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let unfinished = path.with_extension("key.new");
+        if let Err(error) = fs::remove_file(&unfinished)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        let digits = Zeroizing::new(format!("{}\n", blake3::Hash::from_bytes(self.0).to_hex()));
+        file.write_all(digits.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Seals a text for one place under a random nonce.
+    pub(super) fn seal(&self, place: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_BYTES];
+        entropy::fill(&mut nonce);
+        let sealed = XChaCha20Poly1305::new((&self.0).into())
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: place })
+            .expect("XChaCha20-Poly1305 encrypts any text below 256 GiB");
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// Opens what [`Self::seal`] made for the same place.
+    pub(super) fn open(&self, place: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_BYTES)?;
+        let nonce = <[u8; NONCE_BYTES]>::try_from(nonce).ok()?;
+        XChaCha20Poly1305::new((&self.0).into())
+            .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: place })
+            .ok()
+            .map(Zeroizing::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_made_once_and_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        let made = MasterKey::load_or_create(&path).unwrap();
+        let loaded = MasterKey::load_or_create(&path).unwrap();
+        assert_eq!(made.0, loaded.0);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        MasterKey::load_or_create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(MasterKey::load_or_create(&path), Err(MasterKeyError::ReadableByOthers { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_text_that_is_no_key_is_refused_without_being_shown() {
+        let error = MasterKey::parse("hunter2", ENVIRONMENT_VARIABLE).unwrap_err().to_string();
+        assert!(error.contains(ENVIRONMENT_VARIABLE) && !error.contains("hunter2"), "{error}");
+        assert!(MasterKey::parse(&format!("{}\n", "0f".repeat(32)), ENVIRONMENT_VARIABLE).is_ok());
+    }
+
+    #[test]
+    fn a_sealed_text_opens_only_with_its_key_at_its_place() {
+        let key = MasterKey::generate();
+        let sealed = key.seal(b"here", b"text");
+        assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"text");
+        assert!(key.open(b"there", &sealed).is_none());
+        assert!(MasterKey::generate().open(b"here", &sealed).is_none());
+        assert!(key.open(b"here", &sealed[..20]).is_none());
+        assert_ne!(sealed, key.seal(b"here", b"text"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Data keys, stored in pages that the master key seals (DESIGN §4 Secrets, §5 Keyring).
+//!
+//! - [`MasterKey`]: the one key outside: `data/master.key`, or the environment in a cluster.
+//! - [`PagedKeyring`]: [`domain::Keyring`] over any [`PageStore`]; [`sealed_page`] is what a page holds.
+//! - Stores of pages: [`MemoryPages`] for tests, [`SqlitePages`] in `keys.db`.
+
+pub mod master_key;
+mod memory;
+mod page_store;
+mod paged;
+mod sealed_page;
+mod sqlite;
+
+pub use master_key::MasterKey;
+pub use memory::MemoryPages;
+pub use page_store::{PageAddress, PageStore, PutError, StoredPage};
+pub use paged::PagedKeyring;
+pub use sqlite::SqlitePages;
+
+/// A keyring in memory, for tests.
+pub type MemoryKeyring = PagedKeyring<MemoryPages>;
+
+/// A keyring in the file `keys.db`.
+pub type SqliteKeyring = PagedKeyring<SqlitePages>;
