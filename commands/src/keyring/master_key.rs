@@ -42,7 +42,9 @@ pub enum MasterKeyError {
         source: std::io::Error,
     },
     /// Others could read the file.
-    #[error("{path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and if others had access, change the key")]
+    #[error(
+        "{path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and if others had access, change the key"
+    )]
     ReadableByOthers {
         /// Which file.
         path: String,
@@ -66,12 +68,18 @@ impl MasterKey {
 
     /// The key in this file; a file that doesn't exist is made, durable and readable by its owner only.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::File { path: path.display().to_string(), source };
+        let failed = |source| MasterKeyError::File {
+            path: path.display().to_string(),
+            source,
+        };
         match fs::metadata(path) {
             Ok(metadata) => {
                 let mode = metadata.permissions().mode() & 0o777;
                 if mode & 0o077 != 0 {
-                    return Err(MasterKeyError::ReadableByOthers { path: path.display().to_string(), mode });
+                    return Err(MasterKeyError::ReadableByOthers {
+                        path: path.display().to_string(),
+                        mode,
+                    });
                 }
                 let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
                 Self::parse(&text, &path.display().to_string())
@@ -93,7 +101,11 @@ impl MasterKey {
         {
             return Err(error);
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)?;
         let digits = Zeroizing::new(format!("{}\n", blake3::Hash::from_bytes(self.0).to_hex()));
         file.write_all(digits.as_bytes())?;
         file.sync_all()?;
@@ -107,7 +119,13 @@ impl MasterKey {
         let mut nonce = [0; NONCE_BYTES];
         entropy::fill(&mut nonce);
         let sealed = XChaCha20Poly1305::new((&self.0).into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: place })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: plain,
+                    aad: place,
+                },
+            )
             .expect("XChaCha20-Poly1305 encrypts any text below 256 GiB");
         [nonce.as_slice(), &sealed].concat()
     }
@@ -117,7 +135,13 @@ impl MasterKey {
         let (nonce, text) = sealed.split_at_checked(NONCE_BYTES)?;
         let nonce = <[u8; NONCE_BYTES]>::try_from(nonce).ok()?;
         XChaCha20Poly1305::new((&self.0).into())
-            .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: place })
+            .decrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: text,
+                    aad: place,
+                },
+            )
             .ok()
             .map(Zeroizing::new)
     }
@@ -144,13 +168,21 @@ mod tests {
         let path = directory.path().join("master.key");
         MasterKey::load_or_create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(MasterKey::load_or_create(&path), Err(MasterKeyError::ReadableByOthers { mode: 0o644, .. })));
+        assert!(matches!(
+            MasterKey::load_or_create(&path),
+            Err(MasterKeyError::ReadableByOthers { mode: 0o644, .. })
+        ));
     }
 
     #[test]
     fn a_text_that_is_no_key_is_refused_without_being_shown() {
-        let error = MasterKey::parse("hunter2", ENVIRONMENT_VARIABLE).unwrap_err().to_string();
-        assert!(error.contains(ENVIRONMENT_VARIABLE) && !error.contains("hunter2"), "{error}");
+        let error = MasterKey::parse("hunter2", ENVIRONMENT_VARIABLE)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(ENVIRONMENT_VARIABLE) && !error.contains("hunter2"),
+            "{error}"
+        );
         assert!(MasterKey::parse(&format!("{}\n", "0f".repeat(32)), ENVIRONMENT_VARIABLE).is_ok());
     }
 

@@ -39,7 +39,11 @@ impl PagedKeyring<MemoryPages> {
 impl PageStore for MemoryPages {
     async fn pages(&self, boundary: Boundary) -> Result<Vec<StoredPage>, KeyringError> {
         let pages = &self.shared().pages;
-        Ok(pages.iter().filter(|(address, _)| address.boundary == boundary).map(|(_, page)| page.clone()).collect())
+        Ok(pages
+            .iter()
+            .filter(|(address, _)| address.boundary == boundary)
+            .map(|(_, page)| page.clone())
+            .collect())
     }
 
     async fn put(&self, address: PageAddress, replaces: u64, sealed: Vec<u8>) -> Result<u64, PutError> {

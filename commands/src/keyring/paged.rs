@@ -52,11 +52,16 @@ struct OpenPage {
 
 impl Pages {
     fn new(pages: Vec<OpenPage>) -> Self {
-        let owners = pages.iter().enumerate().flat_map(|(number, page)| {
-            page.page.entries.iter().map(move |(owner, _)| (*owner, number))
-        });
+        let owners = pages
+            .iter()
+            .enumerate()
+            .flat_map(|(number, page)| page.page.entries.iter().map(move |(owner, _)| (*owner, number)));
         let index = owners.collect();
-        Self { current: true, pages, index }
+        Self {
+            current: true,
+            pages,
+            index,
+        }
     }
 
     fn holds(&self, owner: Option<Uuid>) -> bool {
@@ -69,7 +74,10 @@ impl Pages {
             self.pages.push(OpenPage::default());
         }
         self.index.insert(owner, self.pages.len() - 1);
-        let last = self.pages.last_mut().expect("a page was just added if there was none");
+        let last = self
+            .pages
+            .last_mut()
+            .expect("a page was just added if there was none");
         last.page.entries.push((owner, state));
         last.changed = true;
     }
@@ -91,11 +99,16 @@ impl<S: PageStore> PagedKeyring<S> {
     /// Opens the keyring in this store, or starts it. A master key that isn't this keyring's is refused.
     pub async fn open(store: S, master: MasterKey) -> Result<Self, KeyringError> {
         if store.check_value().await?.is_none() {
-            store.offer_check_value(master.seal(CHECK_PLACE, CHECK_TEXT)).await?;
+            store
+                .offer_check_value(master.seal(CHECK_PLACE, CHECK_TEXT))
+                .await?;
         }
         let check = store.check_value().await?;
         let check = check.ok_or_else(|| KeyringError::Damaged("its check value is gone".to_owned()))?;
-        if master.open(CHECK_PLACE, &check).is_none_or(|text| text.as_slice() != CHECK_TEXT) {
+        if master
+            .open(CHECK_PLACE, &check)
+            .is_none_or(|text| text.as_slice() != CHECK_TEXT)
+        {
             return Err(KeyringError::WrongMasterKey(format!(
                 "give the key that was used before, in the file master.key or in {}",
                 master_key::ENVIRONMENT_VARIABLE
@@ -106,13 +119,23 @@ impl<S: PageStore> PagedKeyring<S> {
 
     /// A keyring with nothing loaded.
     pub(super) fn started(store: S, master: MasterKey) -> Self {
-        Self { store, master, keys: DashMap::new(), boundaries: DashMap::new() }
+        Self {
+            store,
+            master,
+            keys: DashMap::new(),
+            boundaries: DashMap::new(),
+        }
     }
 
     /// Every page as it is stored, sealed with the master key, in the order of the addresses.
     pub async fn export(&self) -> Result<Vec<(PageAddress, Vec<u8>)>, KeyringError> {
-        let boundaries: BTreeSet<_> =
-            self.store.addresses().await?.into_iter().map(|address| address.boundary).collect();
+        let boundaries: BTreeSet<_> = self
+            .store
+            .addresses()
+            .await?
+            .into_iter()
+            .map(|address| address.boundary)
+            .collect();
         let mut exported = Vec::new();
         for boundary in boundaries {
             for (number, page) in (0..).zip(self.store.pages(boundary).await?) {
@@ -145,7 +168,11 @@ impl<S: PageStore> PagedKeyring<S> {
 
     /// Changes a boundary's pages, stores what was changed, and repeats that on what another process wrote until
     /// nobody else was first.
-    async fn change(&self, boundary: Boundary, change: impl Fn(&mut Pages) + Send) -> Result<(), KeyringError> {
+    async fn change(
+        &self,
+        boundary: Boundary,
+        change: impl Fn(&mut Pages) + Send,
+    ) -> Result<(), KeyringError> {
         let shared = self.boundaries.entry(boundary).or_default().clone();
         let mut pages = shared.lock().await;
         loop {
@@ -170,7 +197,10 @@ impl<S: PageStore> PagedKeyring<S> {
     async fn store_changed(&self, boundary: Boundary, pages: &mut [OpenPage]) -> Result<(), PutError> {
         for (number, open) in (0..).zip(pages).filter(|(_, open)| open.changed) {
             let address = PageAddress { boundary, number };
-            open.revision = self.store.put(address, open.revision, open.page.seal(&self.master, address)).await?;
+            open.revision = self
+                .store
+                .put(address, open.revision, open.page.seal(&self.master, address))
+                .await?;
             open.changed = false;
             self.remember(boundary, &open.page);
         }
@@ -184,7 +214,11 @@ impl<S: PageStore> PagedKeyring<S> {
             let page = Page::open(&self.master, PageAddress { boundary, number }, &sealed)
                 .ok_or_else(|| KeyringError::Damaged(format!("page {number} of {boundary} doesn't open")))?;
             self.remember(boundary, &page);
-            pages.push(OpenPage { revision, page, changed: false });
+            pages.push(OpenPage {
+                revision,
+                page,
+                changed: false,
+            });
         }
         Ok(Pages::new(pages))
     }
@@ -192,14 +226,23 @@ impl<S: PageStore> PagedKeyring<S> {
     /// Answers these keys from memory from now on.
     fn remember(&self, boundary: Boundary, page: &Page) {
         for (owner, state) in &page.entries {
-            self.keys.insert(KeyId { boundary, owner: *owner }, state.clone());
+            self.keys.insert(
+                KeyId {
+                    boundary,
+                    owner: *owner,
+                },
+                state.clone(),
+            );
         }
     }
 }
 
 impl<S: PageStore> DataKeys for PagedKeyring<S> {
     fn data_key(&self, id: KeyId) -> Result<KeyState, KeyNotLoaded> {
-        self.keys.get(&id).map(|state| state.clone()).ok_or(KeyNotLoaded(id))
+        self.keys
+            .get(&id)
+            .map(|state| state.clone())
+            .ok_or(KeyNotLoaded(id))
     }
 }
 
@@ -246,7 +289,12 @@ impl<S: PageStore> Keyring for PagedKeyring<S> {
         let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else {
             return Ok(());
         };
-        self.store.erase_former(PageAddress { boundary: id.boundary, number }).await
+        self.store
+            .erase_former(PageAddress {
+                boundary: id.boundary,
+                number,
+            })
+            .await
     }
 }
 
@@ -256,7 +304,10 @@ mod tests {
     use crate::keyring::MemoryPages;
 
     fn id(owner: u128) -> KeyId {
-        KeyId { boundary: Boundary::System, owner: (owner > 0).then(|| Uuid::from_u128(owner)) }
+        KeyId {
+            boundary: Boundary::System,
+            owner: (owner > 0).then(|| Uuid::from_u128(owner)),
+        }
     }
 
     fn ids(owners: impl IntoIterator<Item = u128>) -> BTreeSet<KeyId> {
@@ -317,7 +368,9 @@ mod tests {
     #[tokio::test]
     async fn exported_pages_bring_keys_and_erasures_but_revive_nothing() {
         let master = MasterKey::generate();
-        let source = PagedKeyring::open(MemoryPages::default(), master.clone()).await.unwrap();
+        let source = PagedKeyring::open(MemoryPages::default(), master.clone())
+            .await
+            .unwrap();
         source.ensure(&ids([1, 2, 3])).await.unwrap();
         source.destroy(id(2)).await.unwrap();
         let target = PagedKeyring::open(MemoryPages::default(), master).await.unwrap();

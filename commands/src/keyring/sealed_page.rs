@@ -30,7 +30,10 @@ impl Page {
 
     /// What is known of an owner's key, if it is on this page.
     pub(super) fn entry(&mut self, owner: Option<Uuid>) -> Option<&mut KeyState> {
-        self.entries.iter_mut().find(|(other, _)| *other == owner).map(|(_, state)| state)
+        self.entries
+            .iter_mut()
+            .find(|(other, _)| *other == owner)
+            .map(|(_, state)| state)
     }
 
     /// The page under the master key, for its own place only.
@@ -57,7 +60,10 @@ impl Page {
         let (&FORMAT, entries) = plain.split_first()? else {
             return None;
         };
-        let entries = entries.chunks(ENTRY_BYTES).map(read_entry).collect::<Option<_>>()?;
+        let entries = entries
+            .chunks(ENTRY_BYTES)
+            .map(read_entry)
+            .collect::<Option<_>>()?;
         Some(Self { entries })
     }
 }
@@ -68,7 +74,14 @@ fn read_entry(bytes: &[u8]) -> Option<(Option<Uuid>, KeyState)> {
     let owner = (*owner.first()? == 1).then_some(uuid);
     let (present, key) = state.split_first()?;
     let key = DataKey(key.try_into().ok()?);
-    Some((owner, if *present == 1 { KeyState::Present(key) } else { KeyState::Destroyed }))
+    Some((
+        owner,
+        if *present == 1 {
+            KeyState::Present(key)
+        } else {
+            KeyState::Destroyed
+        },
+    ))
 }
 
 fn place(address: PageAddress) -> Vec<u8> {
@@ -81,7 +94,10 @@ mod tests {
 
     use super::*;
 
-    const ADDRESS: PageAddress = PageAddress { boundary: Boundary::System, number: 3 };
+    const ADDRESS: PageAddress = PageAddress {
+        boundary: Boundary::System,
+        number: 3,
+    };
 
     #[test]
     fn a_page_comes_back_as_it_was_sealed() {
@@ -96,7 +112,10 @@ mod tests {
         let mut opened = Page::open(&master, ADDRESS, &page.seal(&master, ADDRESS)).unwrap();
         assert_eq!(opened.entries.len(), 3);
         assert!(matches!(opened.entry(None), Some(KeyState::Present(key)) if key.0 == [7; 32]));
-        assert!(matches!(opened.entry(Some(Uuid::from_u128(9))), Some(KeyState::Destroyed)));
+        assert!(matches!(
+            opened.entry(Some(Uuid::from_u128(9))),
+            Some(KeyState::Destroyed)
+        ));
         assert!(matches!(opened.entry(Some(Uuid::nil())), Some(KeyState::Present(key)) if key.0 == [8; 32]));
         assert!(opened.entry(Some(Uuid::from_u128(1))).is_none());
     }

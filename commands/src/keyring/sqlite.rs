@@ -38,8 +38,13 @@ impl SqlitePages {
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(unavailable)?;
-        migrations::keys::migrator().run(&mut connection).await.map_err(unavailable)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        migrations::keys::migrator()
+            .run(&mut connection)
+            .await
+            .map_err(unavailable)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 }
 
@@ -52,10 +57,17 @@ impl PageStore for SqlitePages {
                 .fetch_all(&mut *self.connection.lock().await)
                 .await
                 .map_err(unavailable)?;
-        if rows.iter().zip(0..).any(|((number, ..), expected)| *number != expected) {
+        if rows
+            .iter()
+            .zip(0..)
+            .any(|((number, ..), expected)| *number != expected)
+        {
             return Err(damaged(format!("pages of {boundary} are missing")));
         }
-        let page = |(_, revision, sealed): (i64, i64, Vec<u8>)| StoredPage { revision: revision.cast_unsigned(), sealed };
+        let page = |(_, revision, sealed): (i64, i64, Vec<u8>)| StoredPage {
+            revision: revision.cast_unsigned(),
+            sealed,
+        };
         Ok(rows.into_iter().map(page).collect())
     }
 
@@ -73,7 +85,11 @@ impl PageStore for SqlitePages {
             .execute(&mut *self.connection.lock().await)
             .await
             .map_err(unavailable)?;
-        if written.rows_affected() == 0 { Err(PutError::Conflict) } else { Ok(replaces + 1) }
+        if written.rows_affected() == 0 {
+            Err(PutError::Conflict)
+        } else {
+            Ok(replaces + 1)
+        }
     }
 
     /// `secure_delete` has overwritten the page in the file; the write-ahead log, which still holds it, is emptied.
@@ -82,16 +98,24 @@ impl PageStore for SqlitePages {
             .fetch_one(&mut *self.connection.lock().await)
             .await
             .map_err(unavailable)?;
-        if busy == 0 { Ok(()) } else { Err(unavailable("another process holds the write-ahead log")) }
+        if busy == 0 {
+            Ok(())
+        } else {
+            Err(unavailable("another process holds the write-ahead log"))
+        }
     }
 
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError> {
-        let rows: Vec<(String, u32)> = sqlx::query_as("SELECT boundary, number FROM page ORDER BY boundary, number")
-            .fetch_all(&mut *self.connection.lock().await)
-            .await
-            .map_err(unavailable)?;
+        let rows: Vec<(String, u32)> =
+            sqlx::query_as("SELECT boundary, number FROM page ORDER BY boundary, number")
+                .fetch_all(&mut *self.connection.lock().await)
+                .await
+                .map_err(unavailable)?;
         let address = |(boundary, number): (String, u32)| {
-            Ok(PageAddress { boundary: boundary.parse().map_err(damaged)?, number })
+            Ok(PageAddress {
+                boundary: boundary.parse().map_err(damaged)?,
+                number,
+            })
         };
         rows.into_iter().map(address).collect()
     }

@@ -24,7 +24,10 @@ fn boundary() -> Boundary {
 }
 
 fn id(owner: u128) -> KeyId {
-    KeyId { boundary: boundary(), owner: Some(Uuid::from_u128(owner)) }
+    KeyId {
+        boundary: boundary(),
+        owner: Some(Uuid::from_u128(owner)),
+    }
 }
 
 fn key(keyring: &impl DataKeys, owner: u128) -> Option<[u8; 32]> {
@@ -37,21 +40,32 @@ fn key(keyring: &impl DataKeys, owner: u128) -> Option<[u8; 32]> {
 pub(crate) async fn a_page_is_replaced_only_at_its_revision<S: Site>() {
     let site = S::fresh().await;
     let store = site.store().await;
-    let address = PageAddress { boundary: boundary(), number: 0 };
+    let address = PageAddress {
+        boundary: boundary(),
+        number: 0,
+    };
     assert_eq!(store.put(address, 1, vec![0]).await, Err(PutError::Conflict));
     let first = store.put(address, 0, vec![1]).await.unwrap();
     assert_eq!(store.put(address, 0, vec![2]).await, Err(PutError::Conflict));
     let second = store.put(address, first, vec![3]).await.unwrap();
     assert_eq!(store.put(address, first, vec![4]).await, Err(PutError::Conflict));
     let pages = site.store().await.pages(boundary()).await.unwrap();
-    assert_eq!(pages.iter().map(|page| (page.revision, &page.sealed[..])).collect::<Vec<_>>(), [(second, &[3][..])]);
+    assert_eq!(
+        pages
+            .iter()
+            .map(|page| (page.revision, &page.sealed[..]))
+            .collect::<Vec<_>>(),
+        [(second, &[3][..])]
+    );
     assert_eq!(store.addresses().await.unwrap(), [address]);
 }
 
 pub(crate) async fn keys_outlive_the_process<S: Site>() {
     let site = S::fresh().await;
     let master = MasterKey::generate();
-    let before = PagedKeyring::open(site.store().await, master.clone()).await.unwrap();
+    let before = PagedKeyring::open(site.store().await, master.clone())
+        .await
+        .unwrap();
     before.ensure(&(0..1_100).map(id).collect()).await.unwrap();
     let after = PagedKeyring::open(site.store().await, master).await.unwrap();
     after.load(&BTreeSet::from([id(3)])).await.unwrap();
@@ -62,7 +76,9 @@ pub(crate) async fn keys_outlive_the_process<S: Site>() {
 
 pub(crate) async fn another_master_key_is_refused<S: Site>() {
     let site = S::fresh().await;
-    PagedKeyring::open(site.store().await, MasterKey::generate()).await.unwrap();
+    PagedKeyring::open(site.store().await, MasterKey::generate())
+        .await
+        .unwrap();
     let refused = PagedKeyring::open(site.store().await, MasterKey::generate()).await;
     assert!(matches!(refused.err(), Some(KeyringError::WrongMasterKey(_))));
 }
@@ -70,7 +86,11 @@ pub(crate) async fn another_master_key_is_refused<S: Site>() {
 pub(crate) async fn processes_that_make_the_same_key_agree_on_it<S: Site>() {
     let site = S::fresh().await;
     let master = MasterKey::generate();
-    let open = async || PagedKeyring::open(site.store().await, master.clone()).await.unwrap();
+    let open = async || {
+        PagedKeyring::open(site.store().await, master.clone())
+            .await
+            .unwrap()
+    };
     let keyrings = [open().await, open().await, open().await];
     for owner in 0..10 {
         let id = BTreeSet::from([id(owner)]);
@@ -86,7 +106,9 @@ pub(crate) async fn processes_that_make_the_same_key_agree_on_it<S: Site>() {
 pub(crate) async fn another_process_learns_of_a_destroyed_key_when_it_loads_it<S: Site>() {
     let site = S::fresh().await;
     let master = MasterKey::generate();
-    let one = PagedKeyring::open(site.store().await, master.clone()).await.unwrap();
+    let one = PagedKeyring::open(site.store().await, master.clone())
+        .await
+        .unwrap();
     let other = PagedKeyring::open(site.store().await, master).await.unwrap();
     let both = BTreeSet::from([id(1), id(2)]);
     one.ensure(&both).await.unwrap();
