@@ -219,3 +219,97 @@ pub(super) fn field_seals(field: &FieldSchema) -> bool {
             _ => false,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str) -> Kind {
+        Kind::named(name).unwrap()
+    }
+
+    #[test]
+    fn a_kind_comes_after_those_it_refers_to() {
+        for kind in Kind::all() {
+            for key in &kind.schema().foreign_keys {
+                assert!(
+                    key.kind.is_some_and(|parent| parent < kind),
+                    "{kind} refers to {}",
+                    key.reference
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_are_found_by_their_url_segments() {
+        assert_eq!(
+            Kind::in_collection("key-auths"),
+            Some(kind("keyauth_credentials"))
+        );
+        assert_eq!(Kind::in_collection("keyauth_credentials"), None);
+        for (parent, segment, child) in [
+            ("consumers", "key-auth", "keyauth_credentials"),
+            ("services", "routes", "routes"),
+            ("services", "plugins", "plugins"),
+            ("routes", "plugins", "plugins"),
+            ("consumers", "plugins", "plugins"),
+            ("upstreams", "targets", "targets"),
+            ("certificates", "snis", "snis"),
+            ("certificates", "services", "services"),
+        ] {
+            assert_eq!(
+                Kind::nested(kind(parent), segment),
+                Some(kind(child)),
+                "{parent}/{segment}"
+            );
+        }
+        assert_eq!(Kind::nested(kind("services"), "targets"), None);
+    }
+
+    #[test]
+    fn a_kind_is_its_name_when_written_down() {
+        let text = serde_json::to_string(&kind("routes")).unwrap();
+        assert_eq!(text, "\"routes\"");
+        assert_eq!(serde_json::from_str::<Kind>(&text).unwrap(), kind("routes"));
+        assert!(
+            serde_json::from_str::<Kind>("\"x\"")
+                .unwrap_err()
+                .to_string()
+                .contains("unknown kind")
+        );
+    }
+
+    #[test]
+    fn unique_keys_and_references_are_those_of_the_files() {
+        let plugins = kind("plugins").schema();
+        let fields = vec!["name", "route", "service", "consumer"];
+        assert!(plugins.unique.contains(&UniqueRule {
+            fields,
+            composite: true
+        }));
+        assert!(plugins.unique.contains(&UniqueRule {
+            fields: vec!["instance_name"],
+            composite: false
+        }));
+        assert!(
+            plugins
+                .foreign_keys
+                .iter()
+                .all(|key| key.on_delete == OnDelete::Cascade && !key.required)
+        );
+        let key = &kind("routes").schema().foreign_keys[0];
+        assert_eq!(
+            (key.field, key.kind, key.on_delete),
+            ("service", Some(kind("services")), OnDelete::Restrict)
+        );
+    }
+
+    #[test]
+    fn plugins_are_known_with_their_priority() {
+        let plugins = kind("plugins").schema();
+        assert_eq!(plugins.plugin("key-auth").unwrap().priority, 1250);
+        assert_eq!(plugins.plugin("nope"), None);
+        assert_eq!(plugins.subschema_names().count(), 6);
+    }
+}

@@ -15,3 +15,40 @@ pub fn plugin_document(name: &str) -> Option<Value> {
     let subschema = Kind::named(PLUGIN_KIND)?.schema().subschemas.get(name)?;
     Some(subschema.document.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn documents_are_what_kong_shows_without_functions_and_our_marks() {
+        let consumers = document(Kind::named("consumers").unwrap());
+        assert_eq!(
+            consumers["fields"][3],
+            json!({"username": {"type": "string", "unique": true}})
+        );
+        assert_eq!(
+            consumers.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["fields", "entity_checks"]
+        );
+        let services = document(Kind::named("services").unwrap());
+        assert_eq!(
+            services["fields"][6],
+            json!({"host": {"type": "string", "required": true}})
+        );
+        assert_eq!(services["entity_checks"].as_array().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn a_plugins_document_has_its_own_fields_only() {
+        let cors = plugin_document("cors").unwrap();
+        assert_eq!(
+            cors["fields"][0],
+            json!({"consumer": {"type": "foreign", "reference": "consumers", "eq": null}})
+        );
+        assert_eq!(cors["fields"].as_array().unwrap().len(), 3);
+        assert_eq!(plugin_document("nope"), None);
+    }
+}

@@ -106,7 +106,7 @@ fn canonical(field: &FieldSchema, given: Value, generator: &mut dyn Generator) -
 }
 
 /// `301.0` is stored as `301`; beyond 2^53 a double doesn't name one integer and is left alone.
-fn integral(number: Number) -> Value {
+pub(super) fn integral(number: Number) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
@@ -167,4 +167,23 @@ pub(super) fn is_uuid(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+/// For tests: always the same time, id and string.
+#[cfg(test)]
+pub(super) struct FixedGenerator;
+
+#[cfg(test)]
+impl Generator for FixedGenerator {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_767_225_600_000)
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        Uuid::from_u128(1)
+    }
+
+    fn random_string(&mut self, length: usize) -> String {
+        "a".repeat(length)
+    }
 }

@@ -1,9 +1,10 @@
 //! A kind's body as JSON Schema 2020-12, for the OpenAPI 3.1 document.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::catalogue::Kind;
 use super::definition::{Auto, Constraint, FieldSchema, RecordSchema, ValueType};
+use super::fill::integral;
 
 /// The schema of a body of this kind, without what depends on a subschema (a plugin's `config` is any object).
 pub fn json_schema(kind: Kind) -> Value {
@@ -103,10 +104,10 @@ fn constrain(described: &mut Value, constraint: &Constraint) {
         Constraint::Unequal(value) => described["not"] = json!({"const": value}),
         Constraint::NotOneOf(values) => described["not"] = json!({"enum": values}),
         Constraint::OneOf(values) => described["enum"] = json!(values),
-        Constraint::GreaterThan(bound) => described["exclusiveMinimum"] = json!(bound),
+        Constraint::GreaterThan(least) => described["exclusiveMinimum"] = bound(*least),
         Constraint::Between(low, high) => {
-            described["minimum"] = json!(low);
-            described["maximum"] = json!(high);
+            described["minimum"] = bound(*low);
+            described["maximum"] = bound(*high);
         }
         Constraint::Uuid => described["format"] = Value::from("uuid"),
         Constraint::LengthEqual(length) => {
@@ -120,11 +121,40 @@ fn constrain(described: &mut Value, constraint: &Constraint) {
     }
 }
 
+/// A limit as a number of JSON: whole ones without a fraction.
+fn bound(limit: f64) -> Value {
+    Number::from_f64(limit).map_or(Value::Null, integral)
+}
+
 fn nullable(described: &mut Value) {
     if let Some(Value::String(name)) = described.get("type") {
         described["type"] = json!([name, "null"]);
     }
     if let Some(Value::Array(choices)) = described.get_mut("enum") {
         choices.push(Value::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_described_with_types_limits_and_what_must_be_sent() {
+        let services = json_schema(Kind::named("services").unwrap());
+        assert_eq!(services["required"], json!(["host"]));
+        let port = &services["properties"]["port"];
+        assert_eq!(
+            (&port["type"], &port["maximum"]),
+            (&json!("integer"), &json!(65535))
+        );
+        assert_eq!(services["properties"]["name"]["type"], json!(["string", "null"]));
+        assert_eq!(services["properties"]["url"]["writeOnly"], json!(true));
+        assert_eq!(services["properties"]["updated_at"]["readOnly"], json!(true));
+        let plugins = json_schema(Kind::named("plugins").unwrap());
+        assert_eq!(
+            plugins["properties"]["config"]["additionalProperties"],
+            json!(true)
+        );
     }
 }

@@ -25,3 +25,27 @@ fn stripped(value: &Value) -> Value {
         plain => plain.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn moved_fields_are_shown_in_both_places() {
+        let body = json!({"name": "rate-limiting", "config": {"redis": {"host": "h", "port": 1}}});
+        let shown = present(Kind::named("plugins").unwrap(), body.as_object().unwrap());
+        assert_eq!(shown["config"]["redis_host"], json!("h"));
+        assert_eq!(shown["config"]["redis_port"], json!(1));
+        assert_eq!(shown["config"]["redis_password"], json!(null));
+        assert_eq!(shown["config"]["redis"], body["config"]["redis"]);
+    }
+
+    #[test]
+    fn nulls_are_left_out_at_any_depth() {
+        let body = json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 1}]}});
+        let sent = without_nulls(body.as_object().unwrap());
+        assert_eq!(Value::Object(sent), json!({"b": {"d": [{"f": 1}]}}));
+    }
+}

@@ -103,3 +103,65 @@ fn in_value(field: &'static FieldSchema, value: &Value, path: &mut Segments, fou
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a";
+
+    fn sealed(kind: &str, body: Value) -> Vec<(String, Sealing)> {
+        let paths = sealed_paths(Kind::named(kind).unwrap(), body.as_object().unwrap());
+        paths
+            .into_iter()
+            .map(|sealed| (sealed.path.join("."), sealed.sealing))
+            .collect()
+    }
+
+    #[test]
+    fn secrets_and_personal_fields_that_are_set_are_sealed() {
+        let boundary = |path: &str| (path.to_owned(), Sealing::Boundary);
+        let of_owner = |path: &str| (path.to_owned(), Sealing::Owner);
+        let certificate = json!({"cert": "c", "key": "k", "key_alt": null});
+        assert_eq!(sealed("certificates", certificate), [boundary("key")]);
+        let consumer = json!({"id": ID, "username": "u", "custom_id": "c", "tags": null});
+        assert_eq!(
+            sealed("consumers", consumer),
+            [of_owner("username"), of_owner("custom_id")]
+        );
+        let credential = json!({"consumer": {"id": ID}, "key": "k"});
+        assert_eq!(sealed("keyauth_credentials", credential), [of_owner("key")]);
+        let plugin = json!({"name": "rate-limiting", "config": {"redis": {"password": "p", "host": "h"}}});
+        assert_eq!(sealed("plugins", plugin), [boundary("config.redis.password")]);
+        assert_eq!(sealed("plugins", json!({"name": "cors", "config": {}})), []);
+    }
+
+    #[test]
+    fn a_kind_without_secrets_costs_nothing() {
+        for (kind, may_seal) in [
+            ("services", false),
+            ("routes", false),
+            ("plugins", true),
+            ("certificates", true),
+        ] {
+            assert_eq!(Kind::named(kind).unwrap().schema().may_seal, may_seal, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_owner_is_the_consumer_itself_or_the_one_referred_to() {
+        let id = Uuid::parse_str(ID).unwrap();
+        let owner_of = |kind: &str, body: Value| owner(Kind::named(kind).unwrap(), body.as_object().unwrap());
+        assert_eq!(owner_of("consumers", json!({"id": ID})), Some(id));
+        assert_eq!(
+            owner_of("keyauth_credentials", json!({"id": "x", "consumer": {"id": ID}})),
+            Some(id)
+        );
+        assert_eq!(
+            owner_of("plugins", json!({"id": ID, "consumer": {"id": ID}})),
+            None
+        );
+    }
+}

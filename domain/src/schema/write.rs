@@ -49,8 +49,9 @@ pub fn fill_and_validate(
     };
     shorthand::expand(record_of_write(schema, write, &input), &mut input).map_err(SchemaViolation::of)?;
     let (input, updating) = meet(schema, write, input);
-    let record = schema.record_for(&input);
-    let filled = fill::record(record, input, generator);
+    let filled = fill::record(schema.record_for(&input), input, generator);
+    // Filling may have set the field that chooses the subschema.
+    let record = schema.record_for(&filled);
     let mut body = check(schema, record, filled, updating)?;
     shorthand::settle(record, &mut body);
     body.retain(|name, _| record.field(name).is_some_and(|field| !field.transient));
@@ -98,6 +99,7 @@ fn meet(schema: &KindSchema, write: Write<'_>, mut input: Map<String, Value>) ->
                 input.swap_remove("created_at");
             }
             let mut merged = existing.clone();
+            merged.swap_remove("ttl");
             merge(record, &mut merged, input);
             if let Some(id) = existing.get("id") {
                 merged.insert("id".to_owned(), id.clone());
@@ -193,5 +195,197 @@ fn lifetime(sent: Option<Value>, write: Write<'_>) -> Result<Option<Value>, Sche
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fill::FixedGenerator;
+    use super::*;
+
+    const CONSUMER: &str = "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a";
+
+    fn object(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn write(kind: &str, write: Write<'_>, input: Value) -> Result<Map<String, Value>, SchemaViolation> {
+        fill_and_validate(
+            Kind::named(kind).unwrap(),
+            write,
+            object(input),
+            &mut FixedGenerator,
+        )
+    }
+
+    #[test]
+    fn a_body_has_every_field_in_schema_order_and_nothing_else() {
+        let body = write(
+            "services",
+            Write::Insert,
+            json!({"updated_at": 1, "url": "http://h/", "tags": ["a", "a"]}),
+        );
+        let body = body.unwrap();
+        let order: Vec<_> = Kind::named("services")
+            .unwrap()
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name)
+            .collect();
+        assert_eq!(body.keys().collect::<Vec<_>>(), order);
+        assert_eq!(body["tags"], json!(["a"]));
+        assert_eq!(body["updated_at"], json!(1_767_225_600));
+    }
+
+    #[test]
+    fn integers_stay_integers() {
+        let body = write(
+            "services",
+            Write::Insert,
+            json!({"host": "h", "port": 301.0, "retries": 3}),
+        )
+        .unwrap();
+        assert_eq!(body["port"].to_string(), "301");
+    }
+
+    #[test]
+    fn a_put_keeps_id_and_creation_time_unless_it_brings_a_time() {
+        let existing = write(
+            "services",
+            Write::Insert,
+            json!({"host": "h", "id": CONSUMER, "created_at": 5}),
+        );
+        let existing = existing.unwrap();
+        let upsert = Write::Upsert {
+            existing: Some(&existing),
+        };
+        let body = write("services", upsert, json!({"host": "i", "created_at": null})).unwrap();
+        assert_eq!(
+            (&body["id"], &body["created_at"], &body["host"]),
+            (&json!(CONSUMER), &json!(5), &json!("i"))
+        );
+        let body = write("services", upsert, json!({"host": "i", "created_at": 7})).unwrap();
+        assert_eq!(body["created_at"], json!(7));
+    }
+
+    #[test]
+    fn a_patch_merges_records_and_replaces_lists() {
+        let config = json!({"minute": 5, "policy": "redis", "redis": {"host": "h", "port": 1}});
+        let existing = write(
+            "plugins",
+            Write::Insert,
+            json!({"name": "rate-limiting", "tags": ["a"], "config": config}),
+        );
+        let existing = existing.unwrap();
+        let update = Write::Update { existing: &existing };
+        let body = write(
+            "plugins",
+            update,
+            json!({"tags": ["b"], "config": {"redis_host": "i"}}),
+        )
+        .unwrap();
+        assert_eq!(body["tags"], json!(["b"]));
+        assert_eq!(body["config"]["redis"]["host"], json!("i"));
+        assert_eq!(body["config"]["redis"]["port"], json!(1));
+        assert_eq!(
+            body["config"].get("redis_host"),
+            None,
+            "shorthands are not stored"
+        );
+    }
+
+    #[test]
+    fn a_ttl_is_kept_over_a_patch_and_dropped_by_null() {
+        let credential = json!({"consumer": {"id": CONSUMER}, "ttl": 60.0});
+        let existing = write("keyauth_credentials", Write::Insert, credential).unwrap();
+        assert_eq!(existing["ttl"], json!(60));
+        let update = Write::Update { existing: &existing };
+        assert_eq!(
+            write("keyauth_credentials", update, json!({"tags": ["a"]})).unwrap()["ttl"],
+            json!(60)
+        );
+        assert_eq!(
+            write("keyauth_credentials", update, json!({"ttl": null}))
+                .unwrap()
+                .get("ttl"),
+            None
+        );
+        for bad in [json!(-1), json!(1.5), json!(100_000_001), json!("x")] {
+            let refused = write("keyauth_credentials", update, json!({"ttl": bad})).unwrap_err();
+            assert_eq!(
+                refused.message(),
+                "schema violation (ttl: must be an integer between 0 and 100000000)"
+            );
+        }
+    }
+
+    #[test]
+    fn transient_fields_are_validated_but_not_stored() {
+        let kind = Kind::named("certificates").unwrap();
+        let input = json!({"cert": "{vault://env/c}", "key": "{vault://env/k}", "snis": ["a.com"]});
+        assert_eq!(
+            transient(kind, &object(input.clone())),
+            object(json!({"snis": ["a.com"]}))
+        );
+        assert_eq!(
+            write("certificates", Write::Insert, input).unwrap().get("snis"),
+            None
+        );
+        let refused = write(
+            "certificates",
+            Write::Insert,
+            json!({"cert": "x", "snis": ["1.2.3.4"]}),
+        )
+        .unwrap_err();
+        assert_eq!(refused.fields["snis"], json!(["must not be an IP"]));
+        assert_eq!(refused.fields["key"], json!("required field missing"));
+    }
+
+    #[test]
+    fn ids_are_stored_in_lower_case() {
+        let upper = CONSUMER.to_uppercase();
+        let input = json!({"id": upper, "consumer": {"id": upper, "username": "x"}});
+        let body = write("keyauth_credentials", Write::Insert, input).unwrap();
+        assert_eq!(body["id"], json!(CONSUMER));
+        assert_eq!(body["consumer"], json!({"id": CONSUMER}));
+    }
+
+    #[test]
+    fn a_wrong_reference_is_explained_with_the_other_kinds_fields() {
+        let input = json!({"paths": ["/"], "service": {"retries": "x"}});
+        let refused = write("routes", Write::Insert, input).unwrap_err();
+        assert_eq!(
+            refused.fields,
+            json!({"service": {"retries": "expected an integer"}})
+        );
+        let refused = write(
+            "routes",
+            Write::Insert,
+            json!({"paths": ["/"], "service": {"id": "x"}}),
+        )
+        .unwrap_err();
+        assert_eq!(
+            refused.fields,
+            json!({"service": {"id": "expected a valid UUID"}})
+        );
+    }
+
+    #[test]
+    fn the_subschema_of_a_default_applies_too() {
+        let refused = write(
+            "routes",
+            Write::Insert,
+            json!({"sources": [{"port": 1}], "paths": ["/"]}),
+        )
+        .unwrap_err();
+        assert_eq!(
+            refused.fields,
+            json!({"sources": "cannot set 'sources' when 'protocols' is 'http' or 'https'"})
+        );
+        let refused = write("routes", Write::Insert, json!({"protocols": []})).unwrap_err();
+        assert_eq!(refused.fields, json!({"protocols": "unknown type: nil"}));
     }
 }

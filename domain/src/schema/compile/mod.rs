@@ -17,10 +17,7 @@ pub(super) fn catalogue(
     plugins: &[(&'static str, &'static str)],
 ) -> Result<Vec<KindSchema>, Fault> {
     let names = Names(entities.iter().map(|(name, _)| *name).collect());
-    let plugins = plugins
-        .iter()
-        .map(|file| read(file))
-        .collect::<Result<Vec<_>, _>>()?;
+    let plugins = plugins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     entities
         .iter()
         .map(|file| {
