@@ -46,6 +46,8 @@ pub struct FieldSchema {
     pub sealed: bool,
     /// Personal data of a consumer, sealed with the consumer's own key: marked `x_personal`.
     pub personal: bool,
+    /// The consumer whose key seals the entity's secrets: marked `x_owner`.
+    pub owner: bool,
     /// Input that isn't part of the stored body (`certificates.snis`).
     pub transient: bool,
     pub(super) auto: Option<Auto>,

@@ -53,6 +53,7 @@ pub(super) fn field(name: &str, definition: &Value, names: &Names) -> Result<Fie
         referenceable: flag(definition, "referenceable"),
         sealed: flag(definition, "encrypted") || flag(definition, "x_sealed"),
         personal: flag(definition, "x_personal"),
+        owner: flag(definition, "x_owner"),
         transient: flag(definition, "transient"),
         auto: auto(name, definition),
         uuid: flag(definition, "uuid"),
