@@ -49,17 +49,14 @@ pub fn sealed_paths(kind: Kind, body: &Map<String, Value>) -> Vec<SealedPath> {
 /// The consumer whose key seals this body's secrets: itself, or the one it belongs to.
 pub fn owner(kind: Kind, body: &Map<String, Value>) -> Option<Uuid> {
     let schema = kind.schema();
-    let holder = match schema
-        .foreign_keys
-        .iter()
-        .find(|key| key.required && key.reference == "consumers")
-    {
-        Some(key) => body.get(key.field)?.as_object()?,
+    if !schema.owned {
+        return None;
+    }
+    let holder = match schema.fields().iter().find(|field| field.owner) {
+        Some(field) => body.get(field.name)?.as_object()?,
         None => body,
     };
-    schema
-        .owned
-        .then(|| Uuid::parse_str(holder.get("id")?.as_str()?).ok())?
+    Uuid::parse_str(holder.get("id")?.as_str()?).ok()
 }
 
 type Segments = Vec<Cow<'static, str>>;

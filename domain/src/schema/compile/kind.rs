@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::catalogue::{
-    ForeignKey, KindSchema, OnDelete, PluginFacts, Subschema, UniqueRule, field_seals, seals,
-};
+use super::super::catalogue::{ForeignKey, KindSchema, OnDelete, PluginFacts, Subschema, UniqueRule, seals};
 use super::super::embedded::PLUGIN_KIND;
 use super::{Fault, Names, field, flag, keep, kept, list, named, text};
 
@@ -18,9 +16,6 @@ pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Resu
     let collection = kept(&document, "admin_api_name").unwrap_or(name);
     let foreign_keys = foreign_keys(&document, names)?;
     let may_seal = seals(&record) || subschemas.values().any(|subschema| seals(&subschema.record));
-    let credential = foreign_keys
-        .iter()
-        .any(|key| key.required && key.reference == "consumers");
     Ok(KindSchema {
         name,
         collection,
@@ -31,11 +26,7 @@ pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Resu
         tagged: record.field("tags").is_some(),
         exported: document.get("db_export") != Some(&Value::Bool(false)),
         served: document.get("generate_admin_api") != Some(&Value::Bool(false)),
-        owned: credential
-            || record
-                .fields
-                .iter()
-                .any(|field| field.personal && field_seals(field)),
+        owned: record.fields.iter().any(|field| field.personal || field.owner),
         may_seal,
         foreign_keys,
         subschema_key: kept(&document, "subschema_key"),
