@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, error_span};
@@ -58,6 +59,17 @@ impl Tasks {
         self.root.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+}
+
+impl domain::Spawner for Tasks {
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        Self::spawn(self, name, task);
+    }
+
+    fn shutdown(&self) -> BoxFuture<'static, ()> {
+        let root = self.root.clone();
+        Box::pin(async move { root.cancelled().await })
     }
 }
 

@@ -7,12 +7,13 @@
 //! - [`group`], [`organization`], [`system`]: the three aggregates, each a `decide` and an `evolve`.
 //! - [`schema`]: Kong's entities and plugins as data, one engine for all of them.
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
-//! - [`log`], [`keyring`], [`state_store`], [`gateway`]: the seams that other rooms implement.
+//! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`]: the seams that other rooms implement.
 //! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot.
 
 pub mod actor;
 pub mod boundary;
 pub mod chain;
+pub mod clock;
 pub mod codec;
 pub mod commit;
 pub mod context;
@@ -27,6 +28,7 @@ pub mod organization;
 pub mod schema;
 pub mod secret;
 pub mod snapshot_digest;
+pub mod spawner;
 pub mod state_store;
 pub mod system;
 pub mod timestamp;
@@ -34,6 +36,7 @@ pub mod token;
 
 pub use actor::{Actor, Cause, Idempotency};
 pub use boundary::Boundary;
+pub use clock::Clock;
 pub use commit::{Change, Commit, Position, Version};
 pub use context::Context;
 pub use digest::Digest;
@@ -43,4 +46,5 @@ pub use log::{EventLog, Expected, Record};
 pub use schema::Kind;
 pub use secret::Secret;
 pub use snapshot_digest::SnapshotDigest;
+pub use spawner::Spawner;
 pub use timestamp::Timestamp;
