@@ -303,6 +303,12 @@ mod tests {
             (key.field, key.kind, key.on_delete),
             ("service", Some(kind("services")), OnDelete::Restrict)
         );
+        let key = &kind("snis").schema().foreign_keys[0];
+        assert_eq!(
+            key.on_delete,
+            OnDelete::Cascade,
+            "Kong deletes a certificate's SNIs before itself"
+        );
     }
 
     #[test]

@@ -98,12 +98,16 @@ fn auto(name: &str, definition: &Value) -> Option<Auto> {
     if definition.get("x_default_generator").is_some() {
         return Some(Auto::RandomString(RANDOM_SECRET));
     }
-    flag(definition, "auto").then(|| match name {
-        "created_at" => Auto::CreatedAt,
-        "updated_at" => Auto::UpdatedAt,
-        _ if flag(definition, "uuid") => Auto::Uuid,
-        _ => Auto::RandomString(RANDOM_STRING),
-    })
+    if !flag(definition, "auto") {
+        return None;
+    }
+    match name {
+        "created_at" => Some(Auto::CreatedAt),
+        "updated_at" => Some(Auto::UpdatedAt),
+        _ if flag(definition, "uuid") => Some(Auto::Uuid),
+        _ if text(definition, "type") == Some("string") => Some(Auto::RandomString(RANDOM_STRING)),
+        _ => None,
+    }
 }
 
 fn shorthand(entry: &Value, names: &Names) -> Result<Shorthand, Fault> {
