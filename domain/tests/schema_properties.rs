@@ -200,7 +200,7 @@ proptest! {
                 let again = fill_and_validate(kind, put, stored.clone(), &mut Fixed);
                 prop_assert_eq!(again.as_ref(), Ok(&stored));
                 let shown = present(kind, &stored);
-                let again = fill_and_validate(kind, put, shown.clone(), &mut Fixed);
+                let again = fill_and_validate(kind, put, shown, &mut Fixed);
                 prop_assert_eq!(again.as_ref(), Ok(&stored), "what readers see can be sent back");
                 let patch = Write::Update { existing: &stored };
                 let again = fill_and_validate(kind, patch, Map::new(), &mut Fixed);
