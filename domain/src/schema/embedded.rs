@@ -31,3 +31,22 @@ pub(super) const PLUGINS: &[(&str, &str)] = files!("plugins":
 
 /// The kind whose subschemas are the plugins.
 pub(super) const PLUGIN_KIND: &str = "plugins";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_file_is_in_the_catalogue() {
+        for (folder, embedded) in [("entities", ENTITIES), ("plugins", PLUGINS)] {
+            let path = format!("{}/schemas/{folder}", env!("CARGO_MANIFEST_DIR"));
+            for file in std::fs::read_dir(path).unwrap() {
+                let file = file.unwrap().file_name().into_string().unwrap();
+                assert!(
+                    embedded.iter().any(|(name, _)| format!("{name}.json") == file),
+                    "{folder}/{file}"
+                );
+            }
+        }
+    }
+}

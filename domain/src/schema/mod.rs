@@ -3,7 +3,7 @@
 //! The files in `domain/schemas/` say everything about a kind or a plugin except the rules that data cannot express;
 //! those are small pure functions in `rules`, named by the id the files use. Nothing else here knows a kind by name,
 //! so adding one is adding its file to the list in `embedded`, and functions for ids that are new.
-//! "README" in comments is the reference that came with Kong 3.9's schema facts; its section numbers are cited.
+//! "README" in comments is `domain/schemas/README.md`: Kong's rules in words, and where this engine differs.
 //!
 //! Where to start reading: [`fill_and_validate`] in `write` is the journey of a body: `shorthand` rewrites input-only
 //! fields, `fill` completes it, `validate` checks values (`constraint`) and combinations (`check`). `compile` turns
