@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::eventually::eventually;
 use crate::nats_server::{NatsServer, Options, Ports};
-use crate::server_process::Log;
 
 /// The members of one cluster, each with its own ports and files, ended when dropped.
 #[derive(Debug)]
@@ -65,12 +64,10 @@ impl NatsCluster {
         urls.join(",")
     }
 
-    /// This cluster as the engine of a control plane's log; durability is checked at the first member.
-    pub fn log(&self) -> Log {
-        Log::Nats {
-            url: self.url(),
-            monitor_url: self.members[0].monitor_url(),
-        }
+    /// The monitoring endpoints of every member, separated by commas.
+    pub fn monitor_urls(&self) -> String {
+        let urls: Vec<String> = self.members.iter().map(NatsServer::monitor_url).collect();
+        urls.join(",")
     }
 
     /// The member at `index`, counted from 0.

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use crate::eventually::eventually;
 use crate::port::Port;
 use crate::process::Process;
-use crate::server_process::Log;
 
 /// How a [`NatsServer`] is set up.
 #[derive(Debug, Clone)]
@@ -117,14 +116,6 @@ impl NatsServer {
     /// The monitoring endpoint, for `--nats-monitor`.
     pub fn monitor_url(&self) -> String {
         format!("http://{}", self.ports.monitor.address())
-    }
-
-    /// This server as the engine of a control plane's log.
-    pub fn log(&self) -> Log {
-        Log::Nats {
-            url: self.url(),
-            monitor_url: self.monitor_url(),
-        }
     }
 
     /// The name of the server, also within its cluster.

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use crate::api_client::ApiClient;
 use crate::command_line::CommandLine;
 use crate::eventually::eventually;
+use crate::nats_cluster::NatsCluster;
+use crate::nats_server::NatsServer;
 use crate::port::Port;
 use crate::process::Process;
 use crate::program;
@@ -21,9 +23,29 @@ pub enum Log {
     Nats {
         /// `nats://…`, several separated by commas.
         url: String,
-        /// `http://…` of a server's monitoring endpoint.
+        /// `http://…` of the servers' monitoring endpoints, several separated by commas.
         monitor_url: String,
     },
+}
+
+impl NatsServer {
+    /// This server as the engine of a control plane's log.
+    pub fn log(&self) -> Log {
+        Log::Nats {
+            url: self.url(),
+            monitor_url: self.monitor_url(),
+        }
+    }
+}
+
+impl NatsCluster {
+    /// This cluster as the engine of a control plane's log; durability is checked at every member.
+    pub fn log(&self) -> Log {
+        Log::Nats {
+            url: self.url(),
+            monitor_url: self.monitor_urls(),
+        }
+    }
 }
 
 /// A control plane with its own ports and data directory, ended when dropped.

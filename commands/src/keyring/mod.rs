@@ -2,10 +2,12 @@
 //!
 //! - [`MasterKey`]: the one key outside: `data/master.key`, or the environment in a cluster.
 //! - [`PagedKeyring`]: [`domain::Keyring`] over any [`PageStore`]; [`sealed_page`] is what a page holds.
-//! - Stores of pages: [`MemoryPages`] for tests, [`SqlitePages`] in `keys.db`.
+//! - Stores of pages: [`MemoryPages`] for tests, [`SqlitePages`] in `keys.db`,
+//!   [`NatsPages`] in NATS JetStream.
 
 pub mod master_key;
 mod memory;
+mod nats;
 mod page_store;
 mod paged;
 mod sealed_page;
@@ -13,6 +15,7 @@ mod sqlite;
 
 pub use master_key::MasterKey;
 pub use memory::MemoryPages;
+pub use nats::NatsPages;
 pub use page_store::{PageAddress, PageStore, PutError, StoredPage};
 pub use paged::PagedKeyring;
 pub use sqlite::SqlitePages;
@@ -22,3 +25,6 @@ pub type MemoryKeyring = PagedKeyring<MemoryPages>;
 
 /// A keyring in the file `keys.db`.
 pub type SqliteKeyring = PagedKeyring<SqlitePages>;
+
+/// A keyring in NATS JetStream.
+pub type NatsKeyring = PagedKeyring<NatsPages>;

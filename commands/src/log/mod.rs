@@ -3,12 +3,15 @@
 //!
 //! - [`MemoryLog`]: for tests, with faults on demand.
 //! - [`SqliteLog`]: for one machine, the file `log.db`.
+//! - [`NatsLog`]: for many machines, a stream in NATS JetStream.
 //!
 //! A stream of records that has answered an error has ended: after `Unavailable`, read again from the last position.
 
 mod invariants;
 mod memory;
+mod nats;
 mod sqlite;
 
 pub use memory::{Fault, MemoryLog};
+pub use nats::NatsLog;
 pub use sqlite::{OpenError, SqliteLog};

@@ -31,7 +31,7 @@ pub(crate) fn commit_id(writer: u64, number: u64) -> CommitId {
     CommitId(Uuid::from_u64_pair(writer, number))
 }
 
-/// Appends until the answer is definite.
+/// Appends until the answer is definite. A conflict after an unknown outcome may be with the record itself.
 pub(crate) async fn append(
     log: &dyn EventLog,
     boundary: Boundary,
@@ -39,12 +39,18 @@ pub(crate) async fn append(
     id: CommitId,
     text: &str,
 ) -> Result<Position, AppendError> {
+    let mut unknown = false;
     loop {
-        let answer = log
-            .append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes()))
-            .await;
-        if !matches!(answer, Err(AppendError::Unknown(_))) {
-            return answer;
+        match log.append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes())).await {
+            Err(AppendError::Unknown(_)) => unknown = true,
+            Err(AppendError::Conflict) if unknown => {
+                let next = log.read_boundary(boundary, Position(expected.sequence())).next().await;
+                return match next {
+                    Some(Ok(record)) if record.bytes == text => Ok(record.position),
+                    _ => Err(AppendError::Conflict),
+                };
+            }
+            definite => return definite,
         }
     }
 }
@@ -168,7 +174,7 @@ pub(crate) async fn a_repeated_append_is_stored_once<S: Site>() {
 }
 
 /// One of several writers: appends `rounds` records, each after whatever it finds as the boundary's last.
-async fn contend(log: Arc<dyn EventLog>, writer: u64, rounds: u64) {
+pub(crate) async fn contend(log: Arc<dyn EventLog>, writer: u64, rounds: u64) {
     for round in 0..rounds {
         for attempt in 0.. {
             let last = log.boundary_tail(group(1)).await.unwrap();

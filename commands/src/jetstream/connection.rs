@@ -1,0 +1,157 @@
+//! The connection to NATS: which servers, whose credentials, and the oldest version that keeps its promises.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions, ServerAddr};
+
+/// The oldest server that is accepted. Older ones lose acknowledged messages or guards when members of a cluster
+/// change or are partitioned (<https://jepsen.io/analyses/nats-2.12.1>).
+const OLDEST_SERVER: (u64, u64, u64) = (2, 12, 3);
+
+/// What a message may have beside its payload: subject, headers.
+const ENVELOPE_BYTES: usize = 8 * 1024;
+
+/// The largest payload that the log or the keyring publishes.
+const LARGEST_PAYLOAD: usize = 900 * 1024;
+
+/// Where the servers are and how the streams are kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `nats://` or `tls://` addresses separated by commas; with `user:password@` or `token@`, if the server asks.
+    pub url: String,
+    /// A file of certificates to trust beside the system's, for `tls://`.
+    pub ca_file: Option<PathBuf>,
+    /// On how many servers each message is kept: 1 or 3.
+    pub replicas: usize,
+    /// How many bytes the log may have when its stream is made; unlimited unless given.
+    pub max_bytes: Option<u64>,
+    /// How long an answer of the server is waited for before the outcome counts as unknown.
+    pub timeout: Duration,
+}
+
+impl Options {
+    /// One replica, no limit, answers within 5 seconds.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ca_file: None, replicas: 1, max_bytes: None, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Why NATS can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// An address can't be read.
+    #[error("`{0}` is no address of a NATS server: expected nats://host:port or tls://host:port")]
+    Address(String),
+    /// No server answered.
+    #[error("no NATS server can be reached at {servers}: {reason}")]
+    Unreachable {
+        /// The addresses without credentials.
+        servers: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// The server is too old.
+    #[error("nats-server {version} is too old: before {}.{}.{} acknowledged messages can be lost; install that version or, better, 2.15", .oldest.0, .oldest.1, .oldest.2)]
+    TooOld {
+        /// What it says it is.
+        version: String,
+        /// The oldest that is accepted.
+        oldest: (u64, u64, u64),
+    },
+    /// The server takes only smaller messages.
+    #[error("the server's max_payload is {0} bytes: a commit can need {needed}; set max_payload to 1MB", needed = LARGEST_PAYLOAD + ENVELOPE_BYTES)]
+    SmallPayload(usize),
+    /// JetStream refused the stream, or has it differently.
+    #[error("stream {name}: {reason}")]
+    Stream {
+        /// Which stream.
+        name: String,
+        /// What is wrong and how to mend it.
+        reason: String,
+    },
+}
+
+/// A connection to NATS with JetStream.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) client: Client,
+    pub(crate) context: Context,
+    pub(crate) options: Options,
+}
+
+impl Connection {
+    /// Connects to any of the servers; afterwards the client reconnects by itself.
+    pub async fn open(options: Options) -> Result<Self, ConnectError> {
+        let servers = addresses(&options.url)?;
+        let unreachable = |reason: async_nats::ConnectError| ConnectError::Unreachable {
+            servers: servers.iter().map(|server| format!("{}:{}", server.host(), server.port())).collect::<Vec<_>>().join(", "),
+            reason: reason.to_string(),
+        };
+        let client = connect_options(&options, &servers).connect(servers.as_slice()).await.map_err(unreachable)?;
+        let server = client.server_info();
+        if !is_new_enough(&server.version) {
+            return Err(ConnectError::TooOld { version: server.version, oldest: OLDEST_SERVER });
+        }
+        if server.max_payload < LARGEST_PAYLOAD + ENVELOPE_BYTES {
+            return Err(ConnectError::SmallPayload(server.max_payload));
+        }
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(options.timeout);
+        Ok(Self { client, context, options })
+    }
+}
+
+fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
+    url.split(',').map(|address| address.trim().parse().map_err(|_| ConnectError::Address(without_secrets(address)))).collect()
+}
+
+/// The address without what stands before `@`.
+fn without_secrets(address: &str) -> String {
+    address.rsplit('@').next().unwrap_or_default().trim().to_owned()
+}
+
+fn connect_options(options: &Options, servers: &[ServerAddr]) -> ConnectOptions {
+    let mut connect = ConnectOptions::new()
+        .name("runtime-manager")
+        .connection_timeout(Duration::from_secs(5))
+        .request_timeout(Some(options.timeout))
+        .ping_interval(Duration::from_secs(10))
+        .max_reconnects(None);
+    if let Some(file) = &options.ca_file {
+        connect = connect.add_root_certificates(file.clone());
+    }
+    match servers.first().map(|server| (server.username(), server.password())) {
+        Some((Some(user), Some(password))) => connect.user_and_password(user.to_owned(), password.to_owned()),
+        Some((Some(token), None)) => connect.token(token.to_owned()),
+        _ => connect,
+    }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let release = version.split(['-', '+']).next().unwrap_or_default();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u64>().ok());
+    let mut next = || numbers.next().unwrap_or_default();
+    (next(), next(), next()) >= OLDEST_SERVER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_before_2_12_3_are_too_old() {
+        let accepted: Vec<_> = ["2.9.10", "2.12.2", "2.12.3", "2.12.14", "2.15.0-RC.1", "3.0.0", "unknown"]
+            .into_iter()
+            .filter(|version| is_new_enough(version))
+            .collect();
+        assert_eq!(accepted, ["2.12.3", "2.12.14", "2.15.0-RC.1", "3.0.0"]);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_named_without_its_password() {
+        let error = addresses("nats://one:4222,http://me:secret@[two").unwrap_err().to_string();
+        assert!(error.contains("[two") && !error.contains("secret"), "{error}");
+    }
+}

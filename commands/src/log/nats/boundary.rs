@@ -1,0 +1,90 @@
+//! Reading one boundary up to what the leader holds at the call: a few records one by one, many with a consumer.
+
+use async_nats::jetstream::consumer::pull;
+use domain::log::ReadError;
+use domain::{Boundary, EventLog, Position, Record};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+
+use super::follow::{messages, position};
+use super::{NatsLog, found, record};
+
+/// So many records are read one by one from the leader, which is what catching up after a conflict needs. A consumer
+/// costs as much as about this many reads before it delivers the first.
+const SINGLE_READS: u32 = 8;
+
+/// Reads one boundary after a position.
+pub(super) fn read(log: NatsLog, boundary: Boundary, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {
+    let reading = Reading { log, boundary, last: after, end: None, single_reads: 0, messages: None };
+    stream::unfold(Some(reading), |reading| async {
+        let mut reading = reading?;
+        match reading.next().await {
+            Ok(Some(record)) => Some((Ok(record), Some(reading))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+/// How far one reading has come.
+struct Reading {
+    log: NatsLog,
+    boundary: Boundary,
+    last: Position,
+    /// The boundary's last position when the reading began.
+    end: Option<Position>,
+    single_reads: u32,
+    messages: Option<pull::Stream>,
+}
+
+impl Reading {
+    /// The boundary's next record, `None` after the last.
+    async fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        let end = match self.end {
+            Some(end) => end,
+            None => self.log.boundary_tail(self.boundary).await?.unwrap_or(Position::START),
+        };
+        self.end = Some(end);
+        if self.last >= end {
+            return Ok(None);
+        }
+        let record = if self.single_reads < SINGLE_READS {
+            self.single_reads += 1;
+            self.read_one().await?
+        } else {
+            self.receive().await?
+        };
+        if record.position > end {
+            return Err(ReadError::Damaged(format!(
+                "{} has no record between {} and {}, but its last was at {end}",
+                self.boundary, self.last, record.position
+            )));
+        }
+        self.last = record.position;
+        Ok(Some(record))
+    }
+
+    /// The next record, from the leader.
+    async fn read_one(&self) -> Result<Record, ReadError> {
+        let subject = self.boundary.subject();
+        let next = self.log.stream.raw_message_builder().sequence(self.last.next().0).next_by_subject(subject);
+        found(next.send().await)?.ok_or_else(|| {
+            ReadError::Damaged(format!("{} ends at {}, but had more records before", self.boundary, self.last))
+        })
+    }
+
+    /// The next record, from a consumer.
+    async fn receive(&mut self) -> Result<Record, ReadError> {
+        let messages = match &mut self.messages {
+            Some(messages) => messages,
+            None => {
+                let opened = messages(&self.log, self.last.next(), &self.boundary.subject()).await?;
+                self.messages.insert(opened)
+            }
+        };
+        let interrupted = || ReadError::Unavailable(format!("NATS: reading {} was interrupted", self.boundary));
+        let message = messages.next().await.and_then(Result::ok).ok_or_else(interrupted)?;
+        record(position(&message)?.0, &message.subject, message.payload.clone())
+    }
+}
