@@ -34,7 +34,13 @@ pub struct Options {
 impl Options {
     /// One replica, no limit, answers within 5 seconds.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), ca_file: None, replicas: 1, max_bytes: None, timeout: Duration::from_secs(5) }
+        Self {
+            url: url.into(),
+            ca_file: None,
+            replicas: 1,
+            max_bytes: None,
+            timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -86,25 +92,46 @@ impl Connection {
     pub async fn open(options: Options) -> Result<Self, ConnectError> {
         let servers = addresses(&options.url)?;
         let unreachable = |reason: async_nats::ConnectError| ConnectError::Unreachable {
-            servers: servers.iter().map(|server| format!("{}:{}", server.host(), server.port())).collect::<Vec<_>>().join(", "),
+            servers: servers
+                .iter()
+                .map(|server| format!("{}:{}", server.host(), server.port()))
+                .collect::<Vec<_>>()
+                .join(", "),
             reason: reason.to_string(),
         };
-        let client = connect_options(&options, &servers).connect(servers.as_slice()).await.map_err(unreachable)?;
+        let client = connect_options(&options, &servers)
+            .connect(servers.as_slice())
+            .await
+            .map_err(unreachable)?;
         let server = client.server_info();
         if !is_new_enough(&server.version) {
-            return Err(ConnectError::TooOld { version: server.version, oldest: OLDEST_SERVER });
+            return Err(ConnectError::TooOld {
+                version: server.version,
+                oldest: OLDEST_SERVER,
+            });
         }
         if server.max_payload < LARGEST_PAYLOAD + ENVELOPE_BYTES {
             return Err(ConnectError::SmallPayload(server.max_payload));
         }
         let mut context = jetstream::new(client.clone());
         context.set_timeout(options.timeout);
-        Ok(Self { client, context, options })
+        Ok(Self {
+            client,
+            context,
+            options,
+        })
     }
 }
 
 fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
-    url.split(',').map(|address| address.trim().parse().map_err(|_| ConnectError::Address(without_secrets(address)))).collect()
+    url.split(',')
+        .map(|address| {
+            address
+                .trim()
+                .parse()
+                .map_err(|_| ConnectError::Address(without_secrets(address)))
+        })
+        .collect()
 }
 
 /// The address without what stands before `@`.
@@ -122,7 +149,10 @@ fn connect_options(options: &Options, servers: &[ServerAddr]) -> ConnectOptions 
     if let Some(file) = &options.ca_file {
         connect = connect.add_root_certificates(file.clone());
     }
-    match servers.first().map(|server| (server.username(), server.password())) {
+    match servers
+        .first()
+        .map(|server| (server.username(), server.password()))
+    {
         Some((Some(user), Some(password))) => connect.user_and_password(user.to_owned(), password.to_owned()),
         Some((Some(token), None)) => connect.token(token.to_owned()),
         _ => connect,
@@ -142,16 +172,26 @@ mod tests {
 
     #[test]
     fn servers_before_2_12_3_are_too_old() {
-        let accepted: Vec<_> = ["2.9.10", "2.12.2", "2.12.3", "2.12.14", "2.15.0-RC.1", "3.0.0", "unknown"]
-            .into_iter()
-            .filter(|version| is_new_enough(version))
-            .collect();
+        let accepted: Vec<_> = [
+            "2.9.10",
+            "2.12.2",
+            "2.12.3",
+            "2.12.14",
+            "2.15.0-RC.1",
+            "3.0.0",
+            "unknown",
+        ]
+        .into_iter()
+        .filter(|version| is_new_enough(version))
+        .collect();
         assert_eq!(accepted, ["2.12.3", "2.12.14", "2.15.0-RC.1", "3.0.0"]);
     }
 
     #[test]
     fn an_address_that_is_none_is_named_without_its_password() {
-        let error = addresses("nats://one:4222,http://me:secret@[two").unwrap_err().to_string();
+        let error = addresses("nats://one:4222,http://me:secret@[two")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("[two") && !error.contains("secret"), "{error}");
     }
 }

@@ -52,8 +52,14 @@ pub async fn verify(monitor_urls: &str) -> Durability {
 async fn settings(url: &str) -> Result<Settings, String> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build();
     let answer = async {
-        let answer = client?.get(format!("{}/jsz", url.trim_end_matches('/'))).send().await?;
+        let answer = client?
+            .get(format!("{}/jsz", url.trim_end_matches('/')))
+            .send()
+            .await?;
         answer.error_for_status()?.json::<Report>().await
     };
-    answer.await.map(|report| report.config).map_err(|error| error.without_url().to_string())
+    answer
+        .await
+        .map(|report| report.config)
+        .map_err(|error| error.without_url().to_string())
 }

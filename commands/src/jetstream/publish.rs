@@ -51,20 +51,27 @@ impl Connection {
     pub(crate) async fn publish(&self, publish: Publish<'_>) -> Result<Acknowledged, AppendError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_EXPECTED_STREAM, publish.stream);
-        headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, publish.expected.to_string());
+        headers.insert(
+            header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+            publish.expected.to_string(),
+        );
         if let Some(id) = publish.message_id {
             headers.insert(header::NATS_MESSAGE_ID, id);
         }
-        let request = Request::new().headers(headers).payload(publish.payload).timeout(Some(self.options.timeout));
+        let request = Request::new()
+            .headers(headers)
+            .payload(publish.payload)
+            .timeout(Some(self.options.timeout));
         let answered = self.client.send_request(publish.subject, request).await;
         let message = answered.map_err(|error| AppendError::Unknown(format!("NATS: {error}")))?;
         let unreadable = |error| AppendError::Unknown(format!("NATS answered something unreadable: {error}"));
         let answer: Answer = serde_json::from_slice(&message.payload).map_err(unreadable)?;
         match answer.error {
             Some(refusal) => Err(refusal.meaning()),
-            None if answer.seq > publish.expected => {
-                Ok(Acknowledged { sequence: answer.seq, duplicate: answer.duplicate })
-            }
+            None if answer.seq > publish.expected => Ok(Acknowledged {
+                sequence: answer.seq,
+                duplicate: answer.duplicate,
+            }),
             None => Err(AppendError::Unknown(format!(
                 "NATS acknowledged position {} after {}",
                 answer.seq, publish.expected
@@ -103,7 +110,11 @@ mod tests {
     use super::*;
 
     fn meaning(code: u64, description: &str) -> AppendError {
-        Refusal { code: ErrorCode(code), description: description.to_owned() }.meaning()
+        Refusal {
+            code: ErrorCode(code),
+            description: description.to_owned(),
+        }
+        .meaning()
     }
 
     #[test]
@@ -115,15 +126,29 @@ mod tests {
     #[test]
     fn a_full_store_is_full_whichever_limit_it_reached() {
         for code in [10002, 10023, 10028, 10047] {
-            assert!(matches!(meaning(code, "exceeded"), AppendError::Full(_)), "{code}");
+            assert!(
+                matches!(meaning(code, "exceeded"), AppendError::Full(_)),
+                "{code}"
+            );
         }
-        assert!(matches!(meaning(10077, "maximum bytes exceeded"), AppendError::Full(_)));
+        assert!(matches!(
+            meaning(10077, "maximum bytes exceeded"),
+            AppendError::Full(_)
+        ));
     }
 
     #[test]
     fn what_might_be_stored_after_all_is_unknown() {
-        for (code, description) in [(10077, "write failed"), (10008, "unavailable"), (10158, "in process"), (10167, "busy")] {
-            assert!(matches!(meaning(code, description), AppendError::Unknown(_)), "{code}");
+        for (code, description) in [
+            (10077, "write failed"),
+            (10008, "unavailable"),
+            (10158, "in process"),
+            (10167, "busy"),
+        ] {
+            assert!(
+                matches!(meaning(code, description), AppendError::Unknown(_)),
+                "{code}"
+            );
         }
     }
 }

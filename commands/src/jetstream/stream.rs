@@ -41,21 +41,31 @@ pub(crate) fn keep_everything(connection: &Connection, name: &str, subjects: &st
 /// The stream of this name, made with this configuration if there is none. A cluster that is just starting has no
 /// leader yet, so failures are tried again for a while.
 pub(crate) async fn open(connection: &Connection, wanted: Config) -> Result<Stream, ConnectError> {
-    let refused = |reason: String| ConnectError::Stream { name: wanted.name.clone(), reason };
+    let refused = |reason: String| ConnectError::Stream {
+        name: wanted.name.clone(),
+        reason,
+    };
     let mut failures = 0;
     let stream = loop {
         match get_or_create(connection, &wanted).await {
             Ok(stream) => break stream,
             Err(reason) if failures < ATTEMPTS => {
                 failures += 1;
-                warn!(stream = wanted.name, reason, "JetStream doesn't answer as it should yet");
+                warn!(
+                    stream = wanted.name,
+                    reason, "JetStream doesn't answer as it should yet"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
             Err(reason) => return Err(refused(reason)),
         }
     };
     let differences = differences(&wanted, stream.cached_info());
-    if differences.is_empty() { Ok(stream) } else { Err(refused(differences.join("; "))) }
+    if differences.is_empty() {
+        Ok(stream)
+    } else {
+        Err(refused(differences.join("; ")))
+    }
 }
 
 async fn get_or_create(connection: &Connection, wanted: &Config) -> Result<Stream, String> {
@@ -81,22 +91,70 @@ fn differences(wanted: &Config, found: &Info) -> Vec<String> {
             differences.push(reason);
         }
     };
-    must(has.subjects == wanted.subjects, format!("its subjects are {:?} instead of {:?}", has.subjects, wanted.subjects));
-    must(has.storage == StorageType::File, "it is kept in memory, not in files".to_owned());
-    must(has.retention == RetentionPolicy::Limits, "its retention forgets messages that were read".to_owned());
-    must(has.discard == DiscardPolicy::New, "it discards old messages when it is full: set discard new".to_owned());
-    must(has.num_replicas >= wanted.num_replicas, format!("it has {} replicas instead of {}", has.num_replicas, wanted.num_replicas));
-    must(has.max_age.is_zero() && !has.allow_message_ttl, "its messages expire: set no max_age and no TTL".to_owned());
-    must(has.max_messages <= 0 && has.max_messages_per_subject <= 0, "it limits the number of messages".to_owned());
-    must(has.deny_delete || !wanted.deny_delete, "its messages can be deleted: deny_delete must be set".to_owned());
-    must(has.deny_purge || !wanted.deny_purge, "it can be purged: deny_purge must be set".to_owned());
-    must(!has.allow_rollup, "messages can replace earlier ones: allow_rollup_hdrs must not be set".to_owned());
-    must(!has.no_ack && !has.sealed, "it doesn't acknowledge, or is sealed".to_owned());
-    must(has.mirror.is_none() && has.sources.as_ref().is_none_or(Vec::is_empty), "it copies other streams".to_owned());
+    must(
+        has.subjects == wanted.subjects,
+        format!(
+            "its subjects are {:?} instead of {:?}",
+            has.subjects, wanted.subjects
+        ),
+    );
+    must(
+        has.storage == StorageType::File,
+        "it is kept in memory, not in files".to_owned(),
+    );
+    must(
+        has.retention == RetentionPolicy::Limits,
+        "its retention forgets messages that were read".to_owned(),
+    );
+    must(
+        has.discard == DiscardPolicy::New,
+        "it discards old messages when it is full: set discard new".to_owned(),
+    );
+    must(
+        has.num_replicas >= wanted.num_replicas,
+        format!(
+            "it has {} replicas instead of {}",
+            has.num_replicas, wanted.num_replicas
+        ),
+    );
+    must(
+        has.max_age.is_zero() && !has.allow_message_ttl,
+        "its messages expire: set no max_age and no TTL".to_owned(),
+    );
+    must(
+        has.max_messages <= 0 && has.max_messages_per_subject <= 0,
+        "it limits the number of messages".to_owned(),
+    );
+    must(
+        has.deny_delete || !wanted.deny_delete,
+        "its messages can be deleted: deny_delete must be set".to_owned(),
+    );
+    must(
+        has.deny_purge || !wanted.deny_purge,
+        "it can be purged: deny_purge must be set".to_owned(),
+    );
+    must(
+        !has.allow_rollup,
+        "messages can replace earlier ones: allow_rollup_hdrs must not be set".to_owned(),
+    );
+    must(
+        !has.no_ack && !has.sealed,
+        "it doesn't acknowledge, or is sealed".to_owned(),
+    );
+    must(
+        has.mirror.is_none() && has.sources.as_ref().is_none_or(Vec::is_empty),
+        "it copies other streams".to_owned(),
+    );
     must(has.subject_transform.is_none(), "it changes subjects".to_owned());
-    must(has.persist_mode != Some(PersistenceMode::Async), "it acknowledges before it writes: persist_mode is async".to_owned());
+    must(
+        has.persist_mode != Some(PersistenceMode::Async),
+        "it acknowledges before it writes: persist_mode is async".to_owned(),
+    );
     let format = has.metadata.get(FORMAT_KEY).map(String::as_str);
-    must(format == Some(FORMAT), format!("its metadata {FORMAT_KEY} is {format:?}: another program or version made it"));
+    must(
+        format == Some(FORMAT),
+        format!("its metadata {FORMAT_KEY} is {format:?}: another program or version made it"),
+    );
     differences
 }
 
@@ -132,7 +190,16 @@ mod tests {
     #[test]
     fn a_stream_made_as_wanted_is_accepted() {
         assert_eq!(differences(&wanted(), &info(&wanted())), [""; 0]);
-        assert_eq!(differences(&Config { num_replicas: 1, ..wanted() }, &info(&wanted())), [""; 0]);
+        assert_eq!(
+            differences(
+                &Config {
+                    num_replicas: 1,
+                    ..wanted()
+                },
+                &info(&wanted())
+            ),
+            [""; 0]
+        );
     }
 
     #[test]

@@ -47,7 +47,10 @@ fn subject(address: PageAddress) -> String {
 fn address(subject: &str) -> Result<PageAddress, KeyringError> {
     let parse = || {
         let (boundary, number) = subject.strip_prefix(PREFIX)?.rsplit_once('.')?;
-        Some(PageAddress { boundary: boundary.parse().ok()?, number: number.parse().ok()? })
+        Some(PageAddress {
+            boundary: boundary.parse().ok()?,
+            number: number.parse().ok()?,
+        })
     };
     parse().ok_or_else(|| KeyringError::Damaged(format!("{STREAM} holds `{subject}`, which is no page")))
 }
@@ -72,7 +75,13 @@ impl NatsPages {
     /// Publishes over the message that it replaces; 0 for none.
     async fn replace(&self, subject: String, replaces: u64, payload: Vec<u8>) -> Result<u64, PutError> {
         let payload = Bytes::from(payload);
-        let publish = Publish { stream: STREAM, subject, expected: replaces, message_id: None, payload };
+        let publish = Publish {
+            stream: STREAM,
+            subject,
+            expected: replaces,
+            message_id: None,
+            payload,
+        };
         match self.connection.publish(publish).await {
             Ok(acknowledged) => Ok(acknowledged.sequence),
             Err(AppendError::Conflict) => Err(PutError::Conflict),
@@ -89,7 +98,10 @@ impl PageStore for NatsPages {
             let Some(message) = self.newest(&subject(PageAddress { boundary, number })).await? else {
                 break;
             };
-            pages.push(StoredPage { revision: message.sequence, sealed: message.payload.to_vec() });
+            pages.push(StoredPage {
+                revision: message.sequence,
+                sealed: message.payload.to_vec(),
+            });
         }
         Ok(pages)
     }
@@ -107,20 +119,40 @@ impl PageStore for NatsPages {
     /// Overwrites every former message of the page on the servers' disks and removes it.
     async fn erase_former(&self, address: PageAddress) -> Result<(), KeyringError> {
         let subject = subject(address);
-        let Some(newest) = self.newest(&subject).await? else { return Ok(()) };
+        let Some(newest) = self.newest(&subject).await? else {
+            return Ok(());
+        };
         loop {
-            let first = self.stream.get_first_raw_message_by_subject(&subject, 1).await.map_err(unavailable)?;
+            let first = self
+                .stream
+                .get_first_raw_message_by_subject(&subject, 1)
+                .await
+                .map_err(unavailable)?;
             if first.sequence >= newest.sequence {
                 return Ok(());
             }
-            self.stream.delete_message(first.sequence).await.map_err(unavailable)?;
+            self.stream
+                .delete_message(first.sequence)
+                .await
+                .map_err(unavailable)?;
         }
     }
 
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError> {
-        let subjects = self.stream.info_with_subjects(format!("{PREFIX}rt.>")).await.map_err(unavailable)?;
-        let subjects: Vec<_> = subjects.map_ok(|(subject, _)| subject).try_collect().await.map_err(unavailable)?;
-        let mut addresses = subjects.iter().map(|subject| address(subject)).collect::<Result<Vec<_>, _>>()?;
+        let subjects = self
+            .stream
+            .info_with_subjects(format!("{PREFIX}rt.>"))
+            .await
+            .map_err(unavailable)?;
+        let subjects: Vec<_> = subjects
+            .map_ok(|(subject, _)| subject)
+            .try_collect()
+            .await
+            .map_err(unavailable)?;
+        let mut addresses = subjects
+            .iter()
+            .map(|subject| address(subject))
+            .collect::<Result<Vec<_>, _>>()?;
         addresses.sort_unstable();
         Ok(addresses)
     }
@@ -144,7 +176,10 @@ mod tests {
 
     #[test]
     fn an_address_is_read_back_from_its_subject() {
-        let page = PageAddress { boundary: Boundary::System, number: 12 };
+        let page = PageAddress {
+            boundary: Boundary::System,
+            number: 12,
+        };
         assert_eq!(address(&subject(page)), Ok(page));
         assert!(address("$KV.runtime_keys.check").is_err());
     }

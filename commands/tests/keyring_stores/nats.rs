@@ -21,7 +21,9 @@ impl Site for Nats {
     }
 
     async fn store(&self) -> NatsPages {
-        NatsPages::open(Connection::open(Options::new(self.0.url())).await.unwrap()).await.unwrap()
+        NatsPages::open(Connection::open(Options::new(self.0.url())).await.unwrap())
+            .await
+            .unwrap()
     }
 }
 
@@ -30,8 +32,13 @@ stores!(Nats);
 #[tokio::test]
 async fn only_the_newest_form_of_a_page_is_kept() {
     let site = Nats::fresh().await;
-    let keyring = NatsKeyring::open(site.store().await, MasterKey::generate()).await.unwrap();
-    let id = |owner| KeyId { boundary: Boundary::System, owner: Some(Uuid::from_u128(owner)) };
+    let keyring = NatsKeyring::open(site.store().await, MasterKey::generate())
+        .await
+        .unwrap();
+    let id = |owner| KeyId {
+        boundary: Boundary::System,
+        owner: Some(Uuid::from_u128(owner)),
+    };
     for owner in 0..5 {
         keyring.ensure(&BTreeSet::from([id(owner)])).await.unwrap();
     }

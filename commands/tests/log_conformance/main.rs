@@ -14,14 +14,30 @@ mod suite;
 #[expect(unreachable_pub, reason = "a file of the harness")]
 mod eventually;
 #[path = "../../../tests/src/nats_cluster.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a file of the harness; this suite uses part of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; this suite uses part of it"
+)]
 mod nats_cluster;
 #[path = "../../../tests/src/nats_server.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a file of the harness; this suite uses part of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; this suite uses part of it"
+)]
 mod nats_server;
 #[path = "../../../tests/src/port.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a file of the harness; this suite uses part of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; this suite uses part of it"
+)]
 mod port;
 #[path = "../../../tests/src/process.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a file of the harness; this suite uses part of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; this suite uses part of it"
+)]
 mod process;

@@ -16,8 +16,15 @@ struct Replicated {
 }
 
 async fn open(url: String) -> Arc<NatsLog> {
-    let options = Options { replicas: 3, ..Options::new(url) };
-    Arc::new(NatsLog::open(Connection::open(options).await.unwrap()).await.unwrap())
+    let options = Options {
+        replicas: 3,
+        ..Options::new(url)
+    };
+    Arc::new(
+        NatsLog::open(Connection::open(options).await.unwrap())
+            .await
+            .unwrap(),
+    )
 }
 
 impl Site for Replicated {
@@ -53,7 +60,12 @@ async fn writers_in_two_processes_lose_no_update() {
     future::join_all((0..8).map(|writer| contend(logs[writer as usize % 2].clone(), writer, 10))).await;
     let mut last = 0;
     for record in boundary_records(&*site.log, group(1)).await {
-        assert_eq!(record.bytes, last.to_string(), "the record at {} follows another one", record.position);
+        assert_eq!(
+            record.bytes,
+            last.to_string(),
+            "the record at {} follows another one",
+            record.position
+        );
         last = record.position.0;
     }
 }

@@ -40,8 +40,14 @@ impl Proxy {
                 let server = TcpStream::connect(server).await.unwrap();
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                spawner.spawn("requests", pump(from_client, to_server, flows.subscribe(), Flow::AnswersOnly));
-                spawner.spawn("answers", pump(from_server, to_client, flows.subscribe(), Flow::RequestsOnly));
+                spawner.spawn(
+                    "requests",
+                    pump(from_client, to_server, flows.subscribe(), Flow::AnswersOnly),
+                );
+                spawner.spawn(
+                    "answers",
+                    pump(from_server, to_client, flows.subscribe(), Flow::RequestsOnly),
+                );
             }
         });
         Self { address, flow, tasks }
@@ -67,7 +73,8 @@ impl Drop for Proxy {
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flow: watch::Receiver<Flow>, held: Flow) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if flow.wait_for(|flow| *flow != held).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+        if flow.wait_for(|flow| *flow != held).await.is_err() || to.write_all(&buffer[..count]).await.is_err()
+        {
             return;
         }
     }

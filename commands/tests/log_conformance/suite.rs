@@ -41,10 +41,16 @@ pub(crate) async fn append(
 ) -> Result<Position, AppendError> {
     let mut unknown = false;
     loop {
-        match log.append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes())).await {
+        match log
+            .append(boundary, expected, id, Bytes::copy_from_slice(text.as_bytes()))
+            .await
+        {
             Err(AppendError::Unknown(_)) => unknown = true,
             Err(AppendError::Conflict) if unknown => {
-                let next = log.read_boundary(boundary, Position(expected.sequence())).next().await;
+                let next = log
+                    .read_boundary(boundary, Position(expected.sequence()))
+                    .next()
+                    .await;
                 return match next {
                     Some(Ok(record)) if record.bytes == text => Ok(record.position),
                     _ => Err(AppendError::Conflict),

@@ -14,8 +14,19 @@ use super::{NatsLog, found, record};
 const SINGLE_READS: u32 = 8;
 
 /// Reads one boundary after a position.
-pub(super) fn read(log: NatsLog, boundary: Boundary, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {
-    let reading = Reading { log, boundary, last: after, end: None, single_reads: 0, messages: None };
+pub(super) fn read(
+    log: NatsLog,
+    boundary: Boundary,
+    after: Position,
+) -> BoxStream<'static, Result<Record, ReadError>> {
+    let reading = Reading {
+        log,
+        boundary,
+        last: after,
+        end: None,
+        single_reads: 0,
+        messages: None,
+    };
     stream::unfold(Some(reading), |reading| async {
         let mut reading = reading?;
         match reading.next().await {
@@ -43,7 +54,11 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Record>, ReadError> {
         let end = match self.end {
             Some(end) => end,
-            None => self.log.boundary_tail(self.boundary).await?.unwrap_or(Position::START),
+            None => self
+                .log
+                .boundary_tail(self.boundary)
+                .await?
+                .unwrap_or(Position::START),
         };
         self.end = Some(end);
         if self.last >= end {
@@ -68,9 +83,17 @@ impl Reading {
     /// The next record, from the leader.
     async fn read_one(&self) -> Result<Record, ReadError> {
         let subject = self.boundary.subject();
-        let next = self.log.stream.raw_message_builder().sequence(self.last.next().0).next_by_subject(subject);
+        let next = self
+            .log
+            .stream
+            .raw_message_builder()
+            .sequence(self.last.next().0)
+            .next_by_subject(subject);
         found(next.send().await)?.ok_or_else(|| {
-            ReadError::Damaged(format!("{} ends at {}, but had more records before", self.boundary, self.last))
+            ReadError::Damaged(format!(
+                "{} ends at {}, but had more records before",
+                self.boundary, self.last
+            ))
         })
     }
 
@@ -83,8 +106,13 @@ impl Reading {
                 self.messages.insert(opened)
             }
         };
-        let interrupted = || ReadError::Unavailable(format!("NATS: reading {} was interrupted", self.boundary));
-        let message = messages.next().await.and_then(Result::ok).ok_or_else(interrupted)?;
+        let interrupted =
+            || ReadError::Unavailable(format!("NATS: reading {} was interrupted", self.boundary));
+        let message = messages
+            .next()
+            .await
+            .and_then(Result::ok)
+            .ok_or_else(interrupted)?;
         record(position(&message)?.0, &message.subject, message.payload.clone())
     }
 }

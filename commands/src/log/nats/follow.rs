@@ -34,7 +34,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Follows the log after a position.
 pub(super) fn follow(log: NatsLog, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {
-    let follower = Follower { log, continuity: Continuity::after(after), messages: None, failures: 0 };
+    let follower = Follower {
+        log,
+        continuity: Continuity::after(after),
+        messages: None,
+        failures: 0,
+    };
     stream::unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
@@ -46,9 +51,15 @@ pub(super) fn follow(log: NatsLog, after: Position) -> BoxStream<'static, Result
 }
 
 /// Messages of the stream from a position on, of all subjects or of one (`filter`).
-pub(super) async fn messages(log: &NatsLog, first: Position, filter: &str) -> Result<pull::Stream, ReadError> {
+pub(super) async fn messages(
+    log: &NatsLog,
+    first: Position,
+    filter: &str,
+) -> Result<pull::Stream, ReadError> {
     let config = Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: first.0 },
+        deliver_policy: DeliverPolicy::ByStartSequence {
+            start_sequence: first.0,
+        },
         ack_policy: AckPolicy::None,
         replay_policy: ReplayPolicy::Instant,
         filter_subject: filter.to_owned(),
@@ -58,13 +69,19 @@ pub(super) async fn messages(log: &NatsLog, first: Position, filter: &str) -> Re
         ..Config::default()
     };
     let consumer = log.stream.create_consumer(config).await.map_err(unavailable)?;
-    let pulls = consumer.stream().max_messages_per_batch(PULL_MESSAGES).max_bytes_per_batch(PULL_BYTES);
+    let pulls = consumer
+        .stream()
+        .max_messages_per_batch(PULL_MESSAGES)
+        .max_bytes_per_batch(PULL_BYTES);
     pulls.heartbeat(HEARTBEAT).messages().await.map_err(unavailable)
 }
 
 /// The position of a message that a consumer delivered.
 pub(super) fn position(message: &Message) -> Result<Position, ReadError> {
-    message.info().map(|info| Position(info.stream_sequence)).map_err(unavailable)
+    message
+        .info()
+        .map(|info| Position(info.stream_sequence))
+        .map_err(unavailable)
 }
 
 /// Where one follower stands.

@@ -42,8 +42,14 @@ fn unavailable(error: impl std::fmt::Display) -> ReadError {
 /// The record that a message of the stream holds.
 fn record(sequence: u64, subject: &str, bytes: Bytes) -> Result<Record, ReadError> {
     let position = Position(sequence);
-    let boundary = subject.parse().map_err(|error| ReadError::Damaged(format!("position {position}: {error}")))?;
-    Ok(Record { position, boundary, bytes })
+    let boundary = subject
+        .parse()
+        .map_err(|error| ReadError::Damaged(format!("position {position}: {error}")))?;
+    Ok(Record {
+        position,
+        boundary,
+        bytes,
+    })
 }
 
 /// The record a leader read found, `None` if there is no such message.
@@ -58,7 +64,10 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Record
 impl NatsLog {
     /// Opens the stream, or makes it. One that could forget or lose a message is refused with the reason.
     pub async fn open(connection: Connection) -> Result<Self, ConnectError> {
-        let max_bytes = connection.options.max_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+        let max_bytes = connection
+            .options
+            .max_bytes
+            .and_then(|bytes| i64::try_from(bytes).ok());
         let config = Config {
             deny_delete: true,
             deny_purge: true,
@@ -71,7 +80,11 @@ impl NatsLog {
 
     /// A text that stays the same as long as this is the same stream; one that was made again has another one.
     pub fn identity(&self) -> String {
-        self.stream.cached_info().created.unix_timestamp_nanos().to_string()
+        self.stream
+            .cached_info()
+            .created
+            .unix_timestamp_nanos()
+            .to_string()
     }
 
     /// When the stream was made.
@@ -100,10 +113,17 @@ impl NatsLog {
     }
 
     /// Whether the record that the server calls a duplicate really is this one.
-    async fn confirm_duplicate(&self, at: Position, boundary: Boundary, bytes: &Bytes) -> Result<Position, AppendError> {
+    async fn confirm_duplicate(
+        &self,
+        at: Position,
+        boundary: Boundary,
+        bytes: &Bytes,
+    ) -> Result<Position, AppendError> {
         match self.record_at(at).await {
             Ok(Some(stored)) if stored.boundary == boundary && stored.bytes == bytes => Ok(at),
-            Ok(_) => Err(AppendError::Refused("its commit id was used for another record".to_owned())),
+            Ok(_) => Err(AppendError::Refused(
+                "its commit id was used for another record".to_owned(),
+            )),
             Err(error) => Err(AppendError::Unknown(error.to_string())),
         }
     }
@@ -158,7 +178,11 @@ impl EventLog for NatsLog {
     }
 
     async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError> {
-        let last = found(self.stream.get_last_raw_message_by_subject(&boundary.subject()).await)?;
+        let last = found(
+            self.stream
+                .get_last_raw_message_by_subject(&boundary.subject())
+                .await,
+        )?;
         Ok(last.map(|record| record.position))
     }
 }
