@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::group::{GroupCommand, GroupError, Outcome};
 use crate::organization::{OrganizationCommand, OrganizationError, OrganizationOutcome};
+use crate::system::SystemError;
 use crate::{Cause, GroupId, OrganizationId, Position, Timestamp, Version};
 
 /// An accepted command: durable when the caller sees this.
@@ -35,6 +36,9 @@ pub enum CommandError {
     /// The organization refused it: nothing changed.
     #[error(transparent)]
     Organization(#[from] OrganizationError),
+    /// The system refused it: nothing changed.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// There is no such group (any more) in the caller's organization.
     #[error("the runtime group doesn't exist")]
     NoSuchGroup,

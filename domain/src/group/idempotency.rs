@@ -7,27 +7,36 @@ use crate::{Actor, Digest, EntityId, Idempotency, Kind, Timestamp, Version};
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 const KEPT_AT_MOST: usize = 100_000;
 
-/// What an earlier change with the same key was.
+/// What an earlier change with the same key was. `Touched` names what a change of that aggregate touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub struct Remembered<Touched = (Kind, EntityId)> {
     /// The digest of its request.
     pub request: Digest,
     /// Its version: the answer is rebuilt from that change.
     pub version: Version,
-    /// The entities it touched.
-    pub touched: Vec<(Kind, EntityId)>,
+    /// What it touched, in a group: entities.
+    pub touched: Vec<Touched>,
 }
 
 /// A window of remembered keys; scope is actor + boundary.
-#[derive(Clone, Debug, Default)]
-pub struct IdempotencyWindow {
-    by_key: HashMap<Digest, Remembered>,
+#[derive(Clone, Debug)]
+pub struct IdempotencyWindow<Touched = (Kind, EntityId)> {
+    by_key: HashMap<Digest, Remembered<Touched>>,
     by_version: OrdMap<(Timestamp, Version), Digest>,
 }
 
-impl IdempotencyWindow {
+impl<Touched> Default for IdempotencyWindow<Touched> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            by_version: OrdMap::new(),
+        }
+    }
+}
+
+impl<Touched: Clone> IdempotencyWindow<Touched> {
     /// What this actor's key stands for, if it is remembered.
-    pub fn recall(&self, actor: &Actor, key: &str) -> Option<&Remembered> {
+    pub fn recall(&self, actor: &Actor, key: &str) -> Option<&Remembered<Touched>> {
         self.by_key.get(&scoped(actor, key))
     }
 
@@ -38,7 +47,7 @@ impl IdempotencyWindow {
         idempotency: &Idempotency,
         version: Version,
         at: Timestamp,
-        touched: Vec<(Kind, EntityId)>,
+        touched: Vec<Touched>,
     ) {
         let key = scoped(actor, &idempotency.key);
         self.by_key.insert(

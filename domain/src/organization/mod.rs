@@ -11,7 +11,7 @@ pub mod group_record;
 pub mod token_record;
 
 pub use command::{GroupPatch, NewGroup, OrganizationCommand};
-pub use decide::{OrganizationDecision, OrganizationOutcome, decide};
+pub use decide::{OrganizationDecision, OrganizationOutcome, Subject, decide};
 pub use error::OrganizationError;
 pub use event::OrganizationEvent;
 pub use group_record::{AuthType, ClusterType, GroupRecord, GroupSettings, ProxyUrl, RuntimeType};
@@ -52,7 +52,7 @@ pub struct Organization {
     /// Refusals noted once per (group, node, digest).
     pub refusals: OrdSet<(GroupId, NodeId, Digest)>,
     /// Idempotency keys of recent changes.
-    pub idempotency: IdempotencyWindow,
+    pub idempotency: IdempotencyWindow<Subject>,
 }
 
 impl Organization {
@@ -65,7 +65,7 @@ impl Organization {
         }
         if let Some(idempotency) = &change.idempotency {
             self.idempotency
-                .remember(&change.actor, idempotency, change.version, change.at, Vec::new());
+                .remember(&change.actor, idempotency, change.version, change.at, subject(&change.events));
         }
     }
 
@@ -97,6 +97,27 @@ impl Organization {
             }),
         );
     }
+}
+
+/// What a change was about: the answer to a repeated request is rebuilt from it. The founding change is about its
+/// token, a group's deletion about the group and not about the tokens revoked with it.
+fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
+    let group = |event: &OrganizationEvent| match event {
+        OrganizationEvent::GroupCreated { group }
+        | OrganizationEvent::GroupUpdated { group, .. }
+        | OrganizationEvent::GroupDeleted { group }
+        | OrganizationEvent::GroupRestored { group } => Some(Subject::Group(group.id)),
+        _ => None,
+    };
+    let token = |event: &OrganizationEvent| match event {
+        OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
+            Some(Subject::Token(token.id))
+        }
+        _ => None,
+    };
+    let founding = matches!(events.first(), Some(OrganizationEvent::OrganizationCreated { .. }));
+    let first_group = events.iter().find_map(group).filter(|_| !founding);
+    first_group.or_else(|| events.iter().find_map(token)).into_iter().collect()
 }
 
 /// Folds one event; never refuses and never judges.
