@@ -64,8 +64,13 @@ impl Organization {
             evolve(self, event);
         }
         if let Some(idempotency) = &change.idempotency {
-            self.idempotency
-                .remember(&change.actor, idempotency, change.version, change.at, subject(&change.events));
+            self.idempotency.remember(
+                &change.actor,
+                idempotency,
+                change.version,
+                change.at,
+                subject(&change.events),
+            );
         }
     }
 
@@ -115,9 +120,15 @@ fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
         }
         _ => None,
     };
-    let founding = matches!(events.first(), Some(OrganizationEvent::OrganizationCreated { .. }));
+    let founding = matches!(
+        events.first(),
+        Some(OrganizationEvent::OrganizationCreated { .. })
+    );
     let first_group = events.iter().find_map(group).filter(|_| !founding);
-    first_group.or_else(|| events.iter().find_map(token)).into_iter().collect()
+    first_group
+        .or_else(|| events.iter().find_map(token))
+        .into_iter()
+        .collect()
 }
 
 /// Folds one event; never refuses and never judges.
