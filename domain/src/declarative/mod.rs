@@ -1,4 +1,18 @@
 //! decK's declarative files (`_format_version` 1.1, 2.1, 3.0), in and out; pure.
+//!
+//! - [`parse`]: a file's document, already read as JSON, becomes a [`Declaration`]: flat, parents before children.
+//! - [`dump`]: a configuration becomes a document in decK's nested form.
+//!
+//! What a declaration does to a group is [`crate::group::declare`].
+
+mod dump;
+mod parse;
+
+pub use dump::{DumpOptions, dump};
+pub use parse::{DeclarationError, parse};
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -7,16 +21,18 @@ use crate::Kind;
 /// What a declarative file says: its entities, parents before children.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declaration {
-    /// The entities, in an order in which each stands after those it refers to by nesting.
+    /// The entities; each stands after those of the kinds it may refer to, the one it is nested under included.
     pub entities: Vec<DeclaredEntity>,
     /// `_info.select_tags`: what the file is about; pruning stays within it, and every entity gets these tags.
     pub select_tags: Vec<String>,
+    /// `_konnect.runtime_group_name` or `control_plane_name`: the group the file says it is for.
+    pub group: Option<String>,
 }
 
 /// One entity of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeclaredEntity {
-    /// Where it stands: `services[3].routes[0]`.
+    /// Where it stands: `services[3].routes[0] (r1)`.
     pub path: String,
     /// Its kind.
     pub kind: Kind,
@@ -24,4 +40,36 @@ pub struct DeclaredEntity {
     pub body: Map<String, Value>,
     /// The entity it is nested under: an index into the declaration's entities.
     pub parent: Option<usize>,
+}
+
+/// The entity's key in a decK file below its parent or at the top: its collection with underscores, or its name.
+fn file_key(kind: Kind) -> String {
+    match kind.schema().collection.replace('-', "_") {
+        collection if Kind::named(&collection).is_some() => collection,
+        _ => kind.name().to_owned(),
+    }
+}
+
+/// How far a kind stands from kinds that refer to nothing: what it refers to has a smaller depth.
+fn depth(kind: Kind) -> usize {
+    static DEPTHS: LazyLock<BTreeMap<Kind, usize>> = LazyLock::new(|| {
+        let mut depths = BTreeMap::new();
+        Kind::all().for_each(|kind| {
+            measure(kind, &mut depths);
+        });
+        depths
+    });
+    DEPTHS.get(&kind).copied().unwrap_or_default()
+}
+
+fn measure(kind: Kind, depths: &mut BTreeMap<Kind, usize>) -> usize {
+    if let Some(depth) = depths.get(&kind) {
+        return *depth;
+    }
+    // A kind that refers back to itself stands where its other references put it.
+    depths.insert(kind, 0);
+    let referenced = kind.schema().foreign_keys.iter().filter_map(|key| key.kind);
+    let depth = referenced.map(|other| measure(other, depths) + 1).max().unwrap_or(0);
+    depths.insert(kind, depth);
+    depth
 }

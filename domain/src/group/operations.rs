@@ -53,14 +53,14 @@ fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError>
             let body = named_by(*kind, body, selector.as_ref())?;
             let created = current.is_none();
             let id = match current {
-                Some(current) => replace(draft, &current, body, operation)?,
+                Some(current) => change(draft, &current, body, operation, true)?,
                 None => create(draft, *kind, body, operation)?,
             };
             draft.report(*kind, id, created);
         }
         Action::Patch(body) => {
             let current = current.ok_or_else(|| not_found(*kind, selector.as_ref()))?;
-            let id = update(draft, &current, body.clone(), operation)?;
+            let id = change(draft, &current, body.clone(), operation, false)?;
             draft.report(*kind, id, false);
         }
         Action::Delete => {
@@ -147,97 +147,82 @@ fn named_by(
 }
 
 /// A new entity from a body; answers its id.
-pub fn create(
-    draft: &mut Draft<'_>,
-    kind: Kind,
-    mut body: Map<String, Value>,
-    operation: &Operation,
-) -> Result<EntityId, GroupError> {
-    references::resolve(&draft.scratch, kind, &mut body)?;
+pub fn create(draft: &mut Draft<'_>, kind: Kind, body: Map<String, Value>, operation: &Operation) -> Result<EntityId, GroupError> {
     let children = transient(kind, &body);
-    let filled = fill_and_validate(kind, Write::Insert, body, draft.context)?;
-    let id = id_of(kind, &filled)?;
-    if draft.scratch.entity(kind, id).is_some() {
-        return Err(GroupError::PrimaryKey { id });
-    }
-    let entity = Entity::from_map(kind, id, &filled);
-    let expires_at = entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl));
-    let entity = Arc::new(Entity { expires_at, ..entity });
-    check_whole(draft, &entity)?;
-    draft.record(GroupEvent::EntityCreated {
-        entity: Arc::clone(&entity),
-    })?;
+    let Written::Created(entity) = written(draft, kind, None, body, true)? else {
+        return Err(GroupError::Malformed("a creation met an existing entity".to_owned()));
+    };
+    check_whole(&draft.scratch, &entity)?;
+    draft.record(GroupEvent::EntityCreated { entity: Arc::clone(&entity) })?;
     super::children::write(draft, &entity, &children, operation.omitted_children, true)?;
-    Ok(id)
+    Ok(entity.id)
 }
 
-/// An existing entity replaced whole: what the body omits is reset.
-pub fn replace(
-    draft: &mut Draft<'_>,
-    current: &Arc<Entity>,
-    mut body: Map<String, Value>,
-    operation: &Operation,
-) -> Result<EntityId, GroupError> {
-    body.insert("id".to_owned(), json!(current.id));
-    write_existing(draft, current, body, operation, true)
-}
-
-/// Some fields of an existing entity changed.
-pub fn update(
+/// An existing entity changed: replaced `whole`, what the body omits being reset, or in some fields.
+fn change(
     draft: &mut Draft<'_>,
     current: &Arc<Entity>,
     body: Map<String, Value>,
     operation: &Operation,
-) -> Result<EntityId, GroupError> {
-    write_existing(draft, current, body, operation, false)
-}
-
-fn write_existing(
-    draft: &mut Draft<'_>,
-    current: &Arc<Entity>,
-    mut body: Map<String, Value>,
-    operation: &Operation,
     whole: bool,
 ) -> Result<EntityId, GroupError> {
-    let kind = current.kind;
-    references::resolve(&draft.scratch, kind, &mut body)?;
-    let before = current.map();
-    let write = if whole {
-        Write::Upsert {
-            existing: Some(&before),
-        }
-    } else {
-        Write::Update { existing: &before }
-    };
-    let children = transient(kind, &body);
-    let filled = fill_and_validate(kind, write, body, draft.context)?;
-    if id_of(kind, &filled)? != current.id {
-        return Err(GroupError::Malformed(format!(
-            "the id of a {} entity can't be changed",
-            kind.name()
-        )));
-    }
-    let changed = changed_fields(&before, &filled);
-    if changed.iter().any(|field| field != "updated_at") {
-        let entity = Entity::from_map(kind, current.id, &filled);
-        let restarts = changed.iter().any(|field| field == "ttl");
-        let expires_at = if restarts {
-            entity.ttl.map(|ttl| draft.context.at.plus_seconds(ttl))
-        } else {
-            current.expires_at
-        };
-        let entity = Arc::new(Entity { expires_at, ..entity });
-        check_whole(draft, &entity)?;
+    let children = transient(current.kind, &body);
+    if let Written::Updated(entity, changed) = written(draft, current.kind, Some(current), body, whole)? {
+        check_whole(&draft.scratch, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;
     }
     super::children::write(draft, current, &children, operation.omitted_children, whole)?;
     Ok(current.id)
 }
 
-fn check_whole(draft: &Draft<'_>, entity: &Entity) -> Result<(), GroupError> {
-    references::check(&draft.scratch, entity)?;
-    references::check_unique(&draft.scratch, entity)?;
-    super::plugin_protocols::check(&draft.scratch, entity)
+/// What writing a body makes of an entity.
+pub enum Written {
+    /// It is as it was: only `updated_at` would differ.
+    Unchanged,
+    /// It is new.
+    Created(Arc<Entity>),
+    /// It differs in these fields.
+    Updated(Arc<Entity>, Vec<String>),
+}
+
+/// Fills and validates a body by itself; references and uniqueness are the caller's to check ([`check_whole`]).
+pub fn written(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    current: Option<&Arc<Entity>>,
+    mut body: Map<String, Value>,
+    whole: bool,
+) -> Result<Written, GroupError> {
+    references::resolve(&draft.scratch, kind, &mut body)?;
+    let at = draft.context.at;
+    let Some(current) = current else {
+        let filled = fill_and_validate(kind, Write::Insert, body, draft.context)?;
+        let id = id_of(kind, &filled)?;
+        if draft.scratch.entity(kind, id).is_some() {
+            return Err(GroupError::PrimaryKey { id });
+        }
+        let entity = Entity::from_map(kind, id, &filled);
+        let expires_at = entity.ttl.map(|ttl| at.plus_seconds(ttl));
+        return Ok(Written::Created(Arc::new(Entity { expires_at, ..entity })));
+    };
+    let before = current.map();
+    let write = if whole { Write::Upsert { existing: Some(&before) } } else { Write::Update { existing: &before } };
+    let filled = fill_and_validate(kind, write, body, draft.context)?;
+    let changed = changed_fields(&before, &filled);
+    if changed.iter().all(|field| field == "updated_at") {
+        return Ok(Written::Unchanged);
+    }
+    let entity = Entity::from_map(kind, current.id, &filled);
+    let restarts = changed.iter().any(|field| field == "ttl");
+    let expires_at = if restarts { entity.ttl.map(|ttl| at.plus_seconds(ttl)) } else { current.expires_at };
+    Ok(Written::Updated(Arc::new(Entity { expires_at, ..entity }), changed))
+}
+
+/// Checks an entity against the rest of the configuration.
+pub fn check_whole(state: &Group, entity: &Entity) -> Result<(), GroupError> {
+    references::check(state, entity)?;
+    references::check_unique(state, entity)?;
+    super::plugin_protocols::check(state, entity)
 }
 
 fn id_of(kind: Kind, body: &Map<String, Value>) -> Result<EntityId, GroupError> {

@@ -32,6 +32,7 @@ pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), Gr
         })?;
     }
     for entity in wanted.into_values() {
+        let created = draft.scratch.entity(entity.kind, entity.id).is_none();
         let event = match draft.scratch.entity(entity.kind, entity.id) {
             Some(now) if now.body == entity.body => continue,
             Some(now) => {
@@ -46,7 +47,7 @@ pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), Gr
             },
         };
         draft.record(event)?;
-        draft.report(entity.kind, entity.id, false);
+        draft.report(entity.kind, entity.id, created);
     }
     Ok(())
 }

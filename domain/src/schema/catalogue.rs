@@ -189,7 +189,7 @@ impl KindSchema {
     }
 
     /// Fields, shorthands and checks that apply to this body: with its subschema, or without if it names none.
-    pub(super) fn record_for(&self, body: &Map<String, Value>) -> &RecordSchema {
+    pub fn record_for(&self, body: &Map<String, Value>) -> &RecordSchema {
         self.subschema_for(body)
             .map_or(&self.record, |subschema| &subschema.record)
     }

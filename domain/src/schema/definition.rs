@@ -58,6 +58,13 @@ pub struct FieldSchema {
     pub(super) error: Option<&'static str>,
 }
 
+impl FieldSchema {
+    /// Whether an absent value is generated: an id, a time, a random key.
+    pub const fn is_generated(&self) -> bool {
+        self.auto.is_some()
+    }
+}
+
 /// What a field holds.
 #[derive(Clone, Debug)]
 pub enum ValueType {

@@ -1,0 +1,112 @@
+//! A configuration becomes a document in decK's nested form.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{depth, file_key};
+use crate::group::Entity;
+use crate::schema::ValueType;
+use crate::{EntityId, Kind};
+
+/// What a dump holds.
+#[derive(Clone, Debug, Default)]
+pub struct DumpOptions {
+    /// Only entities with all of these tags; written to `_info.select_tags`.
+    pub select_tags: Vec<String>,
+    /// The group's name for `_konnect.runtime_group_name`.
+    pub group: Option<String>,
+}
+
+/// Writes a configuration as a decK document (`_format_version` 3.0), ids included, timestamps left out, and nothing
+/// that applying it would fill in by itself.
+pub fn dump<'entities>(entities: impl Iterator<Item = &'entities Arc<Entity>>, options: &DumpOptions) -> Value {
+    let selected = |entity: &&Arc<Entity>| {
+        entity.kind.schema().exported && options.select_tags.iter().all(|tag| entity.tags.iter().any(|own| **own == **tag))
+    };
+    let mut tree = Tree::default();
+    let mut entities: Vec<_> = entities.filter(selected).collect();
+    entities.sort_by_key(|entity| (depth(entity.kind), entity.kind, entity.id));
+    for entity in &entities {
+        tree.add(entity);
+    }
+    let mut document = Map::new();
+    document.insert("_format_version".to_owned(), json!("3.0"));
+    if !options.select_tags.is_empty() {
+        document.insert("_info".to_owned(), json!({ "select_tags": options.select_tags }));
+    }
+    if let Some(group) = &options.group {
+        document.insert("_konnect".to_owned(), json!({ "runtime_group_name": group }));
+    }
+    let top = tree.children.remove(&None).unwrap_or_default();
+    tree.write(top, &mut document);
+    Value::Object(document)
+}
+
+type Key = (Kind, EntityId);
+
+#[derive(Default)]
+struct Tree<'entities> {
+    known: BTreeMap<Key, &'entities Arc<Entity>>,
+    children: BTreeMap<Option<Key>, BTreeMap<Kind, Vec<Key>>>,
+}
+
+impl<'entities> Tree<'entities> {
+    fn add(&mut self, entity: &'entities Arc<Entity>) {
+        let key = (entity.kind, entity.id);
+        let parent = self.parent_of(entity);
+        self.known.insert(key, entity);
+        self.children.entry(parent).or_default().entry(entity.kind).or_default().push(key);
+    }
+
+    /// An entity that refers to exactly one other nests under it where that kind of reference means belonging.
+    fn parent_of(&self, entity: &Entity) -> Option<Key> {
+        let [reference] = entity.references.as_slice() else { return None };
+        let parent = (reference.kind, reference.id);
+        let nests = Kind::nested(reference.kind, entity.kind.schema().nested_collection) == Some(entity.kind);
+        (nests && self.known.contains_key(&parent)).then_some(parent)
+    }
+
+    fn write(&mut self, lists: BTreeMap<Kind, Vec<Key>>, into: &mut Map<String, Value>) {
+        for (kind, keys) in lists {
+            let items = keys.into_iter().map(|key| self.item(key)).collect();
+            into.insert(file_key(kind), Value::Array(items));
+        }
+    }
+
+    fn item(&mut self, key: Key) -> Value {
+        let entity = self.known[&key];
+        let parent = self.parent_of(entity).map(|(kind, _)| kind);
+        let mut item = written(entity, parent);
+        if let Some(children) = self.children.remove(&Some(key)) {
+            self.write(children, &mut item);
+        }
+        Value::Object(item)
+    }
+}
+
+/// The fields that a file must say: not the timestamps, not the reference that nesting says, not what filling makes.
+fn written(entity: &Entity, parent: Option<Kind>) -> Map<String, Value> {
+    let body = entity.map();
+    let record = entity.kind.schema().record_for(&body);
+    let mut written = Map::new();
+    for (name, value) in body {
+        let field = record.field(&name);
+        let said_by_nesting = parent.is_some_and(|parent| {
+            entity.kind.schema().foreign_keys.iter().any(|key| key.field == name && key.kind == Some(parent))
+        });
+        let default = field.and_then(|field| field.default.as_ref()).unwrap_or(&Value::Null);
+        let generated = field.is_some_and(crate::schema::FieldSchema::is_generated);
+        let filled = value.is_null() && default.is_null() && !generated;
+        if said_by_nesting || filled || name == "created_at" || name == "updated_at" {
+            continue;
+        }
+        let foreign = field.is_some_and(|field| matches!(field.value_type, ValueType::Foreign(_)));
+        // decK reads a plugin's references as plain strings.
+        let plain = foreign && entity.kind.schema().subschema_key == Some("name");
+        let value = if plain { value.get("id").cloned().unwrap_or(Value::Null) } else { value };
+        written.insert(name, value);
+    }
+    written
+}
