@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{depth, file_key};
+use super::file_key;
 use crate::group::Entity;
 use crate::schema::ValueType;
 use crate::{EntityId, Kind};
@@ -21,13 +21,20 @@ pub struct DumpOptions {
 
 /// Writes a configuration as a decK document (`_format_version` 3.0), ids included, timestamps left out, and nothing
 /// that applying it would fill in by itself.
-pub fn dump<'entities>(entities: impl Iterator<Item = &'entities Arc<Entity>>, options: &DumpOptions) -> Value {
+pub fn dump<'entities>(
+    entities: impl Iterator<Item = &'entities Arc<Entity>>,
+    options: &DumpOptions,
+) -> Value {
     let selected = |entity: &&Arc<Entity>| {
-        entity.kind.schema().exported && options.select_tags.iter().all(|tag| entity.tags.iter().any(|own| **own == **tag))
+        entity.kind.schema().exported
+            && options
+                .select_tags
+                .iter()
+                .all(|tag| entity.tags.iter().any(|own| **own == **tag))
     };
     let mut tree = Tree::default();
     let mut entities: Vec<_> = entities.filter(selected).collect();
-    entities.sort_by_key(|entity| (depth(entity.kind), entity.kind, entity.id));
+    entities.sort_by_key(|entity| (entity.kind, entity.id));
     for entity in &entities {
         tree.add(entity);
     }
@@ -57,12 +64,19 @@ impl<'entities> Tree<'entities> {
         let key = (entity.kind, entity.id);
         let parent = self.parent_of(entity);
         self.known.insert(key, entity);
-        self.children.entry(parent).or_default().entry(entity.kind).or_default().push(key);
+        self.children
+            .entry(parent)
+            .or_default()
+            .entry(entity.kind)
+            .or_default()
+            .push(key);
     }
 
     /// An entity that refers to exactly one other nests under it where that kind of reference means belonging.
     fn parent_of(&self, entity: &Entity) -> Option<Key> {
-        let [reference] = entity.references.as_slice() else { return None };
+        let [reference] = entity.references.as_slice() else {
+            return None;
+        };
         let parent = (reference.kind, reference.id);
         let nests = Kind::nested(reference.kind, entity.kind.schema().nested_collection) == Some(entity.kind);
         (nests && self.known.contains_key(&parent)).then_some(parent)
@@ -94,9 +108,16 @@ fn written(entity: &Entity, parent: Option<Kind>) -> Map<String, Value> {
     for (name, value) in body {
         let field = record.field(&name);
         let said_by_nesting = parent.is_some_and(|parent| {
-            entity.kind.schema().foreign_keys.iter().any(|key| key.field == name && key.kind == Some(parent))
+            entity
+                .kind
+                .schema()
+                .foreign_keys
+                .iter()
+                .any(|key| key.field == name && key.kind == Some(parent))
         });
-        let default = field.and_then(|field| field.default.as_ref()).unwrap_or(&Value::Null);
+        let default = field
+            .and_then(|field| field.default.as_ref())
+            .unwrap_or(&Value::Null);
         let generated = field.is_some_and(crate::schema::FieldSchema::is_generated);
         let filled = value.is_null() && default.is_null() && !generated;
         if said_by_nesting || filled || name == "created_at" || name == "updated_at" {
@@ -105,7 +126,11 @@ fn written(entity: &Entity, parent: Option<Kind>) -> Map<String, Value> {
         let foreign = field.is_some_and(|field| matches!(field.value_type, ValueType::Foreign(_)));
         // decK reads a plugin's references as plain strings.
         let plain = foreign && entity.kind.schema().subschema_key == Some("name");
-        let value = if plain { value.get("id").cloned().unwrap_or(Value::Null) } else { value };
+        let value = if plain {
+            value.get("id").cloned().unwrap_or(Value::Null)
+        } else {
+            value
+        };
         written.insert(name, value);
     }
     written

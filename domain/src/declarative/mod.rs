@@ -11,9 +11,6 @@ mod parse;
 pub use dump::{DumpOptions, dump};
 pub use parse::{DeclarationError, parse};
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
 use serde_json::{Map, Value};
 
 use crate::Kind;
@@ -48,28 +45,4 @@ fn file_key(kind: Kind) -> String {
         collection if Kind::named(&collection).is_some() => collection,
         _ => kind.name().to_owned(),
     }
-}
-
-/// How far a kind stands from kinds that refer to nothing: what it refers to has a smaller depth.
-fn depth(kind: Kind) -> usize {
-    static DEPTHS: LazyLock<BTreeMap<Kind, usize>> = LazyLock::new(|| {
-        let mut depths = BTreeMap::new();
-        Kind::all().for_each(|kind| {
-            measure(kind, &mut depths);
-        });
-        depths
-    });
-    DEPTHS.get(&kind).copied().unwrap_or_default()
-}
-
-fn measure(kind: Kind, depths: &mut BTreeMap<Kind, usize>) -> usize {
-    if let Some(depth) = depths.get(&kind) {
-        return *depth;
-    }
-    // A kind that refers back to itself stands where its other references put it.
-    depths.insert(kind, 0);
-    let referenced = kind.schema().foreign_keys.iter().filter_map(|key| key.kind);
-    let depth = referenced.map(|other| measure(other, depths) + 1).max().unwrap_or(0);
-    depths.insert(kind, depth);
-    depth
 }

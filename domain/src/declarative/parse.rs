@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Declaration, DeclaredEntity, depth};
+use super::{Declaration, DeclaredEntity};
 use crate::Kind;
 use crate::schema::ValueType;
 
@@ -19,30 +19,46 @@ pub struct DeclarationError {
 
 impl DeclarationError {
     fn at(path: &str, reason: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), reason: reason.into() }
+        Self {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
     }
 }
 
 /// Reads a document. What it says about single fields is checked later, when it is applied to a group.
 pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
     let Value::Object(root) = document else {
-        return Err(DeclarationError::at("the file", "must be a mapping with _format_version and entities"));
+        return Err(DeclarationError::at(
+            "the file",
+            "must be a mapping with _format_version and entities",
+        ));
     };
     check_version(root.get("_format_version"))?;
     let info = root.get("_info").and_then(Value::as_object);
-    let defaults = info.and_then(|info| info.get("defaults")).and_then(Value::as_object);
-    let mut reader = Reader { defaults, entities: Vec::new() };
+    let defaults = info
+        .and_then(|info| info.get("defaults"))
+        .and_then(Value::as_object);
+    let mut reader = Reader {
+        defaults,
+        entities: Vec::new(),
+    };
     for (key, value) in root {
         if key.starts_with('_') {
             check_known(key)?;
             continue;
         }
         let kind = Kind::named(key).or_else(|| Kind::in_collection(&key.replace('_', "-")));
-        let kind = kind.ok_or_else(|| DeclarationError::at(key, "isn't a kind of entity that this version knows"))?;
+        let kind =
+            kind.ok_or_else(|| DeclarationError::at(key, "isn't a kind of entity that this version knows"))?;
         reader.list(key, kind, value, None)?;
     }
     let konnect = root.get("_konnect").and_then(Value::as_object);
-    let group = konnect.and_then(|konnect| konnect.get("control_plane_name").or_else(|| konnect.get("runtime_group_name")));
+    let group = konnect.and_then(|konnect| {
+        konnect
+            .get("control_plane_name")
+            .or_else(|| konnect.get("runtime_group_name"))
+    });
     Ok(Declaration {
         entities: in_dependency_order(reader.entities),
         select_tags: select_tags(info)?,
@@ -54,23 +70,44 @@ fn check_version(version: Option<&Value>) -> Result<(), DeclarationError> {
     let text = match version {
         Some(Value::String(text)) => text.clone(),
         // Unquoted in YAML, 3.0 is a number.
-        Some(Value::Number(number)) => number.as_f64().map(|number| format!("{number:.1}")).unwrap_or_default(),
+        Some(Value::Number(number)) => number
+            .as_f64()
+            .map(|number| format!("{number:.1}"))
+            .unwrap_or_default(),
         Some(_) => String::new(),
-        None => return Err(DeclarationError::at("_format_version", "is missing: expected \"1.1\", \"2.1\" or \"3.0\"")),
+        None => {
+            return Err(DeclarationError::at(
+                "_format_version",
+                "is missing: expected \"1.1\", \"2.1\" or \"3.0\"",
+            ));
+        }
     };
     match text.as_str() {
         "1.1" | "2.1" | "3.0" => Ok(()),
-        other => Err(DeclarationError::at("_format_version", format!("\"{other}\" is unknown: expected \"1.1\", \"2.1\" or \"3.0\""))),
+        other => Err(DeclarationError::at(
+            "_format_version",
+            format!("\"{other}\" is unknown: expected \"1.1\", \"2.1\" or \"3.0\""),
+        )),
     }
 }
 
 fn check_known(key: &str) -> Result<(), DeclarationError> {
     const KNOWN: [&str; 9] = [
-        "_format_version", "_info", "_konnect", "_transform", "_comment", "_ignore", "_workspace", "_plugin_configs",
+        "_format_version",
+        "_info",
+        "_konnect",
+        "_transform",
+        "_comment",
+        "_ignore",
+        "_workspace",
+        "_plugin_configs",
         "_skip_consumers",
     ];
     match KNOWN.contains(&key) {
-        true if key == "_plugin_configs" => Err(DeclarationError::at(key, "isn't supported: write each plugin's config in place")),
+        true if key == "_plugin_configs" => Err(DeclarationError::at(
+            key,
+            "isn't supported: write each plugin's config in place",
+        )),
         true => Ok(()),
         false => Err(DeclarationError::at(key, "is unknown")),
     }
@@ -80,9 +117,10 @@ fn select_tags(info: Option<&Map<String, Value>>) -> Result<Vec<String>, Declara
     let malformed = || DeclarationError::at("_info.select_tags", "must be a list of tags");
     match info.and_then(|info| info.get("select_tags")) {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(tags)) => {
-            tags.iter().map(|tag| tag.as_str().map(str::to_owned).ok_or_else(malformed)).collect()
-        }
+        Some(Value::Array(tags)) => tags
+            .iter()
+            .map(|tag| tag.as_str().map(str::to_owned).ok_or_else(malformed))
+            .collect(),
         Some(_) => Err(malformed()),
     }
 }
@@ -94,17 +132,30 @@ struct Reader<'document> {
 }
 
 impl Reader<'_> {
-    fn list(&mut self, path: &str, kind: Kind, value: &Value, parent: Option<usize>) -> Result<(), DeclarationError> {
+    fn list(
+        &mut self,
+        path: &str,
+        kind: Kind,
+        value: &Value,
+        parent: Option<usize>,
+    ) -> Result<(), DeclarationError> {
         match value {
             Value::Null => Ok(()),
-            Value::Array(items) => {
-                items.iter().enumerate().try_for_each(|(index, item)| self.entity(&format!("{path}[{index}]"), kind, item, parent))
-            }
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| self.entity(&format!("{path}[{index}]"), kind, item, parent)),
             _ => Err(DeclarationError::at(path, "must be a list")),
         }
     }
 
-    fn entity(&mut self, path: &str, kind: Kind, value: &Value, parent: Option<usize>) -> Result<(), DeclarationError> {
+    fn entity(
+        &mut self,
+        path: &str,
+        kind: Kind,
+        value: &Value,
+        parent: Option<usize>,
+    ) -> Result<(), DeclarationError> {
         let fields = match (value, kind.schema().endpoint_key) {
             (Value::Object(fields), _) => fields.clone(),
             // A certificate's SNIs may be written as names alone.
@@ -124,13 +175,23 @@ impl Reader<'_> {
         }
         self.fill_defaults(kind, &mut body);
         let position = self.entities.len();
-        self.entities.push(DeclaredEntity { path: named(path, kind, &body), kind, body, parent });
-        nested.into_iter().try_for_each(|(field, child, value)| self.list(&format!("{path}.{field}"), child, &value, Some(position)))
+        self.entities.push(DeclaredEntity {
+            path: named(path, kind, &body),
+            kind,
+            body,
+            parent,
+        });
+        nested.into_iter().try_for_each(|(field, child, value)| {
+            self.list(&format!("{path}.{field}"), child, &value, Some(position))
+        })
     }
 
     fn fill_defaults(&self, kind: Kind, body: &mut Map<String, Value>) {
         let singular = kind.name().strip_suffix('s').unwrap_or(kind.name());
-        let defaults = self.defaults.and_then(|defaults| defaults.get(singular)).and_then(Value::as_object);
+        let defaults = self
+            .defaults
+            .and_then(|defaults| defaults.get(singular))
+            .and_then(Value::as_object);
         for (field, value) in defaults.into_iter().flatten() {
             merge_absent(body, field, value);
         }
@@ -143,7 +204,9 @@ fn merge_absent(body: &mut Map<String, Value>, field: &str, value: &Value) {
             body.insert(field.to_owned(), value.clone());
         }
         (Some(Value::Object(present)), Value::Object(defaults)) => {
-            defaults.iter().for_each(|(field, value)| merge_absent(present, field, value));
+            defaults
+                .iter()
+                .for_each(|(field, value)| merge_absent(present, field, value));
         }
         _ => {}
     }
@@ -151,8 +214,16 @@ fn merge_absent(body: &mut Map<String, Value>, field: &str, value: &Value) {
 
 /// The kind of the children that a field lists, if it does: `routes` of a service, `keyauth_credentials` of a consumer.
 fn child_kind(kind: Kind, field: &str, value: &Value) -> Option<Kind> {
-    let refers = |child: &Kind| child.schema().foreign_keys.iter().any(|key| key.kind == Some(kind));
-    let child = Kind::named(field).filter(refers).or_else(|| Kind::nested(kind, &field.replace('_', "-")))?;
+    let refers = |child: &Kind| {
+        child
+            .schema()
+            .foreign_keys
+            .iter()
+            .any(|key| key.kind == Some(kind))
+    };
+    let child = Kind::named(field)
+        .filter(refers)
+        .or_else(|| Kind::nested(kind, &field.replace('_', "-")))?;
     let own = kind.schema().record_for(&Map::new()).field(field);
     let is_list = matches!(value, Value::Array(_) | Value::Null);
     (is_list && own.is_none_or(|own| own.transient)).then_some(child)
@@ -160,32 +231,54 @@ fn child_kind(kind: Kind, field: &str, value: &Value) -> Option<Kind> {
 
 /// A foreign value may be a plain id or name in a file.
 fn reference(kind: Kind, field: &str, value: Value) -> Value {
-    let (Some(own), Value::String(text)) = (kind.schema().record_for(&Map::new()).field(field), &value) else { return value };
-    let ValueType::Foreign(referenced) = &own.value_type else { return value };
-    match (Uuid::try_parse(text), Kind::named(referenced.name).and_then(|kind| kind.schema().endpoint_key)) {
+    let (Some(own), Value::String(text)) = (kind.schema().record_for(&Map::new()).field(field), &value)
+    else {
+        return value;
+    };
+    let ValueType::Foreign(referenced) = &own.value_type else {
+        return value;
+    };
+    match (
+        Uuid::try_parse(text),
+        Kind::named(referenced.name).and_then(|kind| kind.schema().endpoint_key),
+    ) {
         (Err(_), Some(key)) => json!({ key: text }),
         _ => json!({ "id": text }),
     }
 }
 
 fn named(path: &str, kind: Kind, body: &Map<String, Value>) -> String {
-    let fields = [kind.schema().endpoint_key, kind.schema().subschema_key, Some("id")];
-    let name = fields.into_iter().flatten().filter_map(|field| body.get(field)).find_map(Value::as_str);
+    let fields = [
+        kind.schema().endpoint_key,
+        kind.schema().subschema_key,
+        Some("id"),
+    ];
+    let name = fields
+        .into_iter()
+        .flatten()
+        .filter_map(|field| body.get(field))
+        .find_map(Value::as_str);
     // A credential's endpoint key is its secret.
     let name = name.filter(|_| !kind.schema().owned || kind.schema().foreign_keys.is_empty());
     name.map_or_else(|| path.to_owned(), |name| format!("{path} ({name})"))
 }
 
-/// Entities in an order in which what each may refer to stands before it; parents are re-numbered.
+/// Entities in the order of their kinds, which puts what each may refer to before it; parents are re-numbered.
 fn in_dependency_order(entities: Vec<DeclaredEntity>) -> Vec<DeclaredEntity> {
     let mut order: Vec<usize> = (0..entities.len()).collect();
-    order.sort_by_key(|index| depth(entities[*index].kind));
+    order.sort_by_key(|index| entities[*index].kind);
     let mut moved = vec![0; entities.len()];
-    order.iter().enumerate().for_each(|(now, before)| moved[*before] = now);
+    order
+        .iter()
+        .enumerate()
+        .for_each(|(now, before)| moved[*before] = now);
     let mut slots: Vec<_> = entities.into_iter().map(Some).collect();
     let take = |index: usize| {
         let entity = slots[index].take()?;
-        Some(DeclaredEntity { parent: entity.parent.map(|parent| moved[parent]), ..entity })
+        Some(DeclaredEntity {
+            parent: entity.parent.map(|parent| moved[parent]),
+            ..entity
+        })
     };
     order.into_iter().filter_map(take).collect()
 }

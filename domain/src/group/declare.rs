@@ -1,7 +1,7 @@
 //! A declarative file as one change: every entity matched, written, and the whole checked at the end, so that names
 //! may change hands within the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
 use super::{DeletionCause, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
-use crate::schema::OnDelete;
+use crate::schema::{OnDelete, SchemaViolation};
 use crate::{EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
@@ -20,25 +20,30 @@ const CONTENT_IDS: Uuid = Uuid::from_u128(0x1c0f_5a6e_3f0b_5d8a_9c55_7b4e_21d3_a
 
 /// Makes the configuration what the file says; with `prune`, also deletes what it doesn't have.
 pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) -> Result<(), GroupError> {
-    let mut targets: Vec<EntityId> = Vec::with_capacity(declaration.entities.len());
+    let mut file = File::new(declaration);
     let mut bodies = Vec::with_capacity(declaration.entities.len());
     for entity in &declaration.entities {
-        let body = placed(draft, entity, &targets, declaration).map_err(|error| located(entity, error))?;
-        let id = target(draft, entity, &body, &targets);
-        if targets.iter().zip(&declaration.entities).any(|(other, before)| *other == id && before.kind == entity.kind) {
+        let body = placed(draft, entity, &file).map_err(|error| located(entity, error))?;
+        let id = target(draft, entity, &body, &file);
+        if !file.add(entity, &body, id) {
             return Err(located(entity, GroupError::PrimaryKey { id }));
         }
-        targets.push(id);
         bodies.push(body);
     }
-    let wanted: BTreeSet<_> = declaration.entities.iter().map(|entity| entity.kind).zip(targets.iter().copied()).collect();
-    let pruned = if prune { prune_others(draft, &wanted, &declaration.select_tags)? } else { Vec::new() };
+    let File { targets, wanted, .. } = file;
+    let pruned = if prune {
+        prune_others(draft, &wanted, &declaration.select_tags)?
+    } else {
+        Vec::new()
+    };
     let mut written = Vec::new();
+    let mut displaced = Vec::new();
     for ((entity, body), id) in declaration.entities.iter().zip(bodies).zip(&targets) {
-        let change = write(draft, entity, body, *id).map_err(|error| located(entity, error))?;
+        let change =
+            write(draft, entity, body, *id, &mut displaced).map_err(|error| located(entity, error))?;
         written.extend(change.map(|created| (entity, *id, created)));
     }
-    check_whole(draft, &written)?;
+    check_whole(draft, &written, &displaced)?;
     settle_deletions(draft, &pruned)?;
     for (entity, id, created) in written {
         draft.report(entity.kind, id, created);
@@ -49,78 +54,177 @@ pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) ->
     Ok(())
 }
 
+/// What the file's entities became so far: references within the file resolve by look-up.
+struct File<'declaration> {
+    declaration: &'declaration Declaration,
+    targets: Vec<EntityId>,
+    wanted: BTreeSet<(Kind, EntityId)>,
+    named: HashMap<(Kind, &'static str, String), EntityId>,
+}
+
+impl<'declaration> File<'declaration> {
+    fn new(declaration: &'declaration Declaration) -> Self {
+        Self {
+            declaration,
+            targets: Vec::new(),
+            wanted: BTreeSet::new(),
+            named: HashMap::new(),
+        }
+    }
+
+    /// Answers false where the file has this entity already.
+    fn add(&mut self, entity: &DeclaredEntity, body: &Map<String, Value>, id: EntityId) -> bool {
+        for rule in entity.kind.schema().unique.iter().filter(|rule| !rule.composite) {
+            let field = rule.fields[0];
+            if let Some(value) = body.get(field).and_then(Value::as_str) {
+                self.named.insert((entity.kind, field, value.to_owned()), id);
+            }
+        }
+        self.targets.push(id);
+        self.wanted.insert((entity.kind, id))
+    }
+
+    fn parent_of(&self, entity: &DeclaredEntity) -> Option<(Kind, EntityId)> {
+        let parent = entity.parent?;
+        Some((self.declaration.entities[parent].kind, *self.targets.get(parent)?))
+    }
+
+    /// References by name to entities of the same file come before those the group has.
+    fn resolve(&self, kind: Kind, body: &mut Map<String, Value>) {
+        for key in &kind.schema().foreign_keys {
+            let (Some(Value::Object(named)), Some(referenced)) = (body.get(key.field), key.kind) else {
+                continue;
+            };
+            if named.contains_key("id") {
+                continue;
+            }
+            let rules = referenced.schema().unique.iter().filter(|rule| !rule.composite);
+            let found = rules.map(|rule| rule.fields[0]).find_map(|field| {
+                let value = named.get(field)?.as_str()?;
+                self.named.get(&(referenced, field, value.to_owned()))
+            });
+            if let Some(id) = found {
+                body.insert(key.field.to_owned(), json!({ "id": id }));
+            }
+        }
+    }
+}
+
 fn located(entity: &DeclaredEntity, error: GroupError) -> GroupError {
-    GroupError::InDeclaration { path: entity.path.clone(), error: Box::new(error) }
+    GroupError::InDeclaration {
+        path: entity.path.clone(),
+        error: Box::new(error),
+    }
 }
 
 /// The body with its parent's id, resolved references and the file's select tags.
 fn placed(
     draft: &Draft<'_>,
     entity: &DeclaredEntity,
-    targets: &[EntityId],
-    declaration: &Declaration,
+    file: &File<'_>,
 ) -> Result<Map<String, Value>, GroupError> {
     let mut body = entity.body.clone();
-    if let Some(parent) = entity.parent {
-        let kind = declaration.entities[parent].kind;
+    if let Some((kind, id)) = file.parent_of(entity) {
         let field = references::field_towards(entity.kind, kind).ok_or_else(|| {
-            GroupError::Malformed(format!("{} can't be nested under {}", entity.kind.name(), kind.name()))
+            GroupError::Malformed(format!(
+                "{} can't be nested under {}",
+                entity.kind.name(),
+                kind.name()
+            ))
         })?;
-        body.insert(field.to_owned(), json!({ "id": targets[parent] }));
+        body.insert(field.to_owned(), json!({ "id": id }));
     }
-    resolve_within(entity.kind, &mut body, declaration, targets);
+    let id = body.get("id").filter(|id| !id.is_null());
+    if id.is_some_and(|id| id.as_str().is_none_or(|id| id.parse::<EntityId>().is_err())) {
+        return Err(SchemaViolation::field("id", "expected a valid UUID").into());
+    }
+    file.resolve(entity.kind, &mut body);
     references::resolve(&draft.scratch, entity.kind, &mut body)?;
-    if !declaration.select_tags.is_empty() && entity.kind.schema().tagged {
-        let tags = body.entry("tags").or_insert(Value::Null);
-        let mut all = tags.as_array().cloned().unwrap_or_default();
-        all.extend(declaration.select_tags.iter().map(|tag| json!(tag)).filter(|tag| !all.contains(tag)).collect::<Vec<_>>());
-        *tags = Value::Array(all);
+    let select_tags = &file.declaration.select_tags;
+    if !select_tags.is_empty() && entity.kind.schema().tagged {
+        let mut tags = body
+            .get("tags")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let missing: Vec<_> = select_tags
+            .iter()
+            .map(|tag| json!(tag))
+            .filter(|tag| !tags.contains(tag))
+            .collect();
+        tags.extend(missing);
+        body.insert("tags".to_owned(), Value::Array(tags));
     }
     Ok(body)
 }
 
-/// References by name to entities of the same file come before those the group has.
-fn resolve_within(kind: Kind, body: &mut Map<String, Value>, declaration: &Declaration, targets: &[EntityId]) {
-    for key in &kind.schema().foreign_keys {
-        let Some(named) = body.get(key.field).and_then(Value::as_object).filter(|value| !value.contains_key("id")) else {
-            continue;
-        };
-        let fits = |(entity, _): &(&DeclaredEntity, &EntityId)| {
-            Some(entity.kind) == key.kind && named.iter().all(|(field, value)| entity.body.get(field) == Some(value))
-        };
-        let found = declaration.entities.iter().zip(targets).find(fits).map(|(_, id)| *id);
-        if let Some(id) = found {
-            body.insert(key.field.to_owned(), json!({ "id": id }));
-        }
-    }
-}
-
 /// Which entity is meant: by id, else by decK's natural key, else by content.
-fn target(draft: &Draft<'_>, entity: &DeclaredEntity, body: &Map<String, Value>, targets: &[EntityId]) -> EntityId {
-    let given = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-    given.or_else(|| natural_holder(draft, entity.kind, body)).unwrap_or_else(|| {
-        let parent = entity.parent.map(|parent| targets[parent].to_string()).unwrap_or_default();
-        let natural = natural_key(entity.kind, body);
-        let content = natural.unwrap_or_else(|| Value::Object(body.clone()).to_string());
-        EntityId(Uuid::new_v5(&CONTENT_IDS, format!("{}/{parent}/{content}", entity.kind.name()).as_bytes()))
-    })
+fn target(
+    draft: &Draft<'_>,
+    entity: &DeclaredEntity,
+    body: &Map<String, Value>,
+    file: &File<'_>,
+) -> EntityId {
+    let given = body
+        .get("id")
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok());
+    given
+        .or_else(|| natural_holder(draft, entity.kind, body))
+        .unwrap_or_else(|| {
+            let parent = file
+                .parent_of(entity)
+                .map(|(_, id)| id.to_string())
+                .unwrap_or_default();
+            let natural = natural_key(entity.kind, body);
+            let content = natural.unwrap_or_else(|| Value::Object(body.clone()).to_string());
+            EntityId(Uuid::new_v5(
+                &CONTENT_IDS,
+                format!("{}/{parent}/{content}", entity.kind.name()).as_bytes(),
+            ))
+        })
 }
 
 /// The entity that holds one of the unique keys that the body sets.
 fn natural_holder(draft: &Draft<'_>, kind: Kind, body: &Map<String, Value>) -> Option<EntityId> {
-    kind.schema().unique.iter().enumerate().find_map(|(rule, unique)| {
-        let values: Vec<_> = unique.fields.iter().map(|field| text_of(body.get(*field))).collect();
-        let usable = if unique.composite { values.iter().any(|value| value != "null") } else { values[0] != "null" };
-        usable.then(|| draft.scratch.holder(UniqueKey::of(kind, rule, values.iter().map(String::as_str))))?
-    })
+    kind.schema()
+        .unique
+        .iter()
+        .enumerate()
+        .find_map(|(rule, unique)| {
+            let values: Vec<_> = unique
+                .fields
+                .iter()
+                .map(|field| text_of(body.get(*field)))
+                .collect();
+            let usable = if unique.composite {
+                values.iter().any(|value| value != "null")
+            } else {
+                values[0] != "null"
+            };
+            usable.then(|| {
+                draft
+                    .scratch
+                    .holder(UniqueKey::of(kind, rule, values.iter().map(String::as_str)))
+            })?
+        })
 }
 
 fn natural_key(kind: Kind, body: &Map<String, Value>) -> Option<String> {
     let set = |unique: &&crate::schema::UniqueRule| {
-        unique.fields.iter().any(|field| body.get(*field).is_some_and(|value| !value.is_null() && !value.is_object()))
+        unique.fields.iter().any(|field| {
+            body.get(*field)
+                .is_some_and(|value| !value.is_null() && !value.is_object())
+        })
     };
     let rule = kind.schema().unique.iter().find(set)?;
-    Some(rule.fields.iter().map(|field| text_of(body.get(*field))).collect::<Vec<_>>().join("/"))
+    Some(
+        rule.fields
+            .iter()
+            .map(|field| text_of(body.get(*field)))
+            .collect::<Vec<_>>()
+            .join("/"),
+    )
 }
 
 fn text_of(value: Option<&Value>) -> String {
@@ -134,49 +238,107 @@ fn prune_others(
     select_tags: &[String],
 ) -> Result<Vec<(Kind, EntityId)>, GroupError> {
     let unwanted = |entity: &&Arc<Entity>| {
-        let selected = select_tags.iter().all(|tag| entity.tags.iter().any(|own| **own == **tag));
+        let selected = select_tags
+            .iter()
+            .all(|tag| entity.tags.iter().any(|own| **own == **tag));
         entity.kind.schema().exported && selected && !wanted.contains(&(entity.kind, entity.id))
     };
-    let gone: Vec<_> = draft.scratch.entities().filter(unwanted).map(|entity| (entity.kind, entity.id)).collect();
+    let gone: Vec<_> = draft
+        .scratch
+        .entities()
+        .filter(unwanted)
+        .map(|entity| (entity.kind, entity.id))
+        .collect();
     for (kind, id) in &gone {
-        draft.record(GroupEvent::EntityDeleted { kind: *kind, id: *id, cause: DeletionCause::Requested })?;
+        draft.record(GroupEvent::EntityDeleted {
+            kind: *kind,
+            id: *id,
+            cause: DeletionCause::Requested,
+        })?;
     }
     Ok(gone)
 }
 
+/// A unique key that passed from one entity to another while the file was written.
+struct Displaced<'declaration> {
+    by: &'declaration DeclaredEntity,
+    id: EntityId,
+    key: UniqueKey,
+    holder: EntityId,
+}
+
 /// Writes one entity; answers whether it is new, or nothing where nothing changed.
-fn write(
+fn write<'declaration>(
     draft: &mut Draft<'_>,
-    entity: &DeclaredEntity,
+    by: &'declaration DeclaredEntity,
     mut body: Map<String, Value>,
     id: EntityId,
+    displaced: &mut Vec<Displaced<'declaration>>,
 ) -> Result<Option<bool>, GroupError> {
     body.insert("id".to_owned(), json!(id));
-    let current = draft.scratch.entity(entity.kind, id).cloned();
+    let current = draft.scratch.entity(by.kind, id).cloned();
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    match operations::written(draft, entity.kind, current.as_ref(), body, true)? {
-        Written::Unchanged => Ok(None),
-        Written::Created(entity) => draft.record(GroupEvent::EntityCreated { entity }).map(|()| Some(true)),
-        Written::Updated(entity, changed) => draft.record(GroupEvent::EntityUpdated { entity, changed }).map(|()| Some(false)),
+    let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, true)? {
+        Written::Unchanged => return Ok(None),
+        Written::Created(entity) => (entity, None),
+        Written::Updated(entity, changed) => (entity, Some(changed)),
+    };
+    for key in &entity.unique {
+        let holder = draft.scratch.holder(*key).filter(|holder| *holder != id);
+        displaced.extend(holder.map(|holder| Displaced {
+            by,
+            id,
+            key: *key,
+            holder,
+        }));
     }
+    let created = changed.is_none();
+    draft.record(match changed {
+        None => GroupEvent::EntityCreated { entity },
+        Some(changed) => GroupEvent::EntityUpdated { entity, changed },
+    })?;
+    Ok(Some(created))
 }
 
 /// A generated field that the file omits stays what it was: applying a file twice draws no second key.
 fn keep_generated(current: &Entity, body: &mut Map<String, Value>) {
     let stored = current.map();
-    for field in current.kind.schema().fields().iter().filter(|field| field.is_generated()) {
+    for field in current
+        .kind
+        .schema()
+        .fields()
+        .iter()
+        .filter(|field| field.is_generated())
+    {
         if let (false, Some(value)) = (body.contains_key(field.name), stored.get(field.name)) {
             body.insert(field.name.to_owned(), value.clone());
         }
     }
 }
 
-fn check_whole(draft: &Draft<'_>, written: &[(&DeclaredEntity, EntityId, bool)]) -> Result<(), GroupError> {
+fn check_whole(
+    draft: &Draft<'_>,
+    written: &[(&DeclaredEntity, EntityId, bool)],
+    displaced: &[Displaced<'_>],
+) -> Result<(), GroupError> {
+    let state = &draft.scratch;
+    for Displaced { by, id, key, holder } in displaced {
+        let holds = |id| {
+            state
+                .entity(by.kind, id)
+                .filter(|entity| entity.unique.contains(key))
+        };
+        if let (Some(entity), Some(_)) = (holds(*id), holds(*holder)) {
+            return Err(located(by, references::taken(entity, *key)));
+        }
+    }
     for (declared, id, _) in written {
-        let Some(entity) = draft.scratch.entity(declared.kind, *id) else { continue };
-        operations::check_whole(&draft.scratch, entity).map_err(|error| located(declared, error))?;
+        let Some(entity) = state.entity(declared.kind, *id) else {
+            continue;
+        };
+        operations::check_whole(state, entity).map_err(|error| located(declared, error))?;
     }
     Ok(())
 }
@@ -184,10 +346,17 @@ fn check_whole(draft: &Draft<'_>, written: &[(&DeclaredEntity, EntityId, bool)])
 /// What still refers to a deleted entity goes along or refuses the deletion, as its foreign key says.
 fn settle_deletions(draft: &mut Draft<'_>, pruned: &[(Kind, EntityId)]) -> Result<(), GroupError> {
     for (kind, id) in pruned {
-        let left: Vec<_> = draft.scratch.referring(*kind, *id).map(|(entity, key)| (entity.kind, entity.id, key)).collect();
+        let left: Vec<_> = draft
+            .scratch
+            .referring(*kind, *id)
+            .map(|(entity, key)| (entity.kind, entity.id, key))
+            .collect();
         for (by, child, key) in left {
             if by.schema().foreign_keys[key].on_delete == OnDelete::Restrict {
-                return Err(GroupError::Referenced { kind: kind.name(), by: by.name() });
+                return Err(GroupError::Referenced {
+                    kind: kind.name(),
+                    by: by.name(),
+                });
             }
             if draft.scratch.entity(by, child).is_some() {
                 references::delete(draft, by, child, DeletionCause::Cascade)?;

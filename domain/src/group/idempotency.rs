@@ -1,6 +1,7 @@
 //! Idempotency keys of a boundary's recent changes (DESIGN §5): kept 24 h of change time, at most 100,000.
 
 use imbl::{HashMap, OrdMap};
+use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Digest, EntityId, Idempotency, Kind, Timestamp, Version};
 
@@ -68,6 +69,64 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
             self.by_key.remove(&key);
         }
     }
+
+    /// The window at rest.
+    pub(super) fn stored(&self) -> Vec<StoredKey> {
+        let stored = |((at, version), key): (&(Timestamp, Version), &Digest)| {
+            let remembered = self.by_key.get(key)?;
+            let touched = remembered
+                .touched
+                .iter()
+                .map(|(kind, id)| (kind.name().to_owned(), *id))
+                .collect();
+            Some(StoredKey {
+                key: *key,
+                request: remembered.request,
+                version: *version,
+                at: *at,
+                touched,
+            })
+        };
+        self.by_version.iter().filter_map(stored).collect()
+    }
+
+    /// The window from rest; kinds that the catalogue lost are left out of what a key touched.
+    pub(super) fn from_stored(stored: Vec<StoredKey>) -> Self {
+        let mut window = Self::default();
+        for StoredKey {
+            key,
+            request,
+            version,
+            at,
+            touched,
+        } in stored
+        {
+            let touched = touched
+                .into_iter()
+                .filter_map(|(kind, id)| Some((Kind::named(&kind)?, id)))
+                .collect();
+            window.by_key.insert(
+                key,
+                Remembered {
+                    request,
+                    version,
+                    touched,
+                },
+            );
+            window.by_version.insert((at, version), key);
+        }
+        window
+    }
+}
+
+/// One remembered key at rest.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredKey {
+    key: Digest,
+    request: Digest,
+    version: Version,
+    at: Timestamp,
+    touched: Vec<(String, EntityId)>,
 }
 
 fn scoped(actor: &Actor, key: &str) -> Digest {

@@ -17,6 +17,7 @@ pub mod operations;
 pub mod plugin_protocols;
 pub mod references;
 pub mod restore;
+pub mod stored;
 
 use std::collections::BTreeSet;
 use std::ops::RangeBounds;
@@ -128,12 +129,15 @@ impl Group {
         self.expiries.get_min().map(|(at, ..)| *at)
     }
 
-    fn put(&mut self, entity: &Arc<Entity>) {
+    fn put(&mut self, entity: &Entity) {
         self.remove(entity.kind, entity.id);
-        let entity = Entity {
+        self.insert(Entity {
             touched: self.version,
-            ..entity.as_ref().clone()
-        };
+            ..entity.clone()
+        });
+    }
+
+    fn insert(&mut self, entity: Entity) {
         for key in &entity.unique {
             self.unique.insert(*key, entity.id);
         }

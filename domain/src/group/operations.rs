@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::decide::Draft;
 use super::entity::Entity;
 use super::{
-    Action, Condition, DeletionCause, GroupError, GroupEvent, Operation, Selector, Target, references,
+    Action, Condition, DeletionCause, Group, GroupError, GroupEvent, Operation, Selector, Target, references,
 };
 use crate::schema::{Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
@@ -147,13 +147,22 @@ fn named_by(
 }
 
 /// A new entity from a body; answers its id.
-pub fn create(draft: &mut Draft<'_>, kind: Kind, body: Map<String, Value>, operation: &Operation) -> Result<EntityId, GroupError> {
+pub fn create(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    body: Map<String, Value>,
+    operation: &Operation,
+) -> Result<EntityId, GroupError> {
     let children = transient(kind, &body);
     let Written::Created(entity) = written(draft, kind, None, body, true)? else {
-        return Err(GroupError::Malformed("a creation met an existing entity".to_owned()));
+        return Err(GroupError::Malformed(
+            "a creation met an existing entity".to_owned(),
+        ));
     };
     check_whole(&draft.scratch, &entity)?;
-    draft.record(GroupEvent::EntityCreated { entity: Arc::clone(&entity) })?;
+    draft.record(GroupEvent::EntityCreated {
+        entity: Arc::clone(&entity),
+    })?;
     super::children::write(draft, &entity, &children, operation.omitted_children, true)?;
     Ok(entity.id)
 }
@@ -206,7 +215,13 @@ pub fn written(
         return Ok(Written::Created(Arc::new(Entity { expires_at, ..entity })));
     };
     let before = current.map();
-    let write = if whole { Write::Upsert { existing: Some(&before) } } else { Write::Update { existing: &before } };
+    let write = if whole {
+        Write::Upsert {
+            existing: Some(&before),
+        }
+    } else {
+        Write::Update { existing: &before }
+    };
     let filled = fill_and_validate(kind, write, body, draft.context)?;
     let changed = changed_fields(&before, &filled);
     if changed.iter().all(|field| field == "updated_at") {
@@ -214,8 +229,15 @@ pub fn written(
     }
     let entity = Entity::from_map(kind, current.id, &filled);
     let restarts = changed.iter().any(|field| field == "ttl");
-    let expires_at = if restarts { entity.ttl.map(|ttl| at.plus_seconds(ttl)) } else { current.expires_at };
-    Ok(Written::Updated(Arc::new(Entity { expires_at, ..entity }), changed))
+    let expires_at = if restarts {
+        entity.ttl.map(|ttl| at.plus_seconds(ttl))
+    } else {
+        current.expires_at
+    };
+    Ok(Written::Updated(
+        Arc::new(Entity { expires_at, ..entity }),
+        changed,
+    ))
 }
 
 /// Checks an entity against the rest of the configuration.

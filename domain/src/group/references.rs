@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::decide::Draft;
 use super::entity::{Entity, UniqueKey};
 use super::{DeletionCause, Group, GroupError, GroupEvent, Selector};
-use crate::schema::{ForeignReference, OnDelete, foreign_reference};
+use crate::schema::{ForeignReference, OnDelete, UniqueRule, foreign_reference};
 use crate::{EntityId, Kind};
 
 /// Replaces every by-name reference of a body with the id it names.
@@ -72,7 +72,7 @@ fn holder_within(
 ) -> Option<EntityId> {
     let schema = kind.schema();
     let parent_field = field_towards(kind, parent.0)?;
-    let named = |rule: &crate::schema::UniqueRule| {
+    let named = |rule: &UniqueRule| {
         rule.composite
             && rule.fields.len() == 2
             && rule.fields.contains(&parent_field)
@@ -116,12 +116,18 @@ pub fn check(state: &Group, entity: &Entity) -> Result<(), GroupError> {
 
 /// Checks that nobody else holds one of an entity's unique keys.
 pub fn check_unique(state: &Group, entity: &Entity) -> Result<(), GroupError> {
-    let taken = |key: &&UniqueKey| state.holder(**key).is_some_and(|holder| holder != entity.id);
-    let Some(key) = entity.unique.iter().find(taken) else {
-        return Ok(());
-    };
+    let other = |key: &&UniqueKey| state.holder(**key).is_some_and(|holder| holder != entity.id);
+    entity
+        .unique
+        .iter()
+        .find(other)
+        .map_or(Ok(()), |key| Err(taken(entity, *key)))
+}
+
+/// The refusal of an entity one of whose unique keys another holds.
+pub fn taken(entity: &Entity, key: UniqueKey) -> GroupError {
     let body = entity.map();
-    let values = |rule: &crate::schema::UniqueRule| -> Map<String, Value> {
+    let values = |rule: &UniqueRule| -> Map<String, Value> {
         let value = |field: &&str| {
             (
                 (*field).to_owned(),
@@ -135,11 +141,11 @@ pub fn check_unique(state: &Group, entity: &Entity) -> Result<(), GroupError> {
         .map(|(number, rule)| (number, values(rule)))
         .find(|(number, fields)| {
             let texts: Vec<_> = fields.values().map(Value::to_string).collect();
-            UniqueKey::of(entity.kind, *number, texts.iter().map(String::as_str)) == *key
+            UniqueKey::of(entity.kind, *number, texts.iter().map(String::as_str)) == key
         });
-    Err(GroupError::Unique {
+    GroupError::Unique {
         fields: violated.map(|(_, fields)| fields).unwrap_or_default(),
-    })
+    }
 }
 
 /// Deletes an entity and, before it, whatever belongs to it; refuses while something it may not take along refers
@@ -157,7 +163,7 @@ pub fn delete(
         .collect();
     for (by, _, key) in &referring {
         let restricts = by.schema().foreign_keys[*key].on_delete == OnDelete::Restrict;
-        if restricts && !taken_along(kind, *by) {
+        if restricts {
             return Err(GroupError::Referenced {
                 kind: kind.name(),
                 by: by.name(),
@@ -171,9 +177,4 @@ pub fn delete(
         }
     }
     draft.record(GroupEvent::EntityDeleted { kind, id, cause })
-}
-
-/// Kong's DAO removes a certificate's SNIs before it, although the schema says "restrict" (`schemas/README.md` §7).
-fn taken_along(kind: Kind, by: Kind) -> bool {
-    kind.name() == "certificates" && by.name() == "snis"
 }

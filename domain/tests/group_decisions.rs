@@ -1,0 +1,307 @@
+//! Given a configuration, when something is asked of it, then these are the events or the refusal.
+
+use std::sync::Arc;
+
+use domain::declarative::{self, DumpOptions};
+use domain::group::{
+    Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren,
+    Operation, Selector, Target, decide,
+};
+use domain::{Actor, Change, Context, Kind, Timestamp};
+use serde_json::{Map, Value, json};
+
+/// A group under test: every accepted command is folded as the next change.
+#[derive(Default)]
+struct Given {
+    group: Group,
+    commands: u64,
+}
+
+impl Given {
+    fn when(&mut self, command: GroupCommand) -> Result<Decision, GroupError> {
+        self.commands += 1;
+        let at = Timestamp(1_800_000_000_000 + self.commands as i64 * 1000);
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.commands.to_le_bytes());
+        let decision = decide(&self.group, &command, &mut Context::new(at, seed))?;
+        if !decision.events.is_empty() {
+            self.group.apply(&change(
+                self.group.version + 1,
+                at,
+                decision.events.clone(),
+            ));
+        }
+        Ok(decision)
+    }
+
+    fn post(&mut self, collection: &str, body: Value) -> Result<Decision, GroupError> {
+        self.when(operate(Action::Create(object(body)), target(collection, None)))
+    }
+
+    fn put(&mut self, collection: &str, key: &str, body: Value) -> Result<Decision, GroupError> {
+        self.when(operate(
+            Action::Put(object(body)),
+            target(collection, Some(key)),
+        ))
+    }
+
+    fn delete(&mut self, collection: &str, key: &str) -> Result<Decision, GroupError> {
+        self.when(operate(Action::Delete, target(collection, Some(key))))
+    }
+
+    fn declare(&mut self, document: &Value, prune: bool) -> Result<Decision, GroupError> {
+        let declaration = Arc::new(declarative::parse(document).expect("a declarative file"));
+        self.when(GroupCommand::Declare {
+            declaration,
+            prune,
+            expected_version: None,
+        })
+    }
+
+    fn dump(&self) -> Value {
+        declarative::dump(self.group.entities(), &DumpOptions::default())
+    }
+}
+
+fn change(version: u64, at: Timestamp, events: Vec<GroupEvent>) -> Change<GroupEvent> {
+    Change {
+        version,
+        at,
+        actor: Actor::System {
+            part: "test".to_owned(),
+        },
+        reason: None,
+        request_id: None,
+        source: None,
+        idempotency: None,
+        catalogue: 1,
+        events,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
+}
+
+fn target(collection: &str, selector: Option<&str>) -> Target {
+    let kind = Kind::in_collection(collection).expect("a collection");
+    Target {
+        kind,
+        selector: selector.map(Selector::parse),
+        parent: None,
+    }
+}
+
+fn operate(action: Action, target: Target) -> GroupCommand {
+    let (condition, omitted_children) = (Condition::Always, OmittedChildren::Delete);
+    let operations = vec![Operation {
+        action,
+        target,
+        condition,
+        omitted_children,
+    }];
+    GroupCommand::Operate {
+        operations,
+        expected_version: None,
+    }
+}
+
+fn names(decision: &Decision) -> Vec<String> {
+    let name = |event: &GroupEvent| match event {
+        GroupEvent::EntityCreated { entity } => format!("created {}", entity.kind.name()),
+        GroupEvent::EntityUpdated { entity, changed } => {
+            format!("updated {} {}", entity.kind.name(), changed.join(","))
+        }
+        GroupEvent::EntityDeleted { kind, .. } => format!("deleted {}", kind.name()),
+        GroupEvent::GroupSealed => "sealed".to_owned(),
+        GroupEvent::GroupUnsealed => "unsealed".to_owned(),
+    };
+    decision.events.iter().map(name).collect()
+}
+
+#[test]
+fn a_service_is_created_with_every_default() {
+    let mut given = Given::default();
+    let decision = given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
+    let entity = decision.outcome.results[0].entity.as_ref().unwrap();
+    assert_eq!(entity.touched, 1);
+    assert_eq!(entity.map()["port"], 80);
+    assert_eq!(entity.map()["created_at"], 1_800_000_001);
+}
+
+#[test]
+fn a_put_that_would_change_only_updated_at_is_no_change() {
+    let mut given = Given::default();
+    given.put("services", "s1", json!({"host": "example.com"})).unwrap();
+    let decision = given.put("services", "s1", json!({"host": "example.com"})).unwrap();
+    assert!(decision.events.is_empty());
+    assert_eq!(given.group.version, 1);
+}
+
+#[test]
+fn a_name_in_use_is_refused_in_kongs_words() {
+    let mut given = Given::default();
+    given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
+    let refusal = given.post("services", json!({"name": "s1", "host": "example.org"})).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "UNIQUE violation detected on '{name=\"s1\"}'"
+    );
+}
+
+#[test]
+fn a_dangling_reference_is_refused() {
+    let mut given = Given::default();
+    let service = "3f0b5d8a-9c55-4b4e-a1d3-a9f000000000";
+    let refusal =
+        given.post("routes", json!({"paths": ["/a"], "service": {"id": service}})).unwrap_err();
+    assert!(matches!(
+        refusal,
+        GroupError::ForeignMissing { kind: "services", .. }
+    ));
+}
+
+#[test]
+fn a_service_with_routes_cannot_be_deleted_and_a_consumer_takes_its_credentials_along() {
+    let mut given = Given::default();
+    given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
+    given.post("routes", json!({"paths": ["/a"], "service": {"name": "s1"}})).unwrap();
+    let refusal = given.delete("services", "s1").unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "an existing 'routes' entity references this 'services' entity"
+    );
+    given.post("consumers", json!({"username": "ann"})).unwrap();
+    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "k"})).unwrap();
+    let decision = given.delete("consumers", "ann").unwrap();
+    assert_eq!(
+        names(&decision),
+        ["deleted keyauth_credentials", "deleted consumers"]
+    );
+}
+
+#[test]
+fn deleting_what_is_not_there_succeeds_without_a_change() {
+    let decision = Given::default().delete("services", "nobody").unwrap();
+    assert!(decision.events.is_empty());
+}
+
+#[test]
+fn a_sealed_group_takes_nothing_but_its_opening() {
+    let mut given = Given::default();
+    assert_eq!(names(&given.when(GroupCommand::Seal).unwrap()), ["sealed"]);
+    assert!(given.when(GroupCommand::Seal).unwrap().events.is_empty());
+    let refusal = given.post("services", json!({"host": "example.com"})).unwrap_err();
+    assert_eq!(refusal, GroupError::Sealed);
+    given.when(GroupCommand::Unseal).unwrap();
+    given.post("services", json!({"host": "example.com"})).unwrap();
+}
+
+#[test]
+fn a_transaction_is_all_or_nothing_and_names_the_operation_that_failed() {
+    let mut given = Given::default();
+    let operation = |body: Value| Operation {
+        action: Action::Create(object(body)),
+        target: target("services", None),
+        condition: Condition::Always,
+        omitted_children: OmittedChildren::Delete,
+    };
+    let operations = vec![
+        operation(json!({"name": "a", "host": "example.com"})),
+        operation(json!({"name": "a", "host": "example.com"})),
+    ];
+    let command = GroupCommand::Operate { operations, expected_version: None };
+    let refusal = given.when(command).unwrap_err();
+    assert!(matches!(refusal, GroupError::InOperation { index: 1, .. }));
+    assert!(given.group.is_empty());
+}
+
+#[test]
+fn an_expired_credential_goes_and_one_that_has_time_stays() {
+    let mut given = Given::default();
+    given.post("consumers", json!({"username": "ann"})).unwrap();
+    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "k", "ttl": 1})).unwrap();
+    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "l", "ttl": 900})).unwrap();
+    let entities: Vec<_> = given.group.of_kind(Kind::named("keyauth_credentials").unwrap()).map(|entity| (entity.kind, entity.id)).collect();
+    let decision = given.when(GroupCommand::Expire { entities }).unwrap();
+    assert_eq!(names(&decision), ["deleted keyauth_credentials"]);
+    assert!(given.group.next_expiry().is_some());
+}
+
+fn shop() -> Value {
+    json!({
+        "_format_version": "3.0",
+        "plugins": [{"name": "prometheus"}, {"name": "cors", "route": "r-flat"}],
+        "routes": [{"name": "r-flat", "paths": ["/flat"], "service": {"name": "s1"}}],
+        "services": [{"name": "s1", "host": "example.com", "retries": null, "routes": [
+            {"paths": ["/unnamed"]},
+            {"name": "r1", "paths": ["/one"], "plugins": [{"name": "key-auth", "config": {"key_names": ["x"]}}]}
+        ]}],
+        "consumers": [{"username": "ann", "keyauth_credentials": [{"key": "secret"}]}],
+        "upstreams": [{"name": "up", "targets": [{"target": "198.51.100.11:80"}]}],
+    })
+}
+
+#[test]
+fn a_declarative_file_is_one_change_and_again_no_change() {
+    let mut given = Given::default();
+    let decision = given.declare(&shop(), true).unwrap();
+    assert_eq!(decision.events.len(), 11);
+    assert!(given.declare(&shop(), true).unwrap().events.is_empty());
+}
+
+#[test]
+fn a_dump_says_everything_and_applying_it_is_no_change() {
+    let mut given = Given::default();
+    given.declare(&shop(), true).unwrap();
+    let dump = given.dump();
+    assert_eq!(dump["services"][0]["retries"], Value::Null);
+    assert!(dump["services"][0].as_object().unwrap().contains_key("retries"));
+    assert_eq!(dump["consumers"][0]["keyauth_credentials"][0]["key"], "secret");
+    assert!(given.declare(&dump, true).unwrap().events.is_empty());
+    let mut elsewhere = Given::default();
+    elsewhere.declare(&dump, true).unwrap();
+    assert_eq!(elsewhere.dump(), dump);
+}
+
+#[test]
+fn pruning_deletes_what_the_file_does_not_have_and_nothing_else_does() {
+    let mut given = Given::default();
+    given.declare(&shop(), true).unwrap();
+    let smaller = json!({"_format_version": "3.0", "services": [{"name": "s1", "host": "example.com", "retries": null}]});
+    assert!(given.declare(&smaller, false).unwrap().events.is_empty());
+    given.declare(&smaller, true).unwrap();
+    assert_eq!(given.group.len(), 1);
+}
+
+#[test]
+fn names_may_change_hands_within_a_file_but_not_be_held_twice() {
+    let mut given = Given::default();
+    let (one, two) = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
+    let file = |first: &str, second: &str| {
+        json!({"_format_version": "3.0", "services": [
+            {"id": one, "name": first, "host": "example.com"}, {"id": two, "name": second, "host": "example.com"}]})
+    };
+    given.declare(&file("a", "b"), false).unwrap();
+    given.declare(&file("b", "a"), false).unwrap();
+    let third = json!({"_format_version": "3.0", "services": [
+        {"id": "33333333-3333-4333-8333-333333333333", "name": "a", "host": "example.com"}]});
+    let refusal = given.declare(&third, false).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "services[0] (a): UNIQUE violation detected on '{name=\"a\"}'"
+    );
+}
+
+#[test]
+fn a_rollback_restores_every_byte() {
+    let mut given = Given::default();
+    given.declare(&shop(), true).unwrap();
+    let bodies = |group: &Group| group.entities().map(|entity| entity.body.clone()).collect::<Vec<_>>();
+    let before = bodies(&given.group);
+    let entities: Vec<_> = given.group.entities().cloned().collect();
+    given.put("services", "s1", json!({"host": "example.org"})).unwrap();
+    given.delete("consumers", "ann").unwrap();
+    given.when(GroupCommand::Restore { from: 1, entities, expected_version: None }).unwrap();
+    assert_eq!(bodies(&given.group), before);
+}
