@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use domain::declarative::{self, DumpOptions};
 use domain::group::{
-    Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren,
-    Operation, Selector, Target, decide,
+    Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren, Operation,
+    Selector, Target, decide,
 };
 use domain::{Actor, Change, Context, Kind, Timestamp};
 use serde_json::{Map, Value, json};
@@ -25,11 +25,8 @@ impl Given {
         seed[..8].copy_from_slice(&self.commands.to_le_bytes());
         let decision = decide(&self.group, &command, &mut Context::new(at, seed))?;
         if !decision.events.is_empty() {
-            self.group.apply(&change(
-                self.group.version + 1,
-                at,
-                decision.events.clone(),
-            ));
+            self.group
+                .apply(&change(self.group.version + 1, at, decision.events.clone()));
         }
         Ok(decision)
     }
@@ -39,10 +36,7 @@ impl Given {
     }
 
     fn put(&mut self, collection: &str, key: &str, body: Value) -> Result<Decision, GroupError> {
-        self.when(operate(
-            Action::Put(object(body)),
-            target(collection, Some(key)),
-        ))
+        self.when(operate(Action::Put(object(body)), target(collection, Some(key))))
     }
 
     fn delete(&mut self, collection: &str, key: &str) -> Result<Decision, GroupError> {
@@ -122,7 +116,9 @@ fn names(decision: &Decision) -> Vec<String> {
 #[test]
 fn a_service_is_created_with_every_default() {
     let mut given = Given::default();
-    let decision = given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
+    let decision = given
+        .post("services", json!({"name": "s1", "host": "example.com"}))
+        .unwrap();
     let entity = decision.outcome.results[0].entity.as_ref().unwrap();
     assert_eq!(entity.touched, 1);
     assert_eq!(entity.map()["port"], 80);
@@ -132,8 +128,12 @@ fn a_service_is_created_with_every_default() {
 #[test]
 fn a_put_that_would_change_only_updated_at_is_no_change() {
     let mut given = Given::default();
-    given.put("services", "s1", json!({"host": "example.com"})).unwrap();
-    let decision = given.put("services", "s1", json!({"host": "example.com"})).unwrap();
+    given
+        .put("services", "s1", json!({"host": "example.com"}))
+        .unwrap();
+    let decision = given
+        .put("services", "s1", json!({"host": "example.com"}))
+        .unwrap();
     assert!(decision.events.is_empty());
     assert_eq!(given.group.version, 1);
 }
@@ -141,8 +141,12 @@ fn a_put_that_would_change_only_updated_at_is_no_change() {
 #[test]
 fn a_name_in_use_is_refused_in_kongs_words() {
     let mut given = Given::default();
-    given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
-    let refusal = given.post("services", json!({"name": "s1", "host": "example.org"})).unwrap_err();
+    given
+        .post("services", json!({"name": "s1", "host": "example.com"}))
+        .unwrap();
+    let refusal = given
+        .post("services", json!({"name": "s1", "host": "example.org"}))
+        .unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "UNIQUE violation detected on '{name=\"s1\"}'"
@@ -153,8 +157,9 @@ fn a_name_in_use_is_refused_in_kongs_words() {
 fn a_dangling_reference_is_refused() {
     let mut given = Given::default();
     let service = "3f0b5d8a-9c55-4b4e-a1d3-a9f000000000";
-    let refusal =
-        given.post("routes", json!({"paths": ["/a"], "service": {"id": service}})).unwrap_err();
+    let refusal = given
+        .post("routes", json!({"paths": ["/a"], "service": {"id": service}}))
+        .unwrap_err();
     assert!(matches!(
         refusal,
         GroupError::ForeignMissing { kind: "services", .. }
@@ -164,15 +169,21 @@ fn a_dangling_reference_is_refused() {
 #[test]
 fn a_service_with_routes_cannot_be_deleted_and_a_consumer_takes_its_credentials_along() {
     let mut given = Given::default();
-    given.post("services", json!({"name": "s1", "host": "example.com"})).unwrap();
-    given.post("routes", json!({"paths": ["/a"], "service": {"name": "s1"}})).unwrap();
+    given
+        .post("services", json!({"name": "s1", "host": "example.com"}))
+        .unwrap();
+    given
+        .post("routes", json!({"paths": ["/a"], "service": {"name": "s1"}}))
+        .unwrap();
     let refusal = given.delete("services", "s1").unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "an existing 'routes' entity references this 'services' entity"
     );
     given.post("consumers", json!({"username": "ann"})).unwrap();
-    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "k"})).unwrap();
+    given
+        .post("key-auths", json!({"consumer": {"username": "ann"}, "key": "k"}))
+        .unwrap();
     let decision = given.delete("consumers", "ann").unwrap();
     assert_eq!(
         names(&decision),
@@ -191,7 +202,9 @@ fn a_sealed_group_takes_nothing_but_its_opening() {
     let mut given = Given::default();
     assert_eq!(names(&given.when(GroupCommand::Seal).unwrap()), ["sealed"]);
     assert!(given.when(GroupCommand::Seal).unwrap().events.is_empty());
-    let refusal = given.post("services", json!({"host": "example.com"})).unwrap_err();
+    let refusal = given
+        .post("services", json!({"host": "example.com"}))
+        .unwrap_err();
     assert_eq!(refusal, GroupError::Sealed);
     given.when(GroupCommand::Unseal).unwrap();
     given.post("services", json!({"host": "example.com"})).unwrap();
@@ -210,7 +223,10 @@ fn a_transaction_is_all_or_nothing_and_names_the_operation_that_failed() {
         operation(json!({"name": "a", "host": "example.com"})),
         operation(json!({"name": "a", "host": "example.com"})),
     ];
-    let command = GroupCommand::Operate { operations, expected_version: None };
+    let command = GroupCommand::Operate {
+        operations,
+        expected_version: None,
+    };
     let refusal = given.when(command).unwrap_err();
     assert!(matches!(refusal, GroupError::InOperation { index: 1, .. }));
     assert!(given.group.is_empty());
@@ -220,9 +236,23 @@ fn a_transaction_is_all_or_nothing_and_names_the_operation_that_failed() {
 fn an_expired_credential_goes_and_one_that_has_time_stays() {
     let mut given = Given::default();
     given.post("consumers", json!({"username": "ann"})).unwrap();
-    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "k", "ttl": 1})).unwrap();
-    given.post("key-auths", json!({"consumer": {"username": "ann"}, "key": "l", "ttl": 900})).unwrap();
-    let entities: Vec<_> = given.group.of_kind(Kind::named("keyauth_credentials").unwrap()).map(|entity| (entity.kind, entity.id)).collect();
+    given
+        .post(
+            "key-auths",
+            json!({"consumer": {"username": "ann"}, "key": "k", "ttl": 1}),
+        )
+        .unwrap();
+    given
+        .post(
+            "key-auths",
+            json!({"consumer": {"username": "ann"}, "key": "l", "ttl": 900}),
+        )
+        .unwrap();
+    let entities: Vec<_> = given
+        .group
+        .of_kind(Kind::named("keyauth_credentials").unwrap())
+        .map(|entity| (entity.kind, entity.id))
+        .collect();
     let decision = given.when(GroupCommand::Expire { entities }).unwrap();
     assert_eq!(names(&decision), ["deleted keyauth_credentials"]);
     assert!(given.group.next_expiry().is_some());
@@ -277,7 +307,10 @@ fn pruning_deletes_what_the_file_does_not_have_and_nothing_else_does() {
 #[test]
 fn names_may_change_hands_within_a_file_but_not_be_held_twice() {
     let mut given = Given::default();
-    let (one, two) = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
+    let (one, two) = (
+        "11111111-1111-4111-8111-111111111111",
+        "22222222-2222-4222-8222-222222222222",
+    );
     let file = |first: &str, second: &str| {
         json!({"_format_version": "3.0", "services": [
             {"id": one, "name": first, "host": "example.com"}, {"id": two, "name": second, "host": "example.com"}]})
@@ -297,11 +330,24 @@ fn names_may_change_hands_within_a_file_but_not_be_held_twice() {
 fn a_rollback_restores_every_byte() {
     let mut given = Given::default();
     given.declare(&shop(), true).unwrap();
-    let bodies = |group: &Group| group.entities().map(|entity| entity.body.clone()).collect::<Vec<_>>();
+    let bodies = |group: &Group| {
+        group
+            .entities()
+            .map(|entity| entity.body.clone())
+            .collect::<Vec<_>>()
+    };
     let before = bodies(&given.group);
     let entities: Vec<_> = given.group.entities().cloned().collect();
-    given.put("services", "s1", json!({"host": "example.org"})).unwrap();
+    given
+        .put("services", "s1", json!({"host": "example.org"}))
+        .unwrap();
     given.delete("consumers", "ann").unwrap();
-    given.when(GroupCommand::Restore { from: 1, entities, expected_version: None }).unwrap();
+    given
+        .when(GroupCommand::Restore {
+            from: 1,
+            entities,
+            expected_version: None,
+        })
+        .unwrap();
     assert_eq!(bodies(&given.group), before);
 }
