@@ -69,7 +69,9 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
             self.by_key.remove(&key);
         }
     }
+}
 
+impl IdempotencyWindow {
     /// The window at rest.
     pub(super) fn stored(&self) -> Vec<StoredKey> {
         let stored = |((at, version), key): (&(Timestamp, Version), &Digest)| {
