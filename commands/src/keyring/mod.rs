@@ -2,9 +2,11 @@
 //!
 //! - [`MasterKey`]: the one key outside: `data/master.key`, or the environment in a cluster.
 //! - [`PagedKeyring`]: [`domain::Keyring`] over any [`PageStore`]; [`sealed_page`] is what a page holds.
+//! - [`KeyPages`]: carrying a keyring from one store to another.
 //! - Stores of pages: [`MemoryPages`] for tests, [`SqlitePages`] in `keys.db`,
 //!   [`NatsPages`] in NATS JetStream.
 
+mod key_pages;
 pub mod master_key;
 mod memory;
 mod nats;
@@ -13,6 +15,7 @@ mod paged;
 mod sealed_page;
 mod sqlite;
 
+pub use key_pages::KeyPages;
 pub use master_key::MasterKey;
 pub use memory::MemoryPages;
 pub use nats::NatsPages;

@@ -127,8 +127,8 @@ impl<S: PageStore> PagedKeyring<S> {
         }
     }
 
-    /// Every page as it is stored, sealed with the master key, in the order of the addresses.
-    pub async fn export(&self) -> Result<Vec<(PageAddress, Vec<u8>)>, KeyringError> {
+    /// See [`super::KeyPages::export`].
+    pub(super) async fn export_pages(&self) -> Result<Vec<(PageAddress, Vec<u8>)>, KeyringError> {
         let boundaries: BTreeSet<_> = self
             .store
             .addresses()
@@ -145,9 +145,8 @@ impl<S: PageStore> PagedKeyring<S> {
         Ok(exported)
     }
 
-    /// Takes the keys of an exported page that are missing here and destroys the ones that are destroyed there. A key
-    /// that was destroyed here stays so.
-    pub async fn import(&self, address: PageAddress, sealed: &[u8]) -> Result<(), KeyringError> {
+    /// See [`super::KeyPages::import`].
+    pub(super) async fn import_page(&self, address: PageAddress, sealed: &[u8]) -> Result<(), KeyringError> {
         let page = Page::open(&self.master, address, sealed).ok_or_else(|| {
             KeyringError::WrongMasterKey(format!(
                 "page {} of {} was sealed with another one",
@@ -375,8 +374,8 @@ mod tests {
         source.destroy(id(2)).await.unwrap();
         let target = PagedKeyring::open(MemoryPages::default(), master).await.unwrap();
         target.destroy(id(3)).await.unwrap();
-        for (address, sealed) in source.export().await.unwrap() {
-            target.import(address, &sealed).await.unwrap();
+        for (address, sealed) in source.export_pages().await.unwrap() {
+            target.import_page(address, &sealed).await.unwrap();
         }
         assert_eq!(present(&target, 1), present(&source, 1));
         assert!(matches!(target.data_key(id(2)), Ok(KeyState::Destroyed)));

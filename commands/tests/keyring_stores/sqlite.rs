@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use commands::keyring::{MasterKey, PageAddress, PageStore, SqliteKeyring, SqlitePages};
+use commands::keyring::{KeyPages, MasterKey, PageAddress, PageStore, SqliteKeyring, SqlitePages};
 use domain::{Boundary, KeyId, Keyring};
 use tempfile::TempDir;
 

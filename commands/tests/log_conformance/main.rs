@@ -5,6 +5,7 @@
 mod memory;
 mod nats;
 mod nats_cluster_of_three;
+mod parts;
 mod proxy;
 mod sqlite;
 mod suite;

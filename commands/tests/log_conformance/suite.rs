@@ -350,14 +350,19 @@ pub(crate) async fn all_bytes_come_back_as_they_were<S: Site>() {
 
 /// Runs the whole suite on one kind of log.
 macro_rules! conformance {
-    ($site:ty: $($case:ident),* $(,)?) => {$(
+    ($site:ty, $suite:ident: $($case:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            $crate::suite::$case::<$site>().await;
+            $crate::$suite::$case::<$site>().await;
         }
     )*};
     ($site:ty) => {
-        $crate::suite::conformance!($site:
+        $crate::suite::conformance!($site, parts:
+            parts_between_other_boundaries_are_one_change_at_the_last_part,
+            parts_cut_off_by_another_commit_are_void_for_ever,
+            a_restart_between_parts_reads_the_change_again,
+        );
+        $crate::suite::conformance!($site, suite:
             records_come_back_in_order_without_gaps,
             a_guard_that_does_not_hold_is_a_conflict,
             a_repeated_append_is_stored_once,
