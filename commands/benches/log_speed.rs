@@ -27,7 +27,10 @@ const SCANNED: u64 = 200_000;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let scanned = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(SCANNED);
+    let scanned = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(SCANNED);
     let directory = tempfile::tempdir_in(".")?;
     floor(directory.path())?;
     let tasks = Tasks::default();
@@ -50,7 +53,10 @@ fn floor(directory: &Path) -> Outcome<()> {
         file.write_all(&[7; RECORD_BYTES])?;
         file.sync_data()?;
     }
-    println!("floor: a file, fsync after each of 1,000 records: {:.0} records/s", rate(1_000, start.elapsed()));
+    println!(
+        "floor: a file, fsync after each of 1,000 records: {:.0} records/s",
+        rate(1_000, start.elapsed())
+    );
     Ok(())
 }
 
@@ -66,12 +72,21 @@ async fn append(log: &Arc<SqliteLog>, writers: u64, each: u64) -> Outcome<()> {
         let mut last = log.boundary_tail(boundary).await?;
         for _ in 0..each {
             let record = Bytes::from_static(&[7; RECORD_BYTES]);
-            last = Some(log.append(boundary, Expected::after(last), CommitId(Uuid::nil()), record).await?);
+            last = Some(
+                log.append(boundary, Expected::after(last), CommitId(Uuid::nil()), record)
+                    .await?,
+            );
         }
         Ok(())
     });
-    future::join_all(writing).await.into_iter().collect::<Outcome<()>>()?;
-    println!("append: {writers} writers: {:.0} records/s", rate(writers * each, start.elapsed()));
+    future::join_all(writing)
+        .await
+        .into_iter()
+        .collect::<Outcome<()>>()?;
+    println!(
+        "append: {writers} writers: {:.0} records/s",
+        rate(writers * each, start.elapsed())
+    );
     Ok(())
 }
 
@@ -91,7 +106,10 @@ async fn latency(log: &Arc<SqliteLog>) -> Outcome<()> {
         times.push(start.elapsed());
     }
     times.sort_unstable();
-    println!("append to follower: median {:?}, 99 %: {:?}", times[500], times[990]);
+    println!(
+        "append to follower: median {:?}, 99 %: {:?}",
+        times[500], times[990]
+    );
     Ok(())
 }
 

@@ -66,13 +66,18 @@ pub async fn verify(
     while verified.records < last.0 {
         let ended = || ReadError::Unavailable("the log was closed".to_owned());
         let record = records.next().await.ok_or_else(ended)??;
-        let chain = chains.entry(record.boundary).or_insert_with(|| BoundaryChain::start(record.boundary));
+        let chain = chains
+            .entry(record.boundary)
+            .or_insert_with(|| BoundaryChain::start(record.boundary));
         if let Accepted::Commit(commit) = chain.accept(&record)? {
             open(&commit, keyring).await?;
             verified.commits += 1;
         }
         verified.records += 1;
-        progress(Progress { position: record.position, last });
+        progress(Progress {
+            position: record.position,
+            last,
+        });
     }
     verified.boundaries = chains.len() as u64;
     Ok(verified)
@@ -86,9 +91,19 @@ async fn open(commit: &SealedCommit, keyring: &dyn Keyring) -> Result<(), Verify
             Ok(_) => return Ok(()),
             Err(DecodeError::KeyNotLoaded(missing)) => {
                 let loaded = keyring.load(&BTreeSet::from([missing.0])).await;
-                loaded.map_err(|source| VerifyError::Keyring { position, boundary, source })?;
+                loaded.map_err(|source| VerifyError::Keyring {
+                    position,
+                    boundary,
+                    source,
+                })?;
             }
-            Err(source) => return Err(VerifyError::Changes { position, boundary, source }),
+            Err(source) => {
+                return Err(VerifyError::Changes {
+                    position,
+                    boundary,
+                    source,
+                });
+            }
         }
     }
 }

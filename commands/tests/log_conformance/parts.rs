@@ -16,11 +16,16 @@ const BOUNDARY: Boundary = Boundary::System;
 
 /// One change with an event of this text, encoded into exactly so many parts.
 fn change_in_parts(parts: usize, number: u64, text: &str) -> EncodedChanges {
-    let event = SystemEvent::OrganizationRegistered { id: OrganizationId(Uuid::nil()), name: text.to_owned() };
+    let event = SystemEvent::OrganizationRegistered {
+        id: OrganizationId(Uuid::nil()),
+        name: text.to_owned(),
+    };
     let change = Change {
         version: number,
         at: Timestamp(0),
-        actor: Actor::System { part: "test".to_owned() },
+        actor: Actor::System {
+            part: "test".to_owned(),
+        },
         reason: None,
         request_id: None,
         source: None,
@@ -30,9 +35,20 @@ fn change_in_parts(parts: usize, number: u64, text: &str) -> EncodedChanges {
     };
     let encode = |limit| {
         let keys = MemoryKeyring::in_memory();
-        encode_changes(commit_id(9, number), BOUNDARY, std::slice::from_ref(&change), &keys, limit).unwrap()
+        encode_changes(
+            commit_id(9, number),
+            BOUNDARY,
+            std::slice::from_ref(&change),
+            &keys,
+            limit,
+        )
+        .unwrap()
     };
-    (0..).map(encode).find(|encoded| encoded.parts() <= parts).filter(|encoded| encoded.parts() == parts).unwrap()
+    (0..)
+        .map(encode)
+        .find(|encoded| encoded.parts() <= parts)
+        .filter(|encoded| encoded.parts() == parts)
+        .unwrap()
 }
 
 /// The end of the boundary as a writer knows it.
@@ -43,32 +59,58 @@ struct End {
 }
 
 impl End {
-    const START: Self = Self { position: Position::START, digest: Digest::ZERO };
+    const START: Self = Self {
+        position: Position::START,
+        digest: Digest::ZERO,
+    };
 
     async fn append(self, log: &dyn EventLog, record: Bytes, number: u64) -> Self {
         let expected = Expected::after(Some(self.position));
-        let position = log.append(BOUNDARY, expected, commit_id(8, number), record.clone()).await.unwrap();
-        Self { position, digest: Digest::of(&record) }
+        let position = log
+            .append(BOUNDARY, expected, commit_id(8, number), record.clone())
+            .await
+            .unwrap();
+        Self {
+            position,
+            digest: Digest::of(&record),
+        }
     }
 
     /// Appends one part; `first` is where part 0 stands.
-    async fn part(self, log: &dyn EventLog, change: &EncodedChanges, index: usize, first: Option<Position>) -> Self {
+    async fn part(
+        self,
+        log: &dyn EventLog,
+        change: &EncodedChanges,
+        index: usize,
+        first: Option<Position>,
+    ) -> Self {
         let record = change.record(index, self.position, self.digest, first);
-        self.append(log, record, self.position.0 << 8 | index as u64).await
+        self.append(log, record, self.position.0 << 8 | index as u64)
+            .await
     }
 }
 
 /// Everything that a chain makes of the boundary's records after its own end.
 async fn accepted(log: &dyn EventLog, chain: &mut BoundaryChain) -> Vec<Accepted> {
-    let records: Vec<_> = log.read_boundary(BOUNDARY, chain.position()).try_collect().await.unwrap();
-    records.iter().map(|record| chain.accept(record).unwrap()).collect()
+    let records: Vec<_> = log
+        .read_boundary(BOUNDARY, chain.position())
+        .try_collect()
+        .await
+        .unwrap();
+    records
+        .iter()
+        .map(|record| chain.accept(record).unwrap())
+        .collect()
 }
 
 fn commits(accepted: Vec<Accepted>) -> Vec<SealedCommit> {
-    accepted.into_iter().filter_map(|accepted| match accepted {
-        Accepted::Commit(commit) => Some(commit),
-        _ => None,
-    }).collect()
+    accepted
+        .into_iter()
+        .filter_map(|accepted| match accepted {
+            Accepted::Commit(commit) => Some(commit),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The text of the commit's one event.
@@ -92,7 +134,10 @@ pub(crate) async fn parts_between_other_boundaries_are_one_change_at_the_last_pa
     append_many(&*log, group(2), 1).await;
     let last = second.part(&*log, &change, 2, Some(first.position)).await;
     let commits = commits(accepted(&*log, &mut BoundaryChain::start(BOUNDARY)).await);
-    assert_eq!(commits.iter().map(|commit| commit.position).collect::<Vec<_>>(), [last.position]);
+    assert_eq!(
+        commits.iter().map(|commit| commit.position).collect::<Vec<_>>(),
+        [last.position]
+    );
     assert_eq!(text(&commits[0]), "big".repeat(500));
 }
 
@@ -124,8 +169,17 @@ pub(crate) async fn a_restart_between_parts_reads_the_change_again<S: Site>() {
         panic!("the chain doesn't ask for the first part");
     };
     assert_eq!(begin, first.position);
-    let before = log.read_boundary(BOUNDARY, Position(begin.0 - 1)).try_collect::<Vec<_>>().await.unwrap();
+    let before = log
+        .read_boundary(BOUNDARY, Position(begin.0 - 1))
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap();
     let mut chain = BoundaryChain::resumed_before_parts(BOUNDARY);
-    let commits = commits(before.iter().map(|record| chain.accept(record).unwrap()).collect());
+    let commits = commits(
+        before
+            .iter()
+            .map(|record| chain.accept(record).unwrap())
+            .collect(),
+    );
     assert_eq!(commits.iter().map(text).collect::<Vec<_>>(), ["big".repeat(500)]);
 }

@@ -44,14 +44,27 @@ pub async fn export(
 ) -> Result<Exported, ExportError> {
     let last = log.tail().await?;
     let mut file = FrameWriter::begin(output).await?;
-    file.write(&Frame::Header(Header { identity: identity.to_owned(), last, keys: keyring.is_some() })).await?;
+    file.write(&Frame::Header(Header {
+        identity: identity.to_owned(),
+        last,
+        keys: keyring.is_some(),
+    }))
+    .await?;
     let pages = match keyring {
         Some(keyring) => keyring.export().await?,
         None => Vec::new(),
     };
-    let counts = End { records: last.0, pages: pages.len() as u64 };
+    let counts = End {
+        records: last.0,
+        pages: pages.len() as u64,
+    };
     for (address, sealed) in pages {
-        file.write(&Frame::Page(Page { boundary: address.boundary, number: address.number, sealed })).await?;
+        file.write(&Frame::Page(Page {
+            boundary: address.boundary,
+            number: address.number,
+            sealed,
+        }))
+        .await?;
     }
     let mut records = log.follow(Position::START);
     let mut position = Position::START;
@@ -60,10 +73,18 @@ pub async fn export(
         let record = records.next().await.ok_or_else(ended)??;
         position = record.position;
         let bytes = record.bytes.to_vec();
-        file.write(&Frame::Record(Record { position, boundary: record.boundary, bytes })).await?;
+        file.write(&Frame::Record(Record {
+            position,
+            boundary: record.boundary,
+            bytes,
+        }))
+        .await?;
         progress(Progress { position, last });
     }
     file.write(&Frame::End(counts)).await?;
     file.finish().await?;
-    Ok(Exported { records: counts.records, pages: counts.pages })
+    Ok(Exported {
+        records: counts.records,
+        pages: counts.pages,
+    })
 }

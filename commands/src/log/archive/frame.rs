@@ -108,7 +108,11 @@ impl Frame {
 /// The digest that links a frame to all before it.
 fn link(before: &blake3::Hash, kind: u8, body: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(before.as_bytes()).update(&[kind]).update(&(body.len() as u64).to_le_bytes()).update(body);
+    hasher
+        .update(before.as_bytes())
+        .update(&[kind])
+        .update(&(body.len() as u64).to_le_bytes())
+        .update(body);
     hasher.finalize()
 }
 
@@ -123,7 +127,10 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// Begins a file.
     pub(super) async fn begin(mut output: W) -> Result<Self, FrameError> {
         output.write_all(MAGIC).await?;
-        Ok(Self { output, digest: blake3::hash(MAGIC) })
+        Ok(Self {
+            output,
+            digest: blake3::hash(MAGIC),
+        })
     }
 
     /// Writes the next frame.
@@ -160,7 +167,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         if read.is_err() || magic != MAGIC {
             return Err(FrameError::NoArchive);
         }
-        Ok(Self { input, digest: blake3::hash(MAGIC), offset: MAGIC.len() as u64 })
+        Ok(Self {
+            input,
+            digest: blake3::hash(MAGIC),
+            offset: MAGIC.len() as u64,
+        })
     }
 
     /// Reads the next frame.
@@ -171,14 +182,20 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let [kind, length @ ..] = head;
         let length = u32::from_le_bytes(length);
         if length > LARGEST_BODY {
-            return Err(FrameError::Damaged { from, to: self.offset });
+            return Err(FrameError::Damaged {
+                from,
+                to: self.offset,
+            });
         }
         let mut body = vec![0; length as usize];
         self.fill(&mut body).await?;
         let mut digest = [0; 32];
         self.fill(&mut digest).await?;
         self.digest = link(&self.digest, kind, &body);
-        let damaged = FrameError::Damaged { from, to: self.offset };
+        let damaged = FrameError::Damaged {
+            from,
+            to: self.offset,
+        };
         if self.digest != digest {
             return Err(damaged);
         }

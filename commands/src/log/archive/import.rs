@@ -42,10 +42,14 @@ pub enum ImportError {
         source: AppendError,
     },
     /// The log holds something else.
-    #[error("position {0}: this log holds another record there: import into an empty log, or into one with the beginning of the same")]
+    #[error(
+        "position {0}: this log holds another record there: import into an empty log, or into one with the beginning of the same"
+    )]
     OtherLog(Position),
     /// The log holds more than the file.
-    #[error("this log ends at {found}, after the last exported record {last}: the file is older than the log")]
+    #[error(
+        "this log ends at {found}, after the last exported record {last}: the file is older than the log"
+    )]
     Longer {
         /// Where the log ends.
         found: Position,
@@ -53,7 +57,9 @@ pub enum ImportError {
         last: Position,
     },
     /// Somebody else writes to the log.
-    #[error("the record of position {expected} was stored at {found}: somebody else writes to this log; stop that and import into an empty one")]
+    #[error(
+        "the record of position {expected} was stored at {found}: somebody else writes to this log; stop that and import into an empty one"
+    )]
     NotAlone {
         /// Where it belongs.
         expected: Position,
@@ -98,12 +104,30 @@ pub async fn import(
     }
     let already = log.tail().await?;
     if already > header.last {
-        return Err(ImportError::Longer { found: already, last: header.last });
+        return Err(ImportError::Longer {
+            found: already,
+            last: header.last,
+        });
     }
-    let target = Target { log, present: log.follow(Position::START), already, last: HashMap::new() };
-    let read = Reading { file, keyring, target, header: &header };
+    let target = Target {
+        log,
+        present: log.follow(Position::START),
+        already,
+        last: HashMap::new(),
+    };
+    let read = Reading {
+        file,
+        keyring,
+        target,
+        header: &header,
+    };
     let end = read.all(progress).await?;
-    Ok(Imported { already: already.0, records: end.records, pages: end.pages, identity: header.identity })
+    Ok(Imported {
+        already: already.0,
+        records: end.records,
+        pages: end.pages,
+        identity: header.identity,
+    })
 }
 
 /// One pass through the file.
@@ -122,7 +146,10 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
             match self.file.read().await? {
                 Frame::Page(page) => {
                     let keyring = self.keyring.ok_or(ImportError::NoKeyring)?;
-                    let address = PageAddress { boundary: page.boundary, number: page.number };
+                    let address = PageAddress {
+                        boundary: page.boundary,
+                        number: page.number,
+                    };
                     keyring.import(address, &page.sealed).await?;
                     seen.pages += 1;
                 }
@@ -133,7 +160,10 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
                     }
                     self.target.take(record).await?;
                     seen.records += 1;
-                    progress(Progress { position, last: self.header.last });
+                    progress(Progress {
+                        position,
+                        last: self.header.last,
+                    });
                 }
                 Frame::End(end) if end == seen && end.records == self.header.last.0 => return Ok(end),
                 Frame::End(_) => return Err(ImportError::Form("it has other counts than its end says")),
@@ -181,15 +211,27 @@ impl Target<'_> {
         let bytes = Bytes::from(record.bytes.clone());
         let mut attempt = 0;
         loop {
-            let source = match self.log.append(record.boundary, expected, id, bytes.clone()).await {
+            let source = match self
+                .log
+                .append(record.boundary, expected, id, bytes.clone())
+                .await
+            {
                 Ok(found) if found == record.position => return Ok(()),
-                Ok(found) => return Err(ImportError::NotAlone { expected: record.position, found }),
+                Ok(found) => {
+                    return Err(ImportError::NotAlone {
+                        expected: record.position,
+                        found,
+                    });
+                }
                 Err(AppendError::Conflict) => return self.confirm(record).await,
                 Err(source) => source,
             };
             attempt += 1;
             if attempt > ATTEMPTS || !matches!(source, AppendError::Unknown(_)) {
-                return Err(ImportError::Append { position: record.position, source });
+                return Err(ImportError::Append {
+                    position: record.position,
+                    source,
+                });
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -200,7 +242,10 @@ impl Target<'_> {
         match self.log.record_at(record.position).await? {
             Some(stored) if stored.boundary == record.boundary && stored.bytes == record.bytes => Ok(()),
             Some(_) => Err(ImportError::OtherLog(record.position)),
-            None => Err(ImportError::Append { position: record.position, source: AppendError::Conflict }),
+            None => Err(ImportError::Append {
+                position: record.position,
+                source: AppendError::Conflict,
+            }),
         }
     }
 }
@@ -208,7 +253,9 @@ impl Target<'_> {
 /// An id made of what is stored, the same at every attempt.
 fn id_bytes(record: &Record) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&record.position.0.to_le_bytes()).update(&record.bytes);
+    hasher
+        .update(&record.position.0.to_le_bytes())
+        .update(&record.bytes);
     let mut id = [0; 16];
     hasher.finalize_xof().fill(&mut id);
     id
