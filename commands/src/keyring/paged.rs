@@ -97,7 +97,12 @@ impl Pages {
     /// Turns every key into a tombstone, the boundary's own too if it was never made.
     fn destroy_all(&mut self) {
         for open in &mut self.pages {
-            for (_, key) in open.page.entries.iter_mut().filter(|(_, key)| matches!(key, KeyState::Present(_))) {
+            for (_, key) in open
+                .page
+                .entries
+                .iter_mut()
+                .filter(|(_, key)| matches!(key, KeyState::Present(_)))
+            {
                 *key = KeyState::Destroyed;
                 open.changed = true;
             }
@@ -385,12 +390,18 @@ mod tests {
     async fn destroying_a_boundary_destroys_every_key_of_it_and_no_other() {
         let keyring = PagedKeyring::in_memory();
         let group = Boundary::Group(domain::GroupId(Uuid::from_u128(1)));
-        let elsewhere = KeyId { boundary: group, owner: None };
+        let elsewhere = KeyId {
+            boundary: group,
+            owner: None,
+        };
         keyring.ensure(&ids(1..1_500)).await.unwrap();
         keyring.ensure(&BTreeSet::from([elsewhere])).await.unwrap();
         keyring.destroy_boundary(Boundary::System).await.unwrap();
         for owner in 0..1_500 {
-            assert!(matches!(keyring.data_key(id(owner)), Ok(KeyState::Destroyed)), "{owner}");
+            assert!(
+                matches!(keyring.data_key(id(owner)), Ok(KeyState::Destroyed)),
+                "{owner}"
+            );
         }
         assert!(matches!(keyring.data_key(elsewhere), Ok(KeyState::Present(_))));
     }
