@@ -1,0 +1,9 @@
+//! The composition root: from settings to a running program.
+//!
+//! - [`data_directory`]: the directory, held by one process; [`authority`]: the built-in certificate authority.
+//! - [`http_listener`]: the API's front door; [`tls`]: its certificate.
+
+pub mod authority;
+pub mod data_directory;
+pub mod http_listener;
+pub mod tls;
