@@ -6,6 +6,7 @@
 //! - [`compose`]: from settings to a running program.
 //! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
 
+pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;

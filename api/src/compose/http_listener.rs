@@ -19,7 +19,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{debug, warn};
 
@@ -188,6 +187,7 @@ fn server() -> Builder<TokioExecutor> {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
