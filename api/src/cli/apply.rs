@@ -56,7 +56,9 @@ impl Apply {
             request = request.header("if-match", &format!("\"{version}\""));
         }
         let answer = progress::spin("applying", request.send()).await?.json()?;
-        self.connection.output.show(&answer, |answer| self.report(answer))?;
+        self.connection
+            .output
+            .show(&answer, |answer| self.report(answer))?;
         if answer["changed"] == Value::Bool(true) {
             Ok(Ending::Changed)
         } else {
@@ -73,9 +75,15 @@ impl Apply {
         let none = Vec::new();
         let changes = answer["changes"].as_array().unwrap_or(&none);
         let verdict = if self.dry_run {
-            format!("dry run: {} in {group}; it stays at version {version}", difference::summary(changes))
+            format!(
+                "dry run: {} in {group}; it stays at version {version}",
+                difference::summary(changes)
+            )
         } else {
-            format!("{group} is at version {version}: {}", difference::summary(changes))
+            format!(
+                "{group} is at version {version}: {}",
+                difference::summary(changes)
+            )
         };
         format!(
             "{}\n{}",

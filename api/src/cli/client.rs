@@ -79,7 +79,8 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_str(&self.text).context("the server's answer isn't JSON: is this address Runtime Manager's?")
+        serde_json::from_str(&self.text)
+            .context("the server's answer isn't JSON: is this address Runtime Manager's?")
     }
 }
 
@@ -106,7 +107,8 @@ impl Client {
     /// A caller with the token from the environment or, for a server on this machine, from the data directory.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let (token, token_source) = token(connection)?;
-        let mut http = reqwest::Client::builder().user_agent(concat!("runtime-manager/", env!("CARGO_PKG_VERSION")));
+        let mut http =
+            reqwest::Client::builder().user_agent(concat!("runtime-manager/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &connection.ca {
             let pem = std::fs::read(path).with_context(|| format!("--ca {}", path.display()))?;
             for certificate in Certificate::from_pem_bundle(&pem)? {
@@ -279,13 +281,12 @@ fn token(connection: &Connection) -> anyhow::Result<(Secret, String)> {
     }
     let path = connection.data_dir.join("admin.token");
     if !is_this_machine(&connection.url) || !path.exists() {
-        bail!("no token: set {VARIABLE} (the first start left one in the server's data directory, in admin.token)");
+        bail!(
+            "no token: set {VARIABLE} (the first start left one in the server's data directory, in admin.token)"
+        );
     }
     let token = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok((
-        Secret::new(token.trim().to_owned()),
-        path.display().to_string(),
-    ))
+    Ok((Secret::new(token.trim().to_owned()), path.display().to_string()))
 }
 
 /// Whether the address is a loopback address: a token that wasn't given explicitly goes nowhere else.

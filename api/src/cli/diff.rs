@@ -37,7 +37,11 @@ impl Diff {
             if changes.is_empty() {
                 return "no difference".to_owned();
             }
-            format!("{}\n{}", difference::render(changes), difference::summary(changes))
+            format!(
+                "{}\n{}",
+                difference::render(changes),
+                difference::summary(changes)
+            )
         })?;
         Ok(Ending::Done)
     }

@@ -50,7 +50,9 @@ fn title(change: &Value) -> String {
 
 /// One line per field that differs, objects field by field.
 fn fields(place: &str, before: &Map<String, Value>, after: &Map<String, Value>, lines: &mut Vec<String>) {
-    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let names = before
+        .keys()
+        .chain(after.keys().filter(|name| !before.contains_key(*name)));
     for name in names.filter(|name| !NOISE.contains(&name.as_str())) {
         let missing = Value::Null;
         let old = before.get(name).unwrap_or(&missing);

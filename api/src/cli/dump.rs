@@ -24,7 +24,9 @@ impl Dump {
     /// Prints the configuration.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let version = self.version.map_or_else(|| "latest".to_owned(), |version| version.to_string());
+        let version = self
+            .version
+            .map_or_else(|| "latest".to_owned(), |version| version.to_string());
         let media_type = match self.connection.output {
             Output::Table => "application/yaml",
             Output::Json => "application/json",

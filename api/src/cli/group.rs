@@ -161,7 +161,9 @@ impl Update {
             bail!("nothing to change: give --name, --description or --label");
         }
         let client = Client::new(&self.connection)?;
-        let request = client.patch(&group_path(&self.group)).message(self.message.as_deref());
+        let request = client
+            .patch(&group_path(&self.group))
+            .message(self.message.as_deref());
         let group = request.json(&Value::Object(body)).send().await?.json()?;
         self.connection.output.show(&group, page)?;
         Ok(Ending::Done)
@@ -247,7 +249,9 @@ fn page(group: &Value) -> String {
 
 fn label_cell(labels: &Value) -> String {
     let labels = labels.as_object().into_iter().flatten();
-    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={}", cell(value))).collect();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={}", cell(value)))
+        .collect();
     if labels.is_empty() {
         "-".to_owned()
     } else {

@@ -25,7 +25,11 @@ impl History {
     /// Prints the changes.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let path = format!("{}/versions?page%5Bsize%5D={}", group_path(&self.group), self.limit);
+        let path = format!(
+            "{}/versions?page%5Bsize%5D={}",
+            group_path(&self.group),
+            self.limit
+        );
         let answer = client.get(&path).send().await?.json()?;
         self.connection.output.show(&answer["data"], table)?;
         Ok(Ending::Done)

@@ -52,7 +52,15 @@ impl List {
 }
 
 fn table(nodes: &Value) -> String {
-    let mut table = Table::new(&["HOST", "ID", "VERSION", "RUNS", "STATUS", "LAST SEEN", "LAST ERROR"]);
+    let mut table = Table::new(&[
+        "HOST",
+        "ID",
+        "VERSION",
+        "RUNS",
+        "STATUS",
+        "LAST SEEN",
+        "LAST ERROR",
+    ]);
     for node in nodes.as_array().into_iter().flatten() {
         table.row(vec![
             cell(&node["hostname"]),
@@ -126,7 +134,10 @@ impl Forget {
     async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
         client.delete(&self.node.path()).send().await?;
-        terminal::note(&format!("{} is forgotten; if it connects again, it is listed again", self.node.id));
+        terminal::note(&format!(
+            "{} is forgotten; if it connects again, it is listed again",
+            self.node.id
+        ));
         Ok(Ending::Done)
     }
 }

@@ -46,7 +46,9 @@ impl Rollback {
             request = request.header("if-match", &format!("\"{version}\""));
         }
         let answer = request.send().await?.json()?;
-        self.connection.output.show(&answer, |answer| self.report(answer))?;
+        self.connection
+            .output
+            .show(&answer, |answer| self.report(answer))?;
         Ok(Ending::Done)
     }
 

@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{Client, Connection, group_path};
+use super::difference;
 use super::ending::Ending;
 use super::history::who;
 use super::output::cell;
-use super::difference;
 
 /// Shows one change with what each entity was before and after
 #[derive(Args, Debug)]

@@ -84,7 +84,9 @@ impl Create {
         if self.connection.output == Output::Table {
             terminal::note(&format!("{} is shown once, here:", self.name));
         }
-        self.connection.output.show(&token, |token| cell(&token["token"]))?;
+        self.connection
+            .output
+            .show(&token, |token| cell(&token["token"]))?;
         Ok(Ending::Done)
     }
 }
@@ -103,7 +105,15 @@ impl List {
         self.connection.output.show(&tokens, |tokens| {
             let mut table = Table::new(&["NAME", "ID", "ROLE", "GROUP", "CREATED", "EXPIRES", "REVOKED"]);
             for token in tokens.as_array().into_iter().flatten() {
-                let cells = ["name", "id", "role", "group", "created_at", "expires_at", "revoked_at"];
+                let cells = [
+                    "name",
+                    "id",
+                    "role",
+                    "group",
+                    "created_at",
+                    "expires_at",
+                    "revoked_at",
+                ];
                 table.row(cells.iter().map(|field| cell(&token[*field])).collect());
             }
             table.render()

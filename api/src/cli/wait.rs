@@ -48,7 +48,9 @@ impl Wait {
             match rollout["state"].as_str() {
                 Some("live") => return self.report(&rollout),
                 Some("refused") => bail!("{}", refusals(&rollout)),
-                _ if Instant::now() >= deadline => bail!("after {} seconds: {}", self.timeout, laggards(&rollout)),
+                _ if Instant::now() >= deadline => {
+                    bail!("after {} seconds: {}", self.timeout, laggards(&rollout))
+                }
                 _ => {}
             }
         }
@@ -68,8 +70,14 @@ impl Wait {
         } else {
             let (connected, version) = (&rollout["connected"], &rollout["version"]);
             terminal::print(&match connected.as_u64() {
-                Some(0) => format!("no instance of {} is connected: nobody has to run version {version}", self.group),
-                _ => format!("{connected} connected instances of {} run version {version}", self.group),
+                Some(0) => format!(
+                    "no instance of {} is connected: nobody has to run version {version}",
+                    self.group
+                ),
+                _ => format!(
+                    "{connected} connected instances of {} run version {version}",
+                    self.group
+                ),
             })?;
         }
         Ok(Ending::Done)
@@ -78,16 +86,24 @@ impl Wait {
 
 fn refusals(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let refused = nodes
-        .filter(|node| node["state"] == "refused")
-        .map(|node| format!("{} refused it: {}", cell(&node["hostname"]), cell(&node["reason"])));
+    let refused = nodes.filter(|node| node["state"] == "refused").map(|node| {
+        format!(
+            "{} refused it: {}",
+            cell(&node["hostname"]),
+            cell(&node["reason"])
+        )
+    });
     refused.collect::<Vec<_>>().join("\n")
 }
 
 fn laggards(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let waiting = nodes
-        .filter(|node| node["state"] != "live")
-        .map(|node| format!("{} runs version {}", cell(&node["hostname"]), cell(&node["version"])));
+    let waiting = nodes.filter(|node| node["state"] != "live").map(|node| {
+        format!(
+            "{} runs version {}",
+            cell(&node["hostname"]),
+            cell(&node["version"])
+        )
+    });
     waiting.collect::<Vec<_>>().join("\n")
 }

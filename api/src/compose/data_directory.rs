@@ -41,7 +41,9 @@ pub enum DataDirectoryError {
         holder: String,
     },
     /// There is none yet.
-    #[error("{path} doesn't exist: name the data directory of an installation with --data-dir, or start one with `serve`")]
+    #[error(
+        "{path} doesn't exist: name the data directory of an installation with --data-dir, or start one with `serve`"
+    )]
     Missing {
         /// Which directory.
         path: String,
@@ -168,7 +170,10 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join("admin.token")), 0o600);
-        assert_eq!(directory.read("admin.token").unwrap().as_deref(), Some("secret\n"));
+        assert_eq!(
+            directory.read("admin.token").unwrap().as_deref(),
+            Some("secret\n")
+        );
         assert_eq!(directory.read("missing").unwrap(), None);
     }
 

@@ -171,10 +171,7 @@ impl Connections {
 /// HTTP/1.1 and HTTP/2 with bounds on what a client may make us wait for.
 fn server() -> Builder<TokioExecutor> {
     let mut server = Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     server
         .http2()
         .timer(TokioTimer::new())

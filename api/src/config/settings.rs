@@ -120,10 +120,7 @@ impl Settings {
         Ok(Self {
             listen,
             tls,
-            dataplane: dataplane(
-                flags.dataplane_listen,
-                flags.dataplane_plaintext == Some(true),
-            )?,
+            dataplane: dataplane(flags.dataplane_listen, flags.dataplane_plaintext == Some(true))?,
             log_format: flags.log_format.unwrap_or_default(),
             storage: storage(flags.storage)?,
         })
@@ -173,7 +170,10 @@ fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {
         ));
     }
     if database != "sqlite" {
-        return Err(wrong("database", format!("'{database}' is no database: say sqlite")));
+        return Err(wrong(
+            "database",
+            format!("'{database}' is no database: say sqlite"),
+        ));
     }
     Ok(StorageSettings {
         data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
