@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::reader::Reader;
 use self::recent::Recent;
-use self::storage::{SqliteStorage, Storage, StorageError, connect_options};
+use self::storage::{SqliteStorage, Storage, StorageError, connect_options, sync_files};
 use self::writer::{Append, QUEUE, Writer};
 use super::invariants::check_size;
 use crate::entropy;
@@ -74,6 +74,7 @@ impl SqliteLog {
         };
         let options = connect_options(path);
         let prepared = async {
+            sync_files(path).await?;
             let mut storage = SqliteStorage::open(options.clone(), max_bytes).await?;
             migrations::log::migrator()
                 .run(&mut *storage.connection())
