@@ -35,7 +35,7 @@ use crate::tasks::Tasks;
 const READERS: u32 = 4;
 
 /// How many rows a connection reads ahead.
-const READ_AHEAD: usize = 256;
+const READ_AHEAD: usize = 64;
 
 /// Why `log.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
