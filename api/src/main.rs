@@ -1,7 +1,1 @@
-//! The program `runtime-manager`.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    api::cli::run()
-}
+fn main() {}

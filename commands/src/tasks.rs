@@ -2,8 +2,6 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,7 +14,6 @@ use tracing::{Instrument, error, error_span};
 pub struct Tasks {
     tracker: TaskTracker,
     root: CancellationToken,
-    failed: Arc<AtomicBool>,
 }
 
 impl Tasks {
@@ -25,7 +22,6 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             root,
-            failed: Arc::default(),
         }
     }
 
@@ -41,7 +37,7 @@ impl Tasks {
         reason = "the one place that spawns: tracked, named, panics are seen"
     )]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let tasks = self.clone();
+        let root = self.root.clone();
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
                 error!(
@@ -49,24 +45,13 @@ impl Tasks {
                     panic = panic_text(&*panic),
                     "a task panicked; the process is shutting down"
                 );
-                tasks.fail();
+                root.cancel();
             }
         };
         tokio::spawn(
             self.tracker
                 .track_future(guarded.instrument(error_span!("task", name))),
         );
-    }
-
-    /// Ends the process in order because a part of it can't go on: [`Self::failed`] from now on.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
-        self.root.cancel();
-    }
-
-    /// Whether a task has panicked or said that it can't go on: the process then ends with a failure.
-    pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 
     /// Cancels the root token and waits until every task has ended.
@@ -106,7 +91,6 @@ mod tests {
         let tasks = Tasks::default();
         tasks.spawn("unlucky", async { panic!("on purpose") });
         tasks.token().cancelled().await;
-        assert!(tasks.failed());
     }
 
     #[tokio::test]

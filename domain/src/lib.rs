@@ -12,7 +12,6 @@
 
 pub mod actor;
 pub mod boundary;
-mod bucket_tree;
 pub mod chain;
 pub mod clock;
 pub mod codec;

@@ -6,3 +6,4 @@ mod embedded;
 
 pub mod keys;
 pub mod log;
+pub mod views;

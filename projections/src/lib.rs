@@ -1,1 +1,37 @@
-//! placeholder
+//! Everything derived from the log: read models, history, live group state, stored states (DESIGN §6).
+//!
+//! What passes through, in order: [`reader`] follows the log and has each record checked and opened ([`decoding`]);
+//! commits go to the [`live`] groups first and then to the [`projector`], which folds them into rows ([`batch`]) and
+//! writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`] fills them anew
+//! beside those that are read. [`states`] and [`observed`] are kept in the same database but aren't derived.
+//!
+//! Where to start reading: [`Projections`], then [`reader`].
+
+mod batch;
+mod database;
+mod decoding;
+mod error;
+mod live;
+mod observed;
+mod progress;
+mod projections;
+mod projector;
+mod reader;
+mod rebuild;
+mod search_key;
+mod shared;
+mod states;
+mod summary;
+mod views;
+mod write;
+
+pub use error::{NotCaughtUp, ProjectionError, ViewError};
+pub use live::{LiveError, LiveGroup, LiveGroups, LiveState};
+pub use observed::{Observed, ObservedNode};
+pub use progress::Status;
+pub use projections::{Options, Projections};
+pub use summary::EventSummary;
+pub use views::{
+    ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail, GroupFilter, GroupPage,
+    GroupRow, GroupSelector, GroupSort, Page, TagCursor, TagFilter, TagPage, TaggedEntity, Views,
+};

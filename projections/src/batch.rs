@@ -1,0 +1,324 @@
+//! What one transaction writes: many commits folded into rows in memory, so that a row that comes and goes within
+//! the batch is written once, with its end already known.
+
+use std::collections::HashMap;
+
+use domain::group::event::seal_body;
+use domain::group::{Entity, GroupEvent};
+use domain::keyring::KeyNotLoaded;
+use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
+use domain::system::SystemEvent;
+use domain::{
+    Boundary, Change, Commit, DataKeys, Digest, EntityId, GroupId, Kind, OrganizationId, Position, Timestamp,
+    TokenId, Version, commit::Changes,
+};
+
+use crate::decoding::Decoded;
+use crate::search_key;
+use crate::summary::{self, EventSummary};
+
+/// An entity of a group.
+pub(crate) type EntityKey = (GroupId, Kind, EntityId);
+
+/// A body with the versions in which it was valid.
+pub(crate) struct EntityRow {
+    pub(crate) key: EntityKey,
+    pub(crate) from: Version,
+    /// None: still valid.
+    pub(crate) to: Option<Version>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) body: String,
+    pub(crate) sealed: Option<Vec<u8>>,
+}
+
+/// What an entity was found by, and in which versions.
+pub(crate) struct KeyRow {
+    pub(crate) key: EntityKey,
+    pub(crate) search_key: Vec<u8>,
+    pub(crate) from: Version,
+    pub(crate) to: Option<Version>,
+}
+
+/// A change of any boundary.
+pub(crate) struct NewChange {
+    pub(crate) boundary: Boundary,
+    pub(crate) version: Version,
+    pub(crate) at: Timestamp,
+    pub(crate) position: Position,
+    pub(crate) actor: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) request_id: Option<uuid::Uuid>,
+    pub(crate) source: Option<String>,
+    pub(crate) events: Vec<EventSummary>,
+}
+
+/// The end of a boundary's chain, and its newest change if this batch has one.
+pub(crate) struct BoundaryEnd {
+    pub(crate) position: Position,
+    pub(crate) digest: Digest,
+    pub(crate) newest: Option<(Version, Timestamp)>,
+}
+
+/// Rows to be written in one transaction.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// The last record and its digest.
+    pub(crate) checkpoint: Option<(Position, Digest)>,
+    pub(crate) entities: Vec<EntityRow>,
+    pub(crate) keys: Vec<KeyRow>,
+    /// Rows of earlier batches whose validity ends.
+    pub(crate) ended_entities: Vec<(EntityKey, Version)>,
+    pub(crate) ended_keys: Vec<(EntityKey, Version)>,
+    pub(crate) counts: HashMap<(GroupId, Kind), i64>,
+    pub(crate) changes: Vec<NewChange>,
+    pub(crate) boundaries: HashMap<Boundary, BoundaryEnd>,
+    pub(crate) organizations: HashMap<OrganizationId, String>,
+    pub(crate) groups: HashMap<GroupId, (OrganizationId, GroupRecord)>,
+    pub(crate) tokens: HashMap<TokenId, (OrganizationId, TokenRecord)>,
+    /// Bytes of the bodies so far.
+    pub(crate) size: usize,
+    open_entities: HashMap<EntityKey, usize>,
+    open_keys: HashMap<EntityKey, Vec<usize>>,
+}
+
+/// An entity's event, sealed for its row.
+enum Sealed {
+    Put(Box<PutEntity>),
+    Removed(EntityKey),
+    Nothing,
+}
+
+struct PutEntity {
+    key: EntityKey,
+    created: bool,
+    expires_at: Option<Timestamp>,
+    body: String,
+    sealed: Option<Vec<u8>>,
+    /// What it is found by, where that changed.
+    search_keys: Option<Vec<Vec<u8>>>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.checkpoint.is_none()
+    }
+
+    /// Takes a record in. When a key isn't loaded, nothing of the record has been taken.
+    pub(crate) fn add(&mut self, decoded: &Decoded, keys: &dyn DataKeys) -> Result<(), KeyNotLoaded> {
+        let newest = match &decoded.commit {
+            Some(commit) => self.add_commit(commit, keys)?,
+            None => None,
+        };
+        let end = self.boundaries.entry(decoded.boundary).or_insert(BoundaryEnd {
+            position: decoded.position,
+            digest: decoded.digest,
+            newest,
+        });
+        (end.position, end.digest) = (decoded.position, decoded.digest);
+        end.newest = newest.or(end.newest);
+        self.checkpoint = Some((decoded.position, decoded.digest));
+        Ok(())
+    }
+
+    fn add_commit(
+        &mut self,
+        commit: &Commit,
+        keys: &dyn DataKeys,
+    ) -> Result<Option<(Version, Timestamp)>, KeyNotLoaded> {
+        let (boundary, position) = (commit.changes.boundary(), commit.position);
+        Ok(match &commit.changes {
+            Changes::System(changes) => {
+                for change in changes {
+                    change.events.iter().for_each(|event| self.add_system(event));
+                    self.add_change(boundary, position, change, summary::of_system);
+                }
+                newest(changes)
+            }
+            Changes::Organization(id, changes) => {
+                for change in changes {
+                    let add = |event| self.add_organization(*id, change.version, event);
+                    change.events.iter().for_each(add);
+                    self.add_change(boundary, position, change, summary::of_organization);
+                }
+                newest(changes)
+            }
+            Changes::Group(group, changes) => {
+                let events = changes.iter().flat_map(|change| &change.events);
+                let sealed = events
+                    .map(|event| seal(*group, event, keys))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let mut sealed = sealed.into_iter();
+                for change in changes {
+                    for event in sealed.by_ref().take(change.events.len()) {
+                        self.add_entity(change.version, event);
+                    }
+                    self.add_change(boundary, position, change, summary::of_group);
+                }
+                newest(changes)
+            }
+        })
+    }
+
+    fn add_change<E>(
+        &mut self,
+        boundary: Boundary,
+        position: Position,
+        change: &Change<E>,
+        summary: fn(&E) -> EventSummary,
+    ) {
+        self.changes.push(NewChange {
+            boundary,
+            version: change.version,
+            at: change.at,
+            position,
+            actor: serde_json::to_string(&change.actor).expect("an actor serializes"),
+            reason: change.reason.clone(),
+            request_id: change.request_id,
+            source: change.source.clone(),
+            events: change.events.iter().map(summary).collect(),
+        });
+    }
+
+    fn add_system(&mut self, event: &SystemEvent) {
+        if let SystemEvent::OrganizationRegistered { id, name } = event {
+            self.organizations.insert(*id, name.clone());
+        }
+    }
+
+    fn add_organization(
+        &mut self,
+        organization: OrganizationId,
+        version: Version,
+        event: &OrganizationEvent,
+    ) {
+        match event {
+            OrganizationEvent::OrganizationCreated { id, name } => {
+                self.organizations.insert(*id, name.clone());
+            }
+            OrganizationEvent::GroupCreated { group }
+            | OrganizationEvent::GroupUpdated { group, .. }
+            | OrganizationEvent::GroupDeleted { group }
+            | OrganizationEvent::GroupRestored { group } => {
+                let group = GroupRecord {
+                    touched: version,
+                    ..group.clone()
+                };
+                self.groups.insert(group.id, (organization, group));
+            }
+            OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
+                self.tokens.insert(token.id, (organization, token.clone()));
+            }
+            OrganizationEvent::NodeAdmitted { .. } | OrganizationEvent::NodeRefused { .. } => {}
+        }
+    }
+
+    fn add_entity(&mut self, version: Version, event: Sealed) {
+        match event {
+            Sealed::Put(put) => self.put(version, *put),
+            Sealed::Removed(key) => {
+                self.end_entity(key, version);
+                self.end_keys(key, version);
+                *self.counts.entry((key.0, key.1)).or_default() -= 1;
+            }
+            Sealed::Nothing => {}
+        }
+    }
+
+    fn put(&mut self, version: Version, put: PutEntity) {
+        if put.created {
+            *self.counts.entry((put.key.0, put.key.1)).or_default() += 1;
+        } else {
+            self.end_entity(put.key, version);
+        }
+        self.size += put.body.len();
+        self.open_entities.insert(put.key, self.entities.len());
+        self.entities.push(EntityRow {
+            key: put.key,
+            from: version,
+            to: None,
+            expires_at: put.expires_at,
+            body: put.body,
+            sealed: put.sealed,
+        });
+        let Some(search_keys) = put.search_keys else {
+            return;
+        };
+        if !put.created {
+            self.end_keys(put.key, version);
+        }
+        let first = self.keys.len();
+        self.keys.extend(search_keys.into_iter().map(|search_key| KeyRow {
+            key: put.key,
+            search_key,
+            from: version,
+            to: None,
+        }));
+        self.open_keys.insert(put.key, (first..self.keys.len()).collect());
+    }
+
+    /// A row that was opened by the same change was never valid; [`Self::valid_entities`] leaves it out.
+    fn end_entity(&mut self, key: EntityKey, version: Version) {
+        match self.open_entities.remove(&key) {
+            Some(row) => self.entities[row].to = Some(version),
+            None => self.ended_entities.push((key, version)),
+        }
+    }
+
+    fn end_keys(&mut self, key: EntityKey, version: Version) {
+        match self.open_keys.remove(&key) {
+            Some(rows) => rows.into_iter().for_each(|row| self.keys[row].to = Some(version)),
+            None => self.ended_keys.push((key, version)),
+        }
+    }
+
+    /// The rows that were valid in at least one version.
+    pub(crate) fn valid_entities(&self) -> Vec<&EntityRow> {
+        self.entities
+            .iter()
+            .filter(|row| row.to != Some(row.from))
+            .collect()
+    }
+
+    /// The search keys that were valid in at least one version.
+    pub(crate) fn valid_keys(&self) -> Vec<&KeyRow> {
+        self.keys.iter().filter(|row| row.to != Some(row.from)).collect()
+    }
+}
+
+fn newest<E>(changes: &[Change<E>]) -> Option<(Version, Timestamp)> {
+    changes.last().map(|change| (change.version, change.at))
+}
+
+fn seal(group: GroupId, event: &GroupEvent, keys: &dyn DataKeys) -> Result<Sealed, KeyNotLoaded> {
+    match event {
+        GroupEvent::EntityCreated { entity } => seal_entity(group, entity, None, keys),
+        GroupEvent::EntityUpdated { entity, changed } => seal_entity(group, entity, Some(changed), keys),
+        GroupEvent::EntityDeleted { kind, id, .. } => Ok(Sealed::Removed((group, *kind, *id))),
+        GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => Ok(Sealed::Nothing),
+    }
+}
+
+fn seal_entity(
+    group: GroupId,
+    entity: &Entity,
+    changed: Option<&[String]>,
+    keys: &dyn DataKeys,
+) -> Result<Sealed, KeyNotLoaded> {
+    let (body, sealed) = seal_body(entity, Boundary::Group(group), keys)?;
+    let sealed = (!sealed.is_empty()).then(|| {
+        rmp_serde::to_vec_named(&sealed).expect("sealed fields hold nothing that MessagePack can't express")
+    });
+    let found_otherwise = changed.is_none_or(|changed| search_key::affected_by(entity.kind, changed));
+    let search_keys = found_otherwise
+        .then(|| search_key::all_of(entity, group, keys))
+        .transpose()?;
+    Ok(Sealed::Put(Box::new(PutEntity {
+        key: (group, entity.kind, entity.id),
+        created: changed.is_none(),
+        expires_at: entity.expires_at,
+        body,
+        sealed,
+        search_keys,
+    })))
+}

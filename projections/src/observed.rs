@@ -1,0 +1,103 @@
+//! What was observed of runtime instances: kept beside the views, not derived from the log, and exempt from
+//! rebuilding (DESIGN §6). `dataplane-sync` decides what a record says.
+
+use std::sync::Arc;
+
+use domain::{GroupId, NodeId, Timestamp};
+use sqlx::Connection as _;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::database::Row;
+use crate::error::ViewError;
+use crate::shared::Shared;
+
+pub(crate) const PUT: &str =
+    "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record";
+pub(crate) const LIST: &str =
+    "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
+pub(crate) const GET: &str =
+    "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
+pub(crate) const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
+
+/// What was observed of one runtime instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedNode {
+    /// Its group.
+    pub group: GroupId,
+    /// The node.
+    pub node: NodeId,
+    /// When it last said something.
+    pub last_seen: Timestamp,
+    /// Everything else, as JSON.
+    pub record: serde_json::Value,
+}
+
+/// The observed records of all groups' runtime instances.
+#[derive(Clone)]
+pub struct Observed {
+    shared: Arc<Shared>,
+}
+
+impl Observed {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Writes many records in one transaction, replacing earlier ones.
+    pub async fn put(&self, nodes: &[ObservedNode]) -> Result<(), ViewError> {
+        let mut connection = self.shared.database.write().await;
+        let mut transaction = connection.begin().await?;
+        for node in nodes {
+            sqlx::query(PUT)
+                .bind(node.group.0.as_bytes().as_slice())
+                .bind(node.node.0.as_bytes().as_slice())
+                .bind(node.last_seen.0)
+                .bind(node.record.to_string())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The records of a group's nodes, by id.
+    pub async fn list(&self, group: GroupId) -> Result<Vec<ObservedNode>, ViewError> {
+        let rows = sqlx::query(LIST)
+            .bind(group.0.as_bytes().as_slice())
+            .fetch_all(self.shared.database.reads())
+            .await?;
+        rows.iter().map(|row| observed(group, row)).collect()
+    }
+
+    /// One node's record.
+    pub async fn get(&self, group: GroupId, node: NodeId) -> Result<Option<ObservedNode>, ViewError> {
+        let row = sqlx::query(GET)
+            .bind(group.0.as_bytes().as_slice())
+            .bind(node.0.as_bytes().as_slice())
+            .fetch_optional(self.shared.database.reads())
+            .await?;
+        row.map(|row| observed(group, &row)).transpose()
+    }
+
+    /// Forgets a node; says whether there was a record.
+    pub async fn delete(&self, group: GroupId, node: NodeId) -> Result<bool, ViewError> {
+        let deleted = sqlx::query(DELETE)
+            .bind(group.0.as_bytes().as_slice())
+            .bind(node.0.as_bytes().as_slice())
+            .execute(&mut *self.shared.database.write().await)
+            .await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+}
+
+fn observed(group: GroupId, row: &Row) -> Result<ObservedNode, ViewError> {
+    let node = Uuid::from_slice(row.try_get(0)?).map_err(ViewError::damaged)?;
+    Ok(ObservedNode {
+        group,
+        node: NodeId(node),
+        last_seen: Timestamp(row.try_get(1)?),
+        record: serde_json::from_str(row.try_get(2)?).map_err(ViewError::damaged)?,
+    })
+}

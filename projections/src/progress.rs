@@ -1,0 +1,119 @@
+//! How far the views have come: what reads wait for, and what operators look at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use domain::Position;
+use tokio::sync::watch;
+
+use crate::error::{NotCaughtUp, ProjectionError};
+
+/// How long a read waits for the views (DESIGN §6).
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the views stand, for readiness, `doctor` and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The last record that the views hold.
+    pub position: Position,
+    /// How many records of the log, as far as it was seen, they don't hold yet.
+    pub lag: u64,
+    /// Why projecting stands still, if it does; reads go on, readiness is lost.
+    pub halted: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    position: Position,
+    /// The trouble, and whether it is for good.
+    trouble: Option<(Arc<str>, bool)>,
+}
+
+/// Shared between those who project and those who wait for it.
+pub(crate) struct Progress {
+    standing: watch::Sender<Standing>,
+    seen: AtomicU64,
+}
+
+impl Progress {
+    /// Starts at a checkpoint of a log that ends at `tail`.
+    pub(crate) fn new(position: Position, tail: Position) -> Self {
+        Self {
+            standing: watch::Sender::new(Standing {
+                position,
+                trouble: None,
+            }),
+            seen: AtomicU64::new(tail.0),
+        }
+    }
+
+    /// The last record that the views hold.
+    pub(crate) fn position(&self) -> Position {
+        self.standing.borrow().position
+    }
+
+    /// Notes that the log has this record.
+    pub(crate) fn saw(&self, position: Position) {
+        self.seen.fetch_max(position.0, Ordering::Relaxed);
+    }
+
+    /// Notes that the views hold everything up to here.
+    pub(crate) fn projected(&self, position: Position) {
+        self.standing.send_modify(|standing| {
+            standing.position = position;
+            if standing.trouble.as_ref().is_some_and(|(_, for_good)| !for_good) {
+                standing.trouble = None;
+            }
+        });
+    }
+
+    /// Notes why projecting stands still; an error that passes is tried again.
+    pub(crate) fn troubled(&self, error: &ProjectionError) {
+        let for_good = !error.passes();
+        if for_good {
+            tracing::error!(%error, "projecting has stopped; queries are answered from what was projected before");
+        } else {
+            tracing::warn!(%error, "projecting stands still and is tried again");
+        }
+        self.standing.send_modify(|standing| {
+            if standing.trouble.as_ref().is_none_or(|(_, for_good)| !for_good) {
+                standing.trouble = Some((error.to_string().into(), for_good));
+            }
+        });
+    }
+
+    /// Where the views stand.
+    pub(crate) fn status(&self) -> Status {
+        let standing = self.standing.borrow();
+        let seen = self.seen.load(Ordering::Relaxed);
+        Status {
+            position: standing.position,
+            lag: seen.saturating_sub(standing.position.0),
+            halted: standing.trouble.as_ref().map(|(reason, _)| reason.to_string()),
+        }
+    }
+
+    /// Waits until the views hold a position.
+    pub(crate) async fn reached(&self, position: Position) -> Result<(), NotCaughtUp> {
+        let mut standing = self.standing.subscribe();
+        let arrived = standing.wait_for(|standing| {
+            standing.position >= position || standing.trouble.as_ref().is_some_and(|(_, for_good)| *for_good)
+        });
+        let in_time = tokio::time::timeout(PATIENCE, arrived).await.is_ok();
+        let standing = self.standing.borrow();
+        if standing.position >= position {
+            return Ok(());
+        }
+        let reason = match &standing.trouble {
+            Some((reason, _)) => format!("the read models stand still: {reason}"),
+            None if in_time => "the process is shutting down".to_owned(),
+            None => format!(
+                "the read models are at position {} of {position} and didn't catch up within {} s; try again",
+                standing.position,
+                PATIENCE.as_secs()
+            ),
+        };
+        Err(NotCaughtUp { reason })
+    }
+}

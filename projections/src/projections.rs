@@ -1,0 +1,180 @@
+//! The read side of one process: opened once, then asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner, state_store::StateStore};
+use tokio::sync::{Mutex, Notify, RwLock, mpsc};
+
+use crate::database::Database;
+use crate::decoding::{Decoded, Decoder};
+use crate::error::{NotCaughtUp, ProjectionError};
+use crate::live::LiveGroups;
+use crate::observed::Observed;
+use crate::progress::{Progress, Status};
+use crate::projector::{BATCH_RECORDS, Projector};
+use crate::reader::Reader;
+use crate::rebuild;
+use crate::shared::{Shared, verify_checkpoint};
+use crate::states::States;
+use crate::views::Views;
+use crate::write::generations;
+
+/// How often live groups are looked through for those to store and those that nobody holds any more.
+const LOOK_THROUGH: Duration = Duration::from_secs(15);
+
+/// What the read side is made from.
+pub struct Options {
+    /// The path of the views' SQLite file.
+    pub database: String,
+    /// The log it is derived from.
+    pub log: Arc<dyn EventLog>,
+    /// Opens and seals secrets.
+    pub keyring: Arc<dyn Keyring>,
+    /// Tells the time: what has expired is hidden.
+    pub clock: Arc<dyn Clock>,
+    /// Runs the reader and the projector.
+    pub spawner: Arc<dyn Spawner>,
+}
+
+/// The read side of one process. A cheap handle.
+#[derive(Clone)]
+pub struct Projections {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    views: Views,
+    live: LiveGroups,
+    observed: Observed,
+    states: Arc<dyn StateStore>,
+    rebuilding: Mutex<()>,
+}
+
+impl Projections {
+    /// Opens the views, checks that the log still is the one they were made from, and begins to follow it. A log that
+    /// lost its tail or was rewritten is refused.
+    pub async fn open(options: Options) -> Result<Self, ProjectionError> {
+        let database = Database::open(&options.database).await?;
+        let mut connection = database.write().await;
+        let generation = generations::live(&mut connection).await?;
+        let (position, digest) = generations::checkpoint(&mut connection, generation).await?;
+        let ends = generations::boundary_ends(&mut connection, generation).await?;
+        drop(connection);
+        let tail = verify_checkpoint(&*options.log, position, digest).await?;
+        let decoder = Decoder::resumed(
+            Arc::clone(&options.log),
+            Arc::clone(&options.keyring),
+            position,
+            ends,
+        );
+        let shared = Arc::new(Shared {
+            database,
+            log: options.log,
+            keyring: options.keyring,
+            clock: options.clock,
+            generation: RwLock::new(generation),
+            progress: Progress::new(position, tail),
+            retired: Notify::new(),
+        });
+        let projections = Self::over(shared);
+        projections.start(decoder, position, &*options.spawner);
+        Ok(projections)
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        let states: Arc<dyn StateStore> = Arc::new(States::new(Arc::clone(&shared)));
+        let (log, keyring) = (Arc::clone(&shared.log), Arc::clone(&shared.keyring));
+        let inner = Inner {
+            views: Views::new(Arc::clone(&shared)),
+            live: LiveGroups::new(log, keyring, Arc::clone(&states)),
+            observed: Observed::new(Arc::clone(&shared)),
+            states,
+            shared,
+            rebuilding: Mutex::new(()),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    fn start(&self, decoder: Decoder, position: Position, spawner: &dyn Spawner) {
+        let (sender, receiver) = mpsc::channel::<Decoded>(BATCH_RECORDS);
+        let shared = || Arc::clone(&self.inner.shared);
+        let reader = Reader::new(shared(), decoder, self.inner.live.clone(), sender);
+        let projector = Projector::new(shared(), receiver, position);
+        spawner.spawn("log reader", Box::pin(reader.run(spawner.shutdown())));
+        spawner.spawn("projector", Box::pin(projector.run(spawner.shutdown())));
+        let (clean_up, shutdown) = (rebuild::clean_up(shared()), spawner.shutdown());
+        spawner.spawn(
+            "views clean-up",
+            Box::pin(async {
+                tokio::select! { () = clean_up => {}, () = shutdown => {} }
+            }),
+        );
+        let (tend, shutdown) = (tend(self.inner.live.clone(), shared()), spawner.shutdown());
+        spawner.spawn(
+            "live groups",
+            Box::pin(async {
+                tokio::select! { () = tend => {}, () = shutdown => {} }
+            }),
+        );
+    }
+
+    /// Queries on the read models.
+    pub fn views(&self) -> &Views {
+        &self.inner.views
+    }
+
+    /// The folded states of groups that somebody watches.
+    pub fn live(&self) -> &LiveGroups {
+        &self.inner.live
+    }
+
+    /// Folded aggregates kept for a fast start.
+    pub fn states(&self) -> Arc<dyn StateStore> {
+        Arc::clone(&self.inner.states)
+    }
+
+    /// What was observed of runtime instances.
+    pub fn observed(&self) -> &Observed {
+        &self.inner.observed
+    }
+
+    /// Waits until the views hold every commit of a boundary that is durable now: read your writes. At most 5 s.
+    pub async fn caught_up(&self, boundary: Boundary) -> Result<Position, NotCaughtUp> {
+        let tail = self.inner.shared.log.boundary_tail(boundary).await;
+        let tail = tail.map_err(|error| NotCaughtUp {
+            reason: error.to_string(),
+        })?;
+        let position = tail.unwrap_or(Position::START);
+        self.caught_up_to(position).await?;
+        Ok(position)
+    }
+
+    /// Waits until the views hold everything up to a position. At most 5 s.
+    pub async fn caught_up_to(&self, position: Position) -> Result<(), NotCaughtUp> {
+        self.inner.shared.progress.reached(position).await
+    }
+
+    /// Where the views stand.
+    pub fn status(&self) -> Status {
+        self.inner.shared.progress.status()
+    }
+
+    /// Makes the views again beside those that are read, and flips when they have caught up. Stopped anywhere, the
+    /// next call goes on where it was. `progress` hears the position reached and the one aimed at.
+    pub async fn rebuild(&self, progress: impl Fn(Position, Position)) -> Result<(), ProjectionError> {
+        let _alone = self.inner.rebuilding.lock().await;
+        rebuild::rebuild(&self.inner.shared, progress).await
+    }
+}
+
+async fn tend(live: LiveGroups, shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(LOOK_THROUGH);
+    loop {
+        interval.tick().await;
+        live.tend(shared.clock.now()).await;
+    }
+}

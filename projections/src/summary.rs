@@ -1,0 +1,143 @@
+//! What a change did, event by event, without bodies: what the history lists.
+
+use domain::group::GroupEvent;
+use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
+use domain::schema::FieldSchema;
+use domain::system::SystemEvent;
+use domain::{Kind, group::Entity};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// One event of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSummary {
+    /// The event's name in the log, for example `entity.created`.
+    pub what: String,
+    /// What it is about: an entity kind's name, `runtime-groups`, `tokens`, `nodes` or `organizations`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Its name, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The top-level fields that changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// Why an entity was deleted: `requested`, `cascade` or `expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl EventSummary {
+    fn new(what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            kind: None,
+            id: None,
+            name: None,
+            changed: Vec::new(),
+            cause: None,
+        }
+    }
+
+    fn about(what: &str, kind: &str, id: Uuid, name: Option<String>) -> Self {
+        Self {
+            kind: Some(kind.to_owned()),
+            id: Some(id),
+            name,
+            ..Self::new(what)
+        }
+    }
+}
+
+/// The summary of a group's event. A name that is sealed at rest is left out: readers take it from the entity.
+pub(crate) fn of_group(event: &GroupEvent) -> EventSummary {
+    match event {
+        GroupEvent::EntityCreated { entity } => of_entity("entity.created", entity, &[]),
+        GroupEvent::EntityUpdated { entity, changed } => of_entity("entity.updated", entity, changed),
+        GroupEvent::EntityDeleted { kind, id, cause } => {
+            let cause = serde_json::to_value(cause).ok();
+            EventSummary {
+                cause: cause.as_ref().and_then(Value::as_str).map(str::to_owned),
+                ..EventSummary::about("entity.deleted", kind.name(), id.0, None)
+            }
+        }
+        GroupEvent::GroupSealed => EventSummary::new("group.sealed"),
+        GroupEvent::GroupUnsealed => EventSummary::new("group.unsealed"),
+    }
+}
+
+fn of_entity(what: &str, entity: &Entity, changed: &[String]) -> EventSummary {
+    let hidden = |field: &FieldSchema| field.sealed || field.personal;
+    let name = name_field(entity.kind)
+        .filter(|field| !hidden(field))
+        .and_then(|_| entity_name(entity));
+    EventSummary {
+        changed: changed.to_vec(),
+        ..EventSummary::about(what, entity.kind.name(), entity.id.0, name)
+    }
+}
+
+fn name_field(kind: Kind) -> Option<&'static FieldSchema> {
+    let schema = kind.schema();
+    let named = |name: &str| schema.fields().iter().find(|field| field.name == name);
+    schema.endpoint_key.and_then(named).or_else(|| named("name"))
+}
+
+/// What people call an entity.
+pub(crate) fn entity_name(entity: &Entity) -> Option<String> {
+    let field = name_field(entity.kind)?;
+    match entity.map().remove(field.name)? {
+        Value::String(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// The summary of an organization's event.
+pub(crate) fn of_organization(event: &OrganizationEvent) -> EventSummary {
+    let group = |what, group: &GroupRecord| {
+        EventSummary::about(what, "runtime-groups", group.id.0, Some(group.name.clone()))
+    };
+    let token =
+        |what, token: &TokenRecord| EventSummary::about(what, "tokens", token.id.0, Some(token.name.clone()));
+    match event {
+        OrganizationEvent::OrganizationCreated { id, name } => {
+            EventSummary::about("organization.created", "organizations", id.0, Some(name.clone()))
+        }
+        OrganizationEvent::GroupCreated { group: record } => group("group.created", record),
+        OrganizationEvent::GroupUpdated {
+            group: record,
+            changed,
+        } => EventSummary {
+            changed: changed.clone(),
+            ..group("group.updated", record)
+        },
+        OrganizationEvent::GroupDeleted { group: record } => group("group.deleted", record),
+        OrganizationEvent::GroupRestored { group: record } => group("group.restored", record),
+        OrganizationEvent::TokenIssued { token: record } => token("token.issued", record),
+        OrganizationEvent::TokenRevoked { token: record } => token("token.revoked", record),
+        OrganizationEvent::NodeAdmitted { node, hostname, .. } => {
+            EventSummary::about("node.admitted", "nodes", node.0, Some(hostname.clone()))
+        }
+        OrganizationEvent::NodeRefused { node, .. } => {
+            EventSummary::about("node.refused", "nodes", node.0, None)
+        }
+    }
+}
+
+/// The summary of a system's event.
+pub(crate) fn of_system(event: &SystemEvent) -> EventSummary {
+    match event {
+        SystemEvent::Initialized { .. } => EventSummary::new("system.initialized"),
+        SystemEvent::AuthorityCreated { .. } => EventSummary::new("authority.created"),
+        SystemEvent::OrganizationRegistered { id, name } => EventSummary::about(
+            "organization.registered",
+            "organizations",
+            id.0,
+            Some(name.clone()),
+        ),
+    }
+}

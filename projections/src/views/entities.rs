@@ -1,0 +1,416 @@
+//! Entities of a group: by id, by endpoint key, in pages, and all of them; now and at any version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::group::{Entity, Selector, UniqueKey};
+use domain::{DataKeys, EntityId, GroupId, Kind, Version};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::entity_row::EntityRow;
+use super::{Moment, Views, group_bytes};
+use crate::database::Query;
+use crate::error::ViewError;
+use crate::search_key;
+
+const BY_ID: &str = "SELECT * FROM (
+        SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
+        WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id = $4 AND from_version <= $5
+        ORDER BY from_version DESC LIMIT 1) AS newest
+    WHERE to_version > $5 AND (expires_at IS NULL OR expires_at > $6)";
+const HOLDER: &str = "SELECT entity_id FROM entity_key
+    WHERE generation = $1 AND group_id = $2 AND search_key = $3 AND kind = $4 AND to_version > $5 AND from_version <= $5
+    ORDER BY from_version DESC LIMIT 1";
+const PAGE_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
+    WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4 AND to_version = 9223372036854775807
+    AND (expires_at IS NULL OR expires_at > $5) ORDER BY entity_id LIMIT $6";
+/// Steps from id to id and takes of each the one row that may span the version, however many it has had.
+const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id) AS (
+        SELECT (SELECT entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4
+            ORDER BY entity_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT entity.entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3
+            AND entity.entity_id > step.entity_id ORDER BY entity.entity_id LIMIT 1)
+        FROM step WHERE step.entity_id IS NOT NULL)
+    SELECT entity.entity_id, from_version, to_version, expires_at, body, sealed FROM step CROSS JOIN entity
+    WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity.entity_id = step.entity_id
+    AND from_version = (SELECT past.from_version FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
+        AND past.kind = $3 AND past.entity_id = step.entity_id AND past.from_version <= $5
+        ORDER BY past.from_version DESC LIMIT 1)
+    AND to_version > $5 AND (expires_at IS NULL OR expires_at > $6) LIMIT $7";
+const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
+    FROM entity_key CROSS JOIN entity
+    WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
+    AND search_key = $5 AND entity_key.to_version = 9223372036854775807
+    AND entity.generation = $1 AND entity.group_id = $2 AND entity.kind = $3
+    AND entity.entity_id = entity_key.entity_id AND entity.to_version = 9223372036854775807
+    AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity_key.entity_id LIMIT $7";
+const FOUND_THEN: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
+    FROM entity_key CROSS JOIN entity
+    WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
+    AND search_key = $5 AND entity_key.to_version > $8 AND entity_key.from_version <= $8
+    AND entity.generation = $1 AND entity.group_id = $2 AND entity.kind = $3
+    AND entity.entity_id = entity_key.entity_id AND entity.from_version = (
+        SELECT past.from_version FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
+        AND past.kind = $3 AND past.entity_id = entity_key.entity_id AND past.from_version <= $8
+        ORDER BY past.from_version DESC LIMIT 1)
+    AND entity.to_version > $8
+    AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity_key.entity_id LIMIT $7";
+const ALL_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed, kind FROM entity
+    WHERE generation = $1 AND group_id = $2 AND to_version = 9223372036854775807
+    AND (expires_at IS NULL OR expires_at > $3)";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[BY_ID, HOLDER, PAGE_NOW, PAGE_THEN, FOUND_NOW, FOUND_THEN, ALL_NOW];
+
+/// Which tags an entity must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TagFilter {
+    /// Any or none.
+    #[default]
+    None,
+    /// All of these.
+    All(Vec<String>),
+    /// At least one of these.
+    Any(Vec<String>),
+}
+
+/// A page of one kind's entities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityQuery {
+    /// Entities after this id; from the first on if none.
+    pub after: Option<EntityId>,
+    /// At most so many.
+    pub size: usize,
+    /// Which tags they must have.
+    pub tags: TagFilter,
+    /// Only those that refer to this entity.
+    pub parent: Option<(Kind, EntityId)>,
+    /// As they were at this version; as they are if none.
+    pub at: Option<Version>,
+}
+
+/// A page of entities, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityPage {
+    /// The entities.
+    pub entities: Vec<Arc<Entity>>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+impl Views {
+    /// The entity a URL names: by id, or by the kind's endpoint key, within a parent where the key is unique only
+    /// there. A key means its holder of today; one that nobody holds today, its holder at that version.
+    pub async fn entity(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        selector: &Selector,
+        parent: Option<(Kind, EntityId)>,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, ViewError> {
+        let generation = *self.generation().await;
+        let key = match selector {
+            Selector::Id(id) => {
+                return self
+                    .entity_at(generation, group, kind, *id, self.moment(at))
+                    .await;
+            }
+            Selector::Key(key) => key,
+        };
+        for unique in endpoint_keys(kind, key, parent) {
+            let today = self
+                .holder(generation, group, kind, unique, self.moment(None))
+                .await?;
+            let found = match (today, at) {
+                (Some(holder), Some(_)) => {
+                    self.entity_at(generation, group, kind, holder.id, self.moment(at))
+                        .await?
+                }
+                (None, Some(_)) => {
+                    self.holder(generation, group, kind, unique, self.moment(at))
+                        .await?
+                }
+                (holder, None) => holder,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn entity_at(
+        &self,
+        generation: i64,
+        group: GroupId,
+        kind: Kind,
+        id: EntityId,
+        moment: Moment,
+    ) -> Result<Option<Arc<Entity>>, ViewError> {
+        let row = sqlx::query(BY_ID)
+            .bind(generation)
+            .bind(group_bytes(group).as_slice())
+            .bind(kind.name())
+            .bind(id.0.as_bytes().as_slice())
+            .bind(moment.version)
+            .bind(moment.hide_expired_by.0)
+            .fetch_optional(self.database().reads())
+            .await?;
+        match row {
+            Some(row) => Ok(Some(self.open(group, kind, EntityRow::read(&row)?).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn holder(
+        &self,
+        generation: i64,
+        group: GroupId,
+        kind: Kind,
+        key: UniqueKey,
+        moment: Moment,
+    ) -> Result<Option<Arc<Entity>>, ViewError> {
+        let Some(search_key) = self.search_key(group, key).await? else {
+            return Ok(None);
+        };
+        let id: Option<Vec<u8>> = sqlx::query_scalar(HOLDER)
+            .bind(generation)
+            .bind(group_bytes(group).as_slice())
+            .bind(search_key)
+            .bind(kind.name())
+            .bind(moment.version)
+            .fetch_optional(self.database().reads())
+            .await?;
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let id = EntityId(Uuid::from_slice(&id).map_err(ViewError::damaged)?);
+        let entity = self.entity_at(generation, group, kind, id, moment).await?;
+        // An erased name finds nobody any more.
+        Ok(entity.filter(|entity| entity.unique.contains(&key)))
+    }
+
+    async fn search_key(&self, group: GroupId, key: UniqueKey) -> Result<Option<Vec<u8>>, ViewError> {
+        let keyring = &*self.shared.keyring;
+        let hash_key = loop {
+            match search_key::hash_key(group, keyring as &dyn DataKeys) {
+                Ok(hash_key) => break hash_key,
+                Err(missing) => match keyring.load(&[missing.0].into()).await {
+                    Ok(()) => {}
+                    // A group without a change has no key yet, and no entity.
+                    Err(domain::keyring::KeyringError::Missing(_)) => break None,
+                    Err(error) => return Err(error.into()),
+                },
+            }
+        };
+        Ok(search_key::unique(key, hash_key.as_ref()))
+    }
+
+    /// A page of one kind's entities, by id.
+    pub async fn entities(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        query: &EntityQuery,
+    ) -> Result<EntityPage, ViewError> {
+        let generation = *self.generation().await;
+        let scope = Scope {
+            generation,
+            group,
+            kind,
+            at: query.at,
+        };
+        let wanted = query.size.saturating_add(1);
+        let mut entities = match (&query.parent, &query.tags) {
+            (None, TagFilter::None) => self.page(scope, query.after, wanted).await?,
+            (None, TagFilter::All(tags)) if tags.is_empty() => self.page(scope, query.after, wanted).await?,
+            (Some((parent, id)), tags) => {
+                let key = search_key::reference(*parent, *id);
+                self.found(scope, &key, query.after, wanted, &|entity| has_tags(entity, tags))
+                    .await?
+            }
+            (None, TagFilter::All(tags)) => {
+                let all = |entity: &Entity| has_tags(entity, &query.tags);
+                self.found(scope, &search_key::tag(&tags[0]), query.after, wanted, &all)
+                    .await?
+            }
+            (None, TagFilter::Any(tags)) => {
+                let mut merged = BTreeMap::new();
+                for tag in tags {
+                    let page = self
+                        .found(scope, &search_key::tag(tag), query.after, wanted, &|_| true)
+                        .await?;
+                    merged.extend(page.into_iter().map(|entity| (entity.id, entity)));
+                }
+                merged.into_values().collect()
+            }
+        };
+        let has_more = entities.len() > query.size;
+        entities.truncate(query.size);
+        Ok(EntityPage { entities, has_more })
+    }
+
+    async fn page(
+        &self,
+        scope: Scope,
+        after: Option<EntityId>,
+        wanted: usize,
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let moment = self.moment(scope.at);
+        let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let query = sqlx::query(if scope.at.is_none() { PAGE_NOW } else { PAGE_THEN })
+            .bind(scope.generation)
+            .bind(group_bytes(scope.group).to_vec())
+            .bind(scope.kind.name())
+            // The empty text stands before every id.
+            .bind(after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default());
+        let query = match scope.at {
+            None => query.bind(moment.hide_expired_by.0).bind(limit),
+            Some(_) => query
+                .bind(moment.version)
+                .bind(moment.hide_expired_by.0)
+                .bind(limit),
+        };
+        self.opened(scope, query).await
+    }
+
+    /// Entities found by a search key that satisfy a condition, read in pages until there are enough.
+    async fn found(
+        &self,
+        scope: Scope,
+        search_key: &[u8],
+        mut after: Option<EntityId>,
+        wanted: usize,
+        satisfies: &(dyn Fn(&Entity) -> bool + Sync),
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let mut entities = Vec::new();
+        loop {
+            let page = self.found_page(scope, search_key, after, wanted).await?;
+            let last_page = page.len() < wanted;
+            after = page.last().map(|entity| entity.id);
+            entities.extend(page.into_iter().filter(|entity| satisfies(entity)));
+            if last_page || entities.len() >= wanted {
+                entities.truncate(wanted);
+                return Ok(entities);
+            }
+        }
+    }
+
+    async fn found_page(
+        &self,
+        scope: Scope,
+        search_key: &[u8],
+        after: Option<EntityId>,
+        wanted: usize,
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let moment = self.moment(scope.at);
+        let query = sqlx::query(if scope.at.is_none() { FOUND_NOW } else { FOUND_THEN })
+            .bind(scope.generation)
+            .bind(group_bytes(scope.group).to_vec())
+            .bind(scope.kind.name())
+            .bind(after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default())
+            .bind(search_key)
+            .bind(moment.hide_expired_by.0)
+            .bind(i64::try_from(wanted).unwrap_or(i64::MAX));
+        let query = match scope.at {
+            None => query,
+            Some(_) => query.bind(moment.version),
+        };
+        self.opened(scope, query).await
+    }
+
+    async fn opened(&self, scope: Scope, query: Query<'_>) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let mut rows = query.fetch(self.database().reads());
+        let mut entities = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            entities.push(self.open(scope.group, scope.kind, EntityRow::read(&row)?).await?);
+        }
+        Ok(entities)
+    }
+
+    /// A group's whole configuration, by kind and id.
+    pub async fn configuration(
+        &self,
+        group: GroupId,
+        at: Option<Version>,
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let generation = *self.generation().await;
+        if at.is_some() {
+            let mut entities = Vec::new();
+            for kind in Kind::all() {
+                let scope = Scope {
+                    generation,
+                    group,
+                    kind,
+                    at,
+                };
+                entities.extend(self.page(scope, None, usize::MAX).await?);
+            }
+            return Ok(entities);
+        }
+        let moment = self.moment(None);
+        let group_bytes = group_bytes(group);
+        let mut rows = sqlx::query(ALL_NOW)
+            .bind(generation)
+            .bind(group_bytes.as_slice())
+            .bind(moment.hide_expired_by.0)
+            .fetch(self.database().reads());
+        let mut entities = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let name: &str = row.try_get(6)?;
+            let unknown = || ViewError::damaged(format!("entity kind `{name}` is unknown"));
+            let kind = Kind::named(name).ok_or_else(unknown)?;
+            entities.push(self.open(group, kind, EntityRow::read(&row)?).await?);
+        }
+        entities.sort_unstable_by_key(|entity| (entity.kind, entity.id));
+        Ok(entities)
+    }
+}
+
+/// Which entities a page is of.
+#[derive(Clone, Copy)]
+struct Scope {
+    generation: i64,
+    group: GroupId,
+    kind: Kind,
+    at: Option<Version>,
+}
+
+fn has_tags(entity: &Entity, filter: &TagFilter) -> bool {
+    let has = |tag: &String| entity.tags.iter().any(|name| **name == **tag);
+    match filter {
+        TagFilter::None => true,
+        TagFilter::All(tags) => tags.iter().all(has),
+        TagFilter::Any(tags) => tags.iter().any(has),
+    }
+}
+
+/// The unique keys that a URL's endpoint key may stand for: alone, or together with the parent.
+fn endpoint_keys(kind: Kind, key: &str, parent: Option<(Kind, EntityId)>) -> Vec<UniqueKey> {
+    let schema = kind.schema();
+    let Some(field) = schema.endpoint_key else {
+        return Vec::new();
+    };
+    let text = Value::from(key).to_string();
+    let parent = parent.and_then(|(parent, id)| {
+        let field = domain::group::references::field_towards(kind, parent)?;
+        Some((field, json!({ "id": id }).to_string()))
+    });
+    let rules = schema.unique.iter().enumerate().filter_map(|(number, rule)| {
+        let value = |name: &&str| match &parent {
+            _ if *name == field => Some(text.as_str()),
+            Some((towards, id)) if name == towards && rule.composite => Some(id.as_str()),
+            _ => None,
+        };
+        let values = rule.fields.iter().map(value).collect::<Option<Vec<_>>>()?;
+        rule.fields
+            .contains(&field)
+            .then(|| UniqueKey::of(kind, number, values))
+    });
+    rules.collect()
+}

@@ -1,0 +1,89 @@
+//! Queries on what the projector wrote.
+//!
+//! - [`entities`]: entities of a group now and at any version; [`entity_row`]: how one is read and opened.
+//! - [`changes`]: the history; [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`].
+//!
+//! A query sees what was projected when it ran; [`crate::Projections::caught_up`] makes that include every commit
+//! that was durable before.
+
+mod access;
+mod changes;
+mod entities;
+mod entity_row;
+mod groups;
+mod tags;
+
+use std::sync::Arc;
+
+use domain::{GroupId, Timestamp, Version};
+use tokio::sync::RwLockReadGuard;
+
+use crate::database::Database;
+use crate::shared::Shared;
+use crate::write::STILL_VALID;
+
+pub use changes::{ChangeDetail, ChangeRow, EntityChange, EventDetail};
+pub use entities::{EntityPage, EntityQuery, TagFilter};
+pub use groups::{GroupFilter, GroupPage, GroupRow, GroupSelector, GroupSort, Page};
+pub use tags::{TagCursor, TagPage, TaggedEntity};
+
+/// The read models. Every query answers from one generation, even while a rebuild flips to the next.
+pub struct Views {
+    shared: Arc<Shared>,
+}
+
+/// The generation a query reads, held so that it isn't deleted meanwhile.
+type Generation<'a> = RwLockReadGuard<'a, i64>;
+
+impl Views {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn generation(&self) -> Generation<'_> {
+        self.shared.generation.read().await
+    }
+
+    fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    fn moment(&self, at: Option<Version>) -> Moment {
+        match at {
+            // What has expired is hidden until its deletion is recorded; the past shows what was recorded.
+            None => Moment {
+                version: STILL_VALID - 1,
+                hide_expired_by: self.shared.clock.now(),
+            },
+            Some(version) => Moment {
+                version: i64::try_from(version)
+                    .unwrap_or(STILL_VALID - 1)
+                    .min(STILL_VALID - 1),
+                hide_expired_by: Timestamp(i64::MIN),
+            },
+        }
+    }
+}
+
+/// When a query looks: rows whose validity spans `version`, without those that had expired by a time.
+#[derive(Clone, Copy)]
+struct Moment {
+    version: i64,
+    hide_expired_by: Timestamp,
+}
+
+fn group_bytes(group: GroupId) -> [u8; 16] {
+    group.0.into_bytes()
+}
+
+#[cfg(test)]
+pub(crate) fn statements() -> Vec<&'static str> {
+    [
+        access::STATEMENTS,
+        changes::STATEMENTS,
+        entities::STATEMENTS,
+        groups::STATEMENTS,
+        tags::STATEMENTS,
+    ]
+    .concat()
+}
