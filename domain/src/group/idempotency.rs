@@ -15,6 +15,8 @@ pub struct Remembered<Touched = (Kind, EntityId)> {
     pub request: Digest,
     /// Its version: the answer is rebuilt from that change.
     pub version: Version,
+    /// Its time.
+    pub at: Timestamp,
     /// What it touched, in a group: entities.
     pub touched: Vec<Touched>,
 }
@@ -56,6 +58,7 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
             Remembered {
                 request: idempotency.request,
                 version,
+                at,
                 touched,
             },
         );

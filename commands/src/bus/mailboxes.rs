@@ -1,0 +1,130 @@
+//! The mailboxes of one kind of writers: a writer starts with the first message for its boundary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use domain::gateway::CommandError;
+use domain::{Boundary, Cause};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::aggregate::Aggregate;
+use crate::writer::{Answer, Durable, Message, Request, Stage, StateAnswer, Surroundings, Writer};
+
+/// How many messages wait for a writer before their senders wait too.
+const MAILBOX: usize = 8 * 1024;
+
+/// The writers of one aggregate's boundaries.
+pub(super) struct Mailboxes<A: Aggregate> {
+    surroundings: Arc<Surroundings>,
+    deadline: Duration,
+    by_boundary: Arc<DashMap<Boundary, Mailbox<A>>>,
+}
+
+/// The way to one writer.
+struct Mailbox<A: Aggregate> {
+    sender: mpsc::Sender<Message<A>>,
+    durable: watch::Receiver<Option<Arc<Durable<A>>>>,
+}
+
+impl<A: Aggregate> Mailboxes<A> {
+    pub(super) fn new(surroundings: Arc<Surroundings>, deadline: Duration) -> Self {
+        Self {
+            surroundings,
+            deadline,
+            by_boundary: Arc::default(),
+        }
+    }
+
+    /// Has a command decided; the answer is durable, or says what isn't known.
+    pub(super) async fn command(&self, boundary: Boundary, command: A::Command, cause: Cause) -> Answer<A> {
+        let stage = Arc::new(Stage::default());
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            command,
+            cause,
+            stage: Arc::clone(&stage),
+            answer,
+        };
+        let exchange = async {
+            self.post(boundary, Message::Command(request)).await;
+            answered.await
+        };
+        match timeout(self.deadline, exchange).await {
+            Ok(Ok(answer)) => answer,
+            _ if stage.abandon() => Err(self.too_late(boundary)),
+            _ => Err(CommandError::OutcomeUnknown),
+        }
+    }
+
+    /// The boundary's state with everything that was durable at the call.
+    pub(super) async fn fresh(&self, boundary: Boundary) -> StateAnswer<A> {
+        let (answer, answered) = oneshot::channel();
+        let exchange = async {
+            self.post(boundary, Message::Refresh(answer)).await;
+            answered.await
+        };
+        match timeout(self.deadline, exchange).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(self.too_late(boundary)),
+        }
+    }
+
+    /// The newest state this process knows: durable, but another process may have written since.
+    pub(super) async fn known(&self, boundary: Boundary) -> StateAnswer<A> {
+        match self.published(boundary) {
+            Some(durable) => Ok(durable),
+            None => self.fresh(boundary).await,
+        }
+    }
+
+    /// As [`Self::known`], if the boundary has a writer that has read the log.
+    pub(super) fn published(&self, boundary: Boundary) -> Option<Arc<Durable<A>>> {
+        let mailbox = self.by_boundary.get(&boundary)?;
+        mailbox.durable.borrow().clone()
+    }
+
+    async fn post(&self, boundary: Boundary, mut message: Message<A>) {
+        // A writer that stops closes its mailbox first, so what it returns goes to its successor.
+        while let Err(returned) = self.sender(boundary).send(message).await {
+            message = returned.0;
+        }
+    }
+
+    fn sender(&self, boundary: Boundary) -> mpsc::Sender<Message<A>> {
+        if let Some(mailbox) = self.by_boundary.get(&boundary)
+            && !mailbox.sender.is_closed()
+        {
+            return mailbox.sender.clone();
+        }
+        let mut entry = self
+            .by_boundary
+            .entry(boundary)
+            .or_insert_with(|| self.start(boundary));
+        if entry.sender.is_closed() {
+            *entry = self.start(boundary);
+        }
+        entry.sender.clone()
+    }
+
+    fn start(&self, boundary: Boundary) -> Mailbox<A> {
+        let (sender, receiver) = mpsc::channel(MAILBOX);
+        let (published, durable) = watch::channel(None);
+        let writer = Writer::new(Arc::clone(&self.surroundings), boundary, published);
+        let by_boundary = Arc::clone(&self.by_boundary);
+        let task = async move {
+            writer.run(receiver).await;
+            by_boundary.remove_if(&boundary, |_, mailbox| mailbox.sender.is_closed());
+        };
+        self.surroundings.spawner.spawn(A::WRITER, Box::pin(task));
+        Mailbox { sender, durable }
+    }
+
+    fn too_late(&self, boundary: Boundary) -> CommandError {
+        CommandError::Unavailable(format!(
+            "{boundary} wasn't answered within {} s; the log may be slow or away",
+            self.deadline.as_secs()
+        ))
+    }
+}

@@ -1,0 +1,218 @@
+//! The command bus: the one way to change anything (DESIGN §5). A command goes to its boundary's writer and its answer
+//! comes back when it is durable.
+//!
+//! [`mailboxes`] finds or starts the writer; [`deletion`] is the order of the two boundaries in which a group is
+//! deleted and restored.
+
+mod deletion;
+mod mailboxes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::gateway::{Accepted, CommandError, Commands};
+use domain::group::{Decision, Group, GroupCommand, Outcome, decide};
+use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
+use domain::system::{System, SystemCommand};
+use domain::{
+    Boundary, Cause, Clock, Context, EventLog, GroupId, Keyring, OrganizationId, Position, Spawner,
+    Timestamp, Version,
+};
+
+use self::mailboxes::Mailboxes;
+use crate::entropy;
+use crate::reactors::Watchlist;
+pub use crate::writer::Durable;
+use crate::writer::Surroundings;
+
+/// How long a caller waits for a definite answer unless told otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a command bus works with.
+pub struct Options {
+    /// Where changes become durable.
+    pub log: Arc<dyn EventLog>,
+    /// The keys that seal their secrets.
+    pub keyring: Arc<dyn Keyring>,
+    /// The time of changes.
+    pub clock: Arc<dyn Clock>,
+    /// Runs the writers.
+    pub spawner: Arc<dyn Spawner>,
+    /// How long a caller waits for a definite answer; [`DEADLINE`] for most.
+    pub deadline: Duration,
+}
+
+/// The command bus. Clones share their writers.
+#[derive(Clone)]
+pub struct CommandBus {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What clones of a bus share.
+pub(crate) struct Inner {
+    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) deadline: Duration,
+    system: Mailboxes<System>,
+    organizations: Mailboxes<Organization>,
+    groups: Mailboxes<Group>,
+}
+
+/// What a command to a group would do, decided on its durable state and stored nowhere.
+#[derive(Clone, Debug)]
+pub struct DryRun {
+    /// The version it was decided on.
+    pub version: Version,
+    /// The time it was decided for.
+    pub at: Timestamp,
+    /// The boundary's newest commit in that state.
+    pub position: Position,
+    /// What would happen; no events mean "already so".
+    pub decision: Decision,
+}
+
+impl CommandBus {
+    /// A bus over these; nothing is read before the first command.
+    pub fn new(options: Options) -> Self {
+        let surroundings = Arc::new(Surroundings {
+            log: options.log,
+            keyring: options.keyring,
+            clock: options.clock,
+            spawner: options.spawner,
+            watchlist: Arc::new(Watchlist::default()),
+        });
+        let deadline = options.deadline;
+        Self {
+            inner: Arc::new(Inner {
+                system: Mailboxes::new(Arc::clone(&surroundings), deadline),
+                organizations: Mailboxes::new(Arc::clone(&surroundings), deadline),
+                groups: Mailboxes::new(Arc::clone(&surroundings), deadline),
+                surroundings,
+                deadline,
+            }),
+        }
+    }
+
+    /// A command to the system.
+    pub async fn system(&self, command: SystemCommand, cause: Cause) -> Result<Accepted<()>, CommandError> {
+        self.inner.system.command(Boundary::System, command, cause).await
+    }
+
+    /// The system with everything that is durable now.
+    pub async fn system_state(&self) -> Result<Arc<Durable<System>>, CommandError> {
+        self.inner.system.fresh(Boundary::System).await
+    }
+
+    /// An organization with everything that is durable now.
+    pub async fn organization_state(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Arc<Durable<Organization>>, CommandError> {
+        let boundary = Boundary::Organization(organization);
+        self.inner.organizations.fresh(boundary).await
+    }
+
+    /// A group with everything that is durable now.
+    pub async fn group_state(&self, group: GroupId) -> Result<Arc<Durable<Group>>, CommandError> {
+        self.inner.groups.fresh(Boundary::Group(group)).await
+    }
+
+    /// The boundary's newest commit that this process knows to be durable: every command answered here is at or before
+    /// it. None if no writer of the boundary is awake; the log knows then.
+    pub fn position(&self, boundary: Boundary) -> Option<Position> {
+        match boundary {
+            Boundary::System => self.inner.system.published(boundary).map(|known| known.position),
+            Boundary::Organization(_) => {
+                let known = self.inner.organizations.published(boundary);
+                known.map(|known| known.position)
+            }
+            Boundary::Group(_) => self.inner.groups.published(boundary).map(|known| known.position),
+        }
+    }
+
+    /// What a command to a group would do now.
+    pub async fn dry_run(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        command: &GroupCommand,
+    ) -> Result<DryRun, CommandError> {
+        self.check_group(organization, group).await?;
+        let durable = self.group_state(group).await?;
+        let at = self.inner.surroundings.clock.now().max(durable.state.at);
+        let decision = decide(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
+        Ok(DryRun {
+            version: durable.state.version,
+            at,
+            position: durable.position,
+            decision,
+        })
+    }
+
+    /// Refuses a group that the organization doesn't have; one that isn't known is looked up once more in the log.
+    async fn check_group(&self, organization: OrganizationId, group: GroupId) -> Result<(), CommandError> {
+        let boundary = Boundary::Organization(organization);
+        let known = self.inner.organizations.known(boundary).await?;
+        if known.state.group(group).is_some() {
+            return Ok(());
+        }
+        let fresh = self.inner.organizations.fresh(boundary).await?;
+        match fresh.state.group(group) {
+            Some(_) => Ok(()),
+            None => Err(CommandError::NoSuchGroup),
+        }
+    }
+
+    /// A command to a group, whatever its organization says about it.
+    pub(crate) async fn to_group(
+        &self,
+        group: GroupId,
+        command: GroupCommand,
+        cause: Cause,
+    ) -> Result<Accepted<Outcome>, CommandError> {
+        let boundary = Boundary::Group(group);
+        self.inner.groups.command(boundary, command, cause).await
+    }
+
+    /// A command to an organization and to nobody else.
+    pub(crate) async fn to_organization(
+        &self,
+        organization: OrganizationId,
+        command: OrganizationCommand,
+        cause: Cause,
+    ) -> Result<Accepted<OrganizationOutcome>, CommandError> {
+        let boundary = Boundary::Organization(organization);
+        self.inner.organizations.command(boundary, command, cause).await
+    }
+}
+
+#[async_trait]
+impl Commands for CommandBus {
+    async fn group(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        command: GroupCommand,
+        cause: Cause,
+    ) -> Result<Accepted<Outcome>, CommandError> {
+        self.check_group(organization, group).await?;
+        self.to_group(group, command, cause).await
+    }
+
+    async fn organization(
+        &self,
+        organization: OrganizationId,
+        command: OrganizationCommand,
+        cause: Cause,
+    ) -> Result<Accepted<OrganizationOutcome>, CommandError> {
+        match command {
+            OrganizationCommand::DeleteGroup { group, expected } => {
+                self.delete_group(organization, group, expected, cause).await
+            }
+            OrganizationCommand::RestoreGroup { group, name } => {
+                self.restore_group(organization, group, name, cause).await
+            }
+            command => self.to_organization(organization, command, cause).await,
+        }
+    }
+}

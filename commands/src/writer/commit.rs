@@ -1,0 +1,101 @@
+//! One commit: keys durable first, then the record or, for a change too big for one, its parts.
+
+use std::time::Instant;
+
+use domain::codec::changes::needed_keys;
+use domain::codec::{EncodedChanges, encode_changes};
+use domain::gateway::CommandError;
+use domain::keyring::KeyringError;
+use domain::log::AppendError;
+use domain::{Change, CommitId, Digest, Timestamp};
+use tracing::debug;
+use uuid::Uuid;
+
+use super::append::Fate;
+use super::{Writer, measures};
+use crate::aggregate::Aggregate;
+use crate::entropy;
+
+/// Why changes are not (known to be) durable.
+pub(crate) enum CommitError {
+    /// Another writer's record stands where ours should: nothing of ours counts.
+    Superseded,
+    /// Nothing of ours counts, and why.
+    NothingStored(CommandError),
+    /// The process ends before the log has answered definitely.
+    Unresolved,
+}
+
+impl From<KeyringError> for CommitError {
+    fn from(error: KeyringError) -> Self {
+        Self::NothingStored(CommandError::Unavailable(error.to_string()))
+    }
+}
+
+impl From<AppendError> for CommitError {
+    fn from(error: AppendError) -> Self {
+        Self::NothingStored(match error {
+            AppendError::Full(reason) => CommandError::LogFull(reason),
+            other => CommandError::Unavailable(other.to_string()),
+        })
+    }
+}
+
+impl<A: Aggregate> Writer<A> {
+    /// Makes changes durable after the boundary's last record; all of them or none.
+    pub(super) async fn commit(&mut self, changes: &[Change<A::Event>]) -> Result<(), CommitError> {
+        let id = commit_id(self.surroundings.clock.now());
+        let encoded = self.encode(id, changes).await?;
+        let started = Instant::now();
+        let (mut first, mut bytes) = (None, 0);
+        for index in 0..encoded.parts() {
+            let record = encoded.record(index, self.fold.guard(), self.fold.digest(), first);
+            let append_id = part_id(id, index);
+            let fate = self.appender.append(self.fold.guard(), append_id, &record);
+            let position = match fate.await {
+                Fate::Stored(position) => position,
+                Fate::Superseded => return Err(CommitError::Superseded),
+                Fate::Refused(error) => return Err(error.into()),
+                Fate::Unresolved => return Err(CommitError::Unresolved),
+            };
+            first.get_or_insert(position);
+            bytes += record.len();
+            self.fold.stored(position, Digest::of(&record));
+        }
+        measures::committed(A::NAME, changes.len(), bytes, started.elapsed());
+        let position = self.fold.guard();
+        debug!(boundary = %self.boundary, %position, changes = changes.len(), bytes, "committed");
+        Ok(())
+    }
+
+    async fn encode(
+        &self,
+        id: CommitId,
+        changes: &[Change<A::Event>],
+    ) -> Result<EncodedChanges, KeyringError> {
+        let keyring = &*self.surroundings.keyring;
+        let limit = self.surroundings.log.record_limit();
+        let encode = || encode_changes(id, self.boundary, changes, keyring, limit);
+        if let Ok(encoded) = encode() {
+            return Ok(encoded);
+        }
+        keyring.ensure(&needed_keys(self.boundary, changes)).await?;
+        encode().map_err(|missing| KeyringError::Missing(missing.0))
+    }
+}
+
+/// A new commit's id, ordered by time so that people can read the log.
+fn commit_id(at: Timestamp) -> CommitId {
+    let mut random = [0; 10];
+    entropy::fill(&mut random);
+    let milliseconds = u64::try_from(at.0).unwrap_or_default();
+    CommitId(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
+}
+
+/// The id under which an engine recognizes a repeated append: every part has its own.
+fn part_id(id: CommitId, index: usize) -> CommitId {
+    match index {
+        0 => id,
+        part => CommitId(Uuid::new_v5(&id.0, &part.to_le_bytes())),
+    }
+}

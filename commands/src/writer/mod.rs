@@ -1,0 +1,300 @@
+//! One writer per boundary (DESIGN §5): a mailbox and a task that decides everything waiting on a scratch state,
+//! appends one commit, publishes the new state and answers each caller. Nothing is answered before what it was decided
+//! on is durable.
+//!
+//! - [`request`]: what waits in the mailbox; [`batch`]: deciding; [`commit`]: encoding and appending.
+//! - [`append`]: asking the log until its answer is definite; [`fold`]: the state as the log has it.
+
+mod append;
+mod batch;
+mod commit;
+mod fold;
+mod measures;
+mod request;
+
+pub(crate) use append::Pause;
+pub(crate) use fold::Fold;
+pub(crate) use request::{Answer, Message, Request, Stage, StateAnswer};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::gateway::CommandError;
+use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error};
+
+use self::append::Appender;
+use self::batch::{Batch, Verdict};
+use self::commit::CommitError;
+use self::fold::FoldError;
+use crate::aggregate::Aggregate;
+use crate::reactors::Watchlist;
+
+/// A writer without work for so long stops and drops its state; the next command starts another.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// What every writer works with.
+pub(crate) struct Surroundings {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawner: Arc<dyn Spawner>,
+    pub(crate) watchlist: Arc<Watchlist>,
+}
+
+/// A boundary's state with everything up to a durable commit.
+#[derive(Debug)]
+pub struct Durable<A> {
+    /// The folded state.
+    pub state: A,
+    /// The newest commit in it; [`Position::START`] if there is none.
+    pub position: Position,
+}
+
+/// Where a writer publishes its newest durable state; none until it has read the log.
+pub(crate) type Published<A> = watch::Sender<Option<Arc<Durable<A>>>>;
+
+/// One boundary's writer.
+pub(crate) struct Writer<A: Aggregate> {
+    surroundings: Arc<Surroundings>,
+    boundary: Boundary,
+    fold: Fold<A>,
+    appender: Appender,
+    waiting: VecDeque<Request<A>>,
+    refreshes: Vec<oneshot::Sender<StateAnswer<A>>>,
+    published: Published<A>,
+    contention: Pause,
+}
+
+/// Why a writer ends before its mailbox is empty.
+enum End {
+    /// Its boundary's state can't be known.
+    Unknowable(FoldError),
+    /// The process ends.
+    Shutdown,
+}
+
+impl From<FoldError> for End {
+    fn from(error: FoldError) -> Self {
+        Self::Unknowable(error)
+    }
+}
+
+impl<A: Aggregate> Writer<A> {
+    pub(crate) fn new(surroundings: Arc<Surroundings>, boundary: Boundary, published: Published<A>) -> Self {
+        let appender = Appender {
+            boundary,
+            log: Arc::clone(&surroundings.log),
+            spawner: Arc::clone(&surroundings.spawner),
+        };
+        Self {
+            surroundings,
+            boundary,
+            fold: Fold::empty(boundary),
+            appender,
+            waiting: VecDeque::new(),
+            refreshes: Vec::new(),
+            published,
+            contention: Pause::default(),
+        }
+    }
+
+    /// Works until nothing came for a while, the process ends, or the log can't be read. Whatever is left in the
+    /// mailbox then is answered too.
+    pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Message<A>>) {
+        let end = self.work(&mut mailbox).await;
+        mailbox.close();
+        let end = match end {
+            Err(end) => Err(end),
+            // A command may have come while an idle writer was closing its mailbox.
+            Ok(()) => loop {
+                self.take_waiting(&mut mailbox);
+                if self.is_done() {
+                    break Ok(());
+                }
+                if let Err(end) = self.step().await {
+                    break Err(end);
+                }
+            },
+        };
+        if let Err(end) = end {
+            self.take_waiting(&mut mailbox);
+            self.refuse_everybody(&end);
+        }
+    }
+
+    async fn work(&mut self, mailbox: &mut mpsc::Receiver<Message<A>>) -> Result<(), End> {
+        self.catch_up().await?;
+        let spawner = Arc::clone(&self.surroundings.spawner);
+        let mut shutdown = spawner.shutdown();
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = mailbox.recv() => message,
+                () = &mut shutdown => return Ok(()),
+                () = tokio::time::sleep(IDLE) => return Ok(()),
+            };
+            let Some(message) = message else {
+                return Ok(());
+            };
+            self.take(message);
+            loop {
+                self.take_waiting(mailbox);
+                if self.is_done() {
+                    break;
+                }
+                self.step().await?;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message<A>) {
+        match message {
+            Message::Command(request) => self.waiting.push_back(request),
+            Message::Refresh(answer) => self.refreshes.push(answer),
+        }
+    }
+
+    fn take_waiting(&mut self, mailbox: &mut mpsc::Receiver<Message<A>>) {
+        while let Ok(message) = mailbox.try_recv() {
+            self.take(message);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.refreshes.is_empty()
+    }
+
+    /// Answers those who want the state, then decides and commits one batch.
+    async fn step(&mut self) -> Result<(), End> {
+        if !self.refreshes.is_empty() {
+            self.refresh().await?;
+        }
+        let batch = Batch::decide(&self.fold.state, &mut self.waiting, &*self.surroundings.clock);
+        if batch.changes.is_empty() {
+            return self.answer_without_commit(batch).await;
+        }
+        match self.commit(&batch.changes).await {
+            Ok(()) => {
+                self.contention = Pause::default();
+                self.fold.applied(batch.scratch);
+                self.publish();
+                self.answer(batch.decided);
+                Ok(())
+            }
+            Err(CommitError::Superseded) => {
+                self.put_back(batch.decided);
+                self.catch_up().await?;
+                self.pause().await
+            }
+            Err(CommitError::NothingStored(error)) => {
+                self.refuse_changes(batch.decided, &error);
+                Ok(())
+            }
+            Err(CommitError::Unresolved) => {
+                self.refuse_changes(batch.decided, &CommandError::OutcomeUnknown);
+                Err(End::Shutdown)
+            }
+        }
+    }
+
+    /// Refusals and "already so" hold only for the newest state, which no commit has proven this one to be.
+    async fn answer_without_commit(&mut self, batch: Batch<A>) -> Result<(), End> {
+        if batch.decided.is_empty() {
+            return Ok(());
+        }
+        if self.fold.is_current(&*self.surroundings.log).await? {
+            self.answer(batch.decided);
+            return Ok(());
+        }
+        self.put_back(batch.decided);
+        self.catch_up().await
+    }
+
+    async fn refresh(&mut self) -> Result<(), End> {
+        let refreshes = std::mem::take(&mut self.refreshes);
+        if !self.fold.is_current(&*self.surroundings.log).await? {
+            self.catch_up().await?;
+        }
+        let durable = self.published.borrow().clone();
+        if let Some(durable) = durable {
+            for answer in refreshes {
+                let _ = answer.send(Ok(Arc::clone(&durable)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let Surroundings { log, keyring, .. } = &*self.surroundings;
+        self.fold.catch_up(&**log, &**keyring).await?;
+        self.publish();
+        Ok(())
+    }
+
+    async fn pause(&mut self) -> Result<(), End> {
+        match self.contention.wait(&*self.surroundings.spawner).await {
+            true => Ok(()),
+            false => Err(End::Shutdown),
+        }
+    }
+
+    fn publish(&self) {
+        let Fold { state, position, .. } = &self.fold;
+        state.watch(self.boundary, self.fold.guard(), &self.surroundings.watchlist);
+        debug!(boundary = %self.boundary, version = state.version(), %position, "published");
+        self.published.send_replace(Some(Arc::new(Durable {
+            state: state.clone(),
+            position: *position,
+        })));
+    }
+
+    fn answer(&self, decided: Vec<(Request<A>, Verdict<A>)>) {
+        for (request, verdict) in decided {
+            measures::answered(A::NAME, verdict.name());
+            request.reply(verdict.answer(self.fold.position));
+        }
+    }
+
+    /// Nothing of the batch is or will be stored: its commands are decided again before those that came later.
+    fn put_back(&mut self, decided: Vec<(Request<A>, Verdict<A>)>) {
+        for (request, _) in decided.into_iter().rev() {
+            request.stage.put_back();
+            self.waiting.push_front(request);
+        }
+    }
+
+    /// The batch's changes failed; what was decided on a state that had them is decided again.
+    fn refuse_changes(&mut self, decided: Vec<(Request<A>, Verdict<A>)>, error: &CommandError) {
+        let mut others = Vec::new();
+        for (request, verdict) in decided {
+            if matches!(verdict, Verdict::Changed(_)) {
+                measures::answered(A::NAME, "failed");
+                request.reply(Err(error.clone()));
+            } else {
+                others.push((request, verdict));
+            }
+        }
+        self.put_back(others);
+    }
+
+    fn refuse_everybody(&mut self, end: &End) {
+        let reason = match end {
+            End::Unknowable(fault) => {
+                error!(boundary = %self.boundary, error = %fault, "a writer can't go on");
+                fault.to_string()
+            }
+            End::Shutdown => "the program is shutting down".to_owned(),
+        };
+        let error = CommandError::Unavailable(reason);
+        for request in self.waiting.drain(..) {
+            measures::answered(A::NAME, "failed");
+            request.reply(Err(error.clone()));
+        }
+        for answer in self.refreshes.drain(..) {
+            let _ = answer.send(Err(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The command bus and its writers, on logs with faults and in files.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
+
+mod acceptance;
+mod bootstrap;
+mod conflicts;
+mod deletion;
+mod durability;
+mod expiry;
+mod idempotency;
+mod parts;
+mod site;
+mod unknown;
