@@ -115,6 +115,7 @@ impl IdempotencyWindow {
                 Remembered {
                     request,
                     version,
+                    at,
                     touched,
                 },
             );
