@@ -1,1 +1,14 @@
-//! placeholder
+//! The program's outside: HTTP, the command line, settings and lifecycle, and the composition root that hands every room what
+//! it needs of the others (DESIGN §3, §8).
+//!
+//! Where to start reading:
+//! - [`cli`]: one file per command of `runtime-manager`; `serve` is the default.
+//! - [`compose`]: from settings to a running program.
+//! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
+
+pub mod cli;
+pub mod clock;
+pub mod compose;
+pub mod config;
+pub mod lifecycle;
+pub mod telemetry;

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,6 +16,7 @@ use tracing::{Instrument, error, error_span};
 pub struct Tasks {
     tracker: TaskTracker,
     root: CancellationToken,
+    failed: Arc<AtomicBool>,
 }
 
 impl Tasks {
@@ -22,6 +25,7 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             root,
+            failed: Arc::default(),
         }
     }
 
@@ -37,7 +41,7 @@ impl Tasks {
         reason = "the one place that spawns: tracked, named, panics are seen"
     )]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let root = self.root.clone();
+        let tasks = self.clone();
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
                 error!(
@@ -45,13 +49,24 @@ impl Tasks {
                     panic = panic_text(&*panic),
                     "a task panicked; the process is shutting down"
                 );
-                root.cancel();
+                tasks.fail();
             }
         };
         tokio::spawn(
             self.tracker
                 .track_future(guarded.instrument(error_span!("task", name))),
         );
+    }
+
+    /// Ends the process in order because a part of it can't go on: [`Self::failed`] from now on.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.root.cancel();
+    }
+
+    /// Whether a task has panicked or said that it can't go on: the process then ends with a failure.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Cancels the root token and waits until every task has ended.
@@ -91,6 +106,7 @@ mod tests {
         let tasks = Tasks::default();
         tasks.spawn("unlucky", async { panic!("on purpose") });
         tasks.token().cancelled().await;
+        assert!(tasks.failed());
     }
 
     #[tokio::test]

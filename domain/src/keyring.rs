@@ -79,6 +79,9 @@ pub trait Keyring: DataKeys + 'static {
 
     /// Destroys a key for ever: whatever it sealed is erased.
     async fn destroy(&self, id: KeyId) -> Result<(), KeyringError>;
+
+    /// Destroys every key of a boundary for ever, in one go: purging a deleted group.
+    async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError>;
 }
 
 /// Seals a plain text under a data key. The nonce is derived from key, place and text, so encoding needs no

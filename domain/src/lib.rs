@@ -12,6 +12,7 @@
 
 pub mod actor;
 pub mod boundary;
+mod bucket_tree;
 pub mod chain;
 pub mod clock;
 pub mod codec;

@@ -2,10 +2,8 @@
 
 use imbl::OrdMap;
 
+use crate::bucket_tree::BucketTree;
 use crate::{Digest, EntityId, Kind};
-
-/// How many buckets a snapshot's entities are spread over: the first 10 bits of BLAKE3(kind, id).
-pub const BUCKETS: usize = 1024;
 
 /// The digest of one entity: its kind, id and canonical body.
 pub fn entity_digest(kind: Kind, id: EntityId, body: &str) -> Digest {
@@ -18,6 +16,7 @@ pub fn entity_digest(kind: Kind, id: EntityId, body: &str) -> Digest {
     Digest(*hasher.finalize().as_bytes())
 }
 
+/// The bucket of an entity: the first 10 bits of BLAKE3(kind, id).
 fn bucket_of(kind: Kind, id: EntityId) -> u16 {
     let mut hasher = blake3::Hasher::new();
     hasher
@@ -30,29 +29,19 @@ fn bucket_of(kind: Kind, id: EntityId) -> u16 {
 
 /// The digest of a snapshot, kept incrementally by server and agent alike: BLAKE3 over 1,024 bucket digests, each
 /// BLAKE3 over the digests of its entities in (kind name, id) order; an empty bucket is [`Digest::ZERO`].
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct SnapshotDigest {
     entities: OrdMap<(u16, &'static str, EntityId), Digest>,
-    buckets: Box<[u8]>,
+    buckets: BucketTree,
     dirty: Vec<u16>,
-}
-
-impl Default for SnapshotDigest {
-    fn default() -> Self {
-        Self {
-            entities: OrdMap::new(),
-            buckets: vec![0; BUCKETS * 32].into(),
-            dirty: Vec::new(),
-        }
-    }
 }
 
 impl SnapshotDigest {
     /// Says that an entity now has this body.
     pub fn put(&mut self, kind: Kind, id: EntityId, body: &str) {
         let bucket = bucket_of(kind, id);
-        self.entities
-            .insert((bucket, kind.name(), id), entity_digest(kind, id, body));
+        let digest = entity_digest(kind, id, body);
+        self.entities.insert((bucket, kind.name(), id), digest);
         self.dirty.push(bucket);
     }
 
@@ -63,16 +52,15 @@ impl SnapshotDigest {
         self.dirty.push(bucket);
     }
 
-    /// The digest of what has been put; re-hashes only the buckets touched since the last call.
+    /// The digest of what has been put; re-hashes only what was touched since the last call.
     pub fn digest(&mut self) -> Digest {
         self.dirty.sort_unstable();
         self.dirty.dedup();
         for bucket in std::mem::take(&mut self.dirty) {
-            let start = usize::from(bucket) * 32;
             let digest = self.bucket_digest(bucket);
-            self.buckets[start..start + 32].copy_from_slice(&digest.0);
+            self.buckets.set(bucket, digest);
         }
-        Digest::of(&self.buckets)
+        self.buckets.root()
     }
 
     fn bucket_digest(&self, bucket: u16) -> Digest {

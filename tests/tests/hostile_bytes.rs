@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::codec::{Envelope, decode_changes, encode_changes};
+use domain::declarative;
 use domain::group::entity::Entity;
 use domain::group::event::{DeletionCause, GroupEvent};
 use domain::keyring::{DataKey, KeyNotLoaded, KeyState};
@@ -13,6 +14,7 @@ use domain::{
     Actor, Boundary, Change, CommitId, DataKeys, Digest, EntityId, GroupId, KeyId, Kind, Position, Timestamp,
 };
 use proptest::prelude::*;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// What one append takes on every engine.
@@ -40,6 +42,51 @@ proptest! {
         let truncated = whole.slice(..length.index(whole.len()));
         prop_assert!(!decode(&truncated), "a commit without its end is none");
     }
+}
+
+proptest! {
+    #[test]
+    fn a_document_of_any_shape_is_a_declaration_or_refused(document in document()) {
+        drop(declarative::parse(&document));
+    }
+}
+
+/// Documents that look like decK files, so that the reading gets beyond the first line.
+fn document() -> impl Strategy<Value = Value> {
+    const NAMES: [&str; 16] = [
+        "_format_version",
+        "_info",
+        "select_tags",
+        "services",
+        "routes",
+        "plugins",
+        "consumers",
+        "upstreams",
+        "targets",
+        "certificates",
+        "snis",
+        "keyauth_credentials",
+        "id",
+        "name",
+        "service",
+        "tags",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop_oneof![Just("3.0".to_owned()), Just("1.1".to_owned()), ".{0,8}"].prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 64, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((prop::sample::select(&NAMES[..]), inner), 0..6).prop_map(|fields| {
+                let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+                let version = ("_format_version".to_owned(), Value::from("3.0"));
+                Value::Object(std::iter::once(version).chain(fields).collect())
+            }),
+        ]
+    })
 }
 
 #[test]

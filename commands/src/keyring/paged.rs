@@ -93,6 +93,22 @@ impl Pages {
             page.changed = true;
         }
     }
+
+    /// Turns every key into a tombstone, the boundary's own too if it was never made.
+    fn destroy_all(&mut self) {
+        for open in &mut self.pages {
+            for (_, key) in open
+                .page
+                .entries
+                .iter_mut()
+                .filter(|(_, key)| matches!(key, KeyState::Present(_)))
+            {
+                *key = KeyState::Destroyed;
+                open.changed = true;
+            }
+        }
+        self.destroy(None);
+    }
 }
 
 impl<S: PageStore> PagedKeyring<S> {
@@ -222,6 +238,19 @@ impl<S: PageStore> PagedKeyring<S> {
         Ok(Pages::new(pages))
     }
 
+    /// Makes former contents of these pages unreadable.
+    async fn erase_former(
+        &self,
+        boundary: Boundary,
+        numbers: impl Iterator<Item = usize> + Send,
+    ) -> Result<(), KeyringError> {
+        for number in numbers {
+            let number = u32::try_from(number).expect("a boundary has fewer than 2³² pages");
+            self.store.erase_former(PageAddress { boundary, number }).await?;
+        }
+        Ok(())
+    }
+
     /// Answers these keys from memory from now on.
     fn remember(&self, boundary: Boundary, page: &Page) {
         for (owner, state) in &page.entries {
@@ -285,15 +314,14 @@ impl<S: PageStore> Keyring for PagedKeyring<S> {
         self.change(id.boundary, |pages| pages.destroy(id.owner)).await?;
         let pages = self.boundaries.entry(id.boundary).or_default().clone();
         let number = pages.lock().await.index.get(&id.owner).copied();
-        let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else {
-            return Ok(());
-        };
-        self.store
-            .erase_former(PageAddress {
-                boundary: id.boundary,
-                number,
-            })
-            .await
+        self.erase_former(id.boundary, number.into_iter()).await
+    }
+
+    async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError> {
+        self.change(boundary, Pages::destroy_all).await?;
+        let pages = self.boundaries.entry(boundary).or_default().clone();
+        let count = pages.lock().await.pages.len();
+        self.erase_former(boundary, 0..count).await
     }
 }
 
@@ -356,6 +384,26 @@ mod tests {
         assert!(matches!(keyring.data_key(id(1)), Ok(KeyState::Destroyed)));
         assert!(matches!(keyring.data_key(id(3)), Ok(KeyState::Destroyed)));
         present(&keyring, 2);
+    }
+
+    #[tokio::test]
+    async fn destroying_a_boundary_destroys_every_key_of_it_and_no_other() {
+        let keyring = PagedKeyring::in_memory();
+        let group = Boundary::Group(domain::GroupId(Uuid::from_u128(1)));
+        let elsewhere = KeyId {
+            boundary: group,
+            owner: None,
+        };
+        keyring.ensure(&ids(1..1_500)).await.unwrap();
+        keyring.ensure(&BTreeSet::from([elsewhere])).await.unwrap();
+        keyring.destroy_boundary(Boundary::System).await.unwrap();
+        for owner in 0..1_500 {
+            assert!(
+                matches!(keyring.data_key(id(owner)), Ok(KeyState::Destroyed)),
+                "{owner}"
+            );
+        }
+        assert!(matches!(keyring.data_key(elsewhere), Ok(KeyState::Present(_))));
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::reader::Reader;
 use self::recent::Recent;
-use self::storage::{SqliteStorage, Storage, StorageError, connect_options};
+use self::storage::{SqliteStorage, Storage, StorageError, connect_options, sync_files};
 use self::writer::{Append, QUEUE, Writer};
 use super::invariants::check_size;
 use crate::entropy;
@@ -35,7 +35,7 @@ use crate::tasks::Tasks;
 const READERS: u32 = 4;
 
 /// How many rows a connection reads ahead.
-const READ_AHEAD: usize = 256;
+const READ_AHEAD: usize = 64;
 
 /// Why `log.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,7 @@ impl SqliteLog {
         };
         let options = connect_options(path);
         let prepared = async {
+            sync_files(path).await?;
             let mut storage = SqliteStorage::open(options.clone(), max_bytes).await?;
             migrations::log::migrator()
                 .run(&mut *storage.connection())

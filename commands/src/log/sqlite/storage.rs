@@ -1,11 +1,14 @@
 //! What the writer needs of the file, and the file itself: one connection that alone appends.
 
 use std::future::Future;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Boundary, Position, Record};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, SqliteConnection};
+use tokio::fs::File;
 
 /// SQLite's primary result code for "no space left", on disk or under its own page limit.
 const SQLITE_FULL: &str = "13";
@@ -69,7 +72,7 @@ pub(super) struct SqliteStorage {
 }
 
 /// How every connection to the file is opened: a write-ahead log, each commit on the disk before it answers.
-pub(super) fn connect_options(path: &std::path::Path) -> SqliteConnectOptions {
+pub(super) fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -77,6 +80,20 @@ pub(super) fn connect_options(path: &std::path::Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging()
+}
+
+/// Syncs what a process that was killed had written and not synced: whatever is read from here on is durable.
+pub(super) async fn sync_files(path: &Path) -> std::io::Result<()> {
+    let mut write_ahead_log = path.as_os_str().to_owned();
+    write_ahead_log.push("-wal");
+    for file in [path.as_os_str(), &write_ahead_log] {
+        match File::open(file).await {
+            Ok(file) => file.sync_all().await?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl SqliteStorage {

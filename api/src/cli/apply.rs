@@ -1,0 +1,103 @@
+//! `apply`: a declarative file as one atomic change.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Client, Connection, group_path};
+use super::ending::Ending;
+use super::terminal::Style;
+use super::{difference, progress, terminal};
+
+/// All of the file is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already so, 2 changed (with
+/// --dry-run: would change), 1 refused or failed
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// A declarative file in decK's format, YAML or JSON; `-` reads standard input
+    file: PathBuf,
+    /// The runtime group, an id or a name
+    #[arg(long, short)]
+    group: String,
+    /// Shows what would change and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Refuses unless this is the group's version
+    #[arg(long, value_name = "VERSION")]
+    expect_version: Option<u64>,
+    /// Why, for the history
+    #[arg(long, short)]
+    message: Option<String>,
+    /// Also deletes what the file doesn't have (within its select tags, if it names any)
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Apply {
+    /// Applies the file and prints the difference.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        let file = read(&self.file)?;
+        let client = Client::new(&self.connection)?;
+        let path = format!(
+            "{}/apply?dry_run={}&prune={}",
+            group_path(&self.group),
+            self.dry_run,
+            self.prune
+        );
+        let mut request = client
+            .post(&path)
+            .message(self.message.as_deref())
+            .body("application/yaml", file);
+        if let Some(version) = self.expect_version {
+            request = request.header("if-match", &format!("\"{version}\""));
+        }
+        let answer = progress::spin("applying", request.send()).await?.json()?;
+        self.connection
+            .output
+            .show(&answer, |answer| self.report(answer))?;
+        if answer["changed"] == Value::Bool(true) {
+            Ok(Ending::Changed)
+        } else {
+            Ok(Ending::Done)
+        }
+    }
+
+    fn report(&self, answer: &Value) -> String {
+        let version = &answer["version"];
+        let group = &self.group;
+        if answer["changed"] != Value::Bool(true) {
+            return format!("{group} is already so: nothing changed, version {version}");
+        }
+        let none = Vec::new();
+        let changes = answer["changes"].as_array().unwrap_or(&none);
+        let verdict = if self.dry_run {
+            format!(
+                "dry run: {} in {group}; it stays at version {version}",
+                difference::summary(changes)
+            )
+        } else {
+            format!(
+                "{group} is at version {version}: {}",
+                difference::summary(changes)
+            )
+        };
+        format!(
+            "{}\n{}",
+            difference::render(changes),
+            terminal::paint(&verdict, Style::Heading)
+        )
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,319 @@
+//! The command line's way to the server: the same HTTP API that everybody uses, its refusals turned into sentences.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use domain::Secret;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::output::Output;
+use super::refusal::Refusal;
+
+/// What stays as it is in one segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// How often a change is sent again while its outcome is unknown; the key makes it the same change.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Which server, and who asks.
+#[derive(Args, Clone, Debug)]
+pub struct Connection {
+    /// The server's address
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RUNTIME_MANAGER_URL",
+        default_value = "http://127.0.0.1:8088"
+    )]
+    url: Url,
+    /// A certificate authority to trust beside the system's, PEM
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_CA")]
+    ca: Option<PathBuf>,
+    /// Without RUNTIME_MANAGER_TOKEN, and for a server on this machine only, the token in this directory's `admin.token` is used
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        env = "RUNTIME_MANAGER_DATA_DIR",
+        default_value = "./data"
+    )]
+    data_dir: PathBuf,
+    /// Tables for people or JSON for programs
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// A caller of the API.
+#[derive(Debug)]
+pub struct Client {
+    url: Url,
+    token: Secret,
+    /// Where the token came from, for the message when it doesn't open anything.
+    token_source: String,
+    http: reqwest::Client,
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.text)
+            .context("the server's answer isn't JSON: is this address Runtime Manager's?")
+    }
+}
+
+/// A request that isn't sent yet.
+#[derive(Debug)]
+#[must_use = "a request is sent with `send`"]
+pub struct Request<'a> {
+    client: &'a Client,
+    method: Method,
+    builder: RequestBuilder,
+}
+
+/// A name as one segment of a path.
+pub fn segment(name: &str) -> String {
+    utf8_percent_encode(name, SEGMENT).to_string()
+}
+
+/// The path of a runtime group, by id or name.
+pub fn group_path(group: &str) -> String {
+    format!("/v2/runtime-groups/{}", segment(group))
+}
+
+impl Client {
+    /// A caller with the token from the environment or, for a server on this machine, from the data directory.
+    pub fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let (token, token_source) = token(connection)?;
+        let mut http =
+            reqwest::Client::builder().user_agent(concat!("runtime-manager/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &connection.ca {
+            let pem = std::fs::read(path).with_context(|| format!("--ca {}", path.display()))?;
+            for certificate in Certificate::from_pem_bundle(&pem)? {
+                http = http.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self {
+            url: connection.url.clone(),
+            token,
+            token_source,
+            http: http.build()?,
+        })
+    }
+
+    /// GET of a path with its leading slash.
+    pub fn get(&self, path: &str) -> Request<'_> {
+        self.request(Method::GET, path)
+    }
+
+    /// POST.
+    pub fn post(&self, path: &str) -> Request<'_> {
+        self.request(Method::POST, path)
+    }
+
+    /// PATCH.
+    pub fn patch(&self, path: &str) -> Request<'_> {
+        self.request(Method::PATCH, path)
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Request<'_> {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Every item of a list of ours, page after page.
+    pub async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        const PAGE: usize = 100;
+        let mut items = Vec::new();
+        for number in 1.. {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let page = format!("{path}{separator}page%5Bsize%5D={PAGE}&page%5Bnumber%5D={number}");
+            let answer = self.get(&page).send().await?.json()?;
+            let data = answer["data"]
+                .as_array()
+                .context("the server's list has no data")?;
+            items.extend(data.iter().cloned());
+            if data.len() < PAGE {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request<'_> {
+        let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
+        let builder = self
+            .http
+            .request(method.clone(), url)
+            .bearer_auth(self.token.expose());
+        Request {
+            client: self,
+            method,
+            builder,
+        }
+    }
+}
+
+impl Request<'_> {
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    /// With why the change is made, if it was said.
+    pub fn message(self, message: Option<&str>) -> Self {
+        match message {
+            Some(message) => self.header("x-change-message", message),
+            None => self,
+        }
+    }
+
+    /// With a JSON body.
+    pub fn json(mut self, body: &Value) -> Self {
+        self.builder = self.builder.json(body);
+        self
+    }
+
+    /// With a body of this type.
+    pub fn body(mut self, content_type: &str, body: String) -> Self {
+        self.builder = self.builder.header(CONTENT_TYPE, content_type).body(body);
+        self
+    }
+
+    /// Sends it. A change carries a fresh idempotency key, and is sent again under it while the server doesn't know its outcome.
+    pub async fn send(self) -> anyhow::Result<Answer> {
+        let Self {
+            client,
+            method,
+            mut builder,
+        } = self;
+        if method != Method::GET {
+            let key = blake3::Hash::from_bytes(commands::entropy::seed()).to_hex();
+            builder = builder.header("idempotency-key", key.as_str());
+        }
+        let mut attempt = 1;
+        loop {
+            let again = builder.try_clone().filter(|_| attempt < ATTEMPTS);
+            let answer = builder.send().await.map_err(|error| client.unreachable(&error))?;
+            let pause = retry_after(&answer);
+            match (complete(answer).await, again) {
+                (Err(refusal), Some(again)) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    sleep(pause).await;
+                    builder = again;
+                    attempt += 1;
+                }
+                (Err(refusal), _) if refusal.status == StatusCode::UNAUTHORIZED => {
+                    bail!("{refusal}\nthe token came from {}", client.token_source);
+                }
+                (answer, _) => return Ok(answer?),
+            }
+        }
+    }
+}
+
+impl Client {
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut reason: &dyn std::error::Error = error;
+        while let Some(source) = reason.source() {
+            reason = source;
+        }
+        anyhow::anyhow!(
+            "the server at {} can't be reached: {reason}\nstart it with `runtime-manager serve`, or name another with --url or RUNTIME_MANAGER_URL",
+            self.url
+        )
+    }
+}
+
+fn retry_after(answer: &reqwest::Response) -> Duration {
+    let header = answer.headers().get(RETRY_AFTER);
+    let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    seconds.map_or(PAUSE, Duration::from_secs).min(LONGEST_PAUSE)
+}
+
+async fn complete(answer: reqwest::Response) -> Result<Answer, Refusal> {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let text = answer.text().await.map_err(|error| Refusal {
+        status,
+        message: format!("the server's answer broke off: {error}"),
+        request_id: None,
+    })?;
+    if status.is_success() {
+        Ok(Answer {
+            status,
+            headers,
+            text,
+        })
+    } else {
+        Err(Refusal::read(status, &headers, &text))
+    }
+}
+
+/// The token, and where it came from.
+fn token(connection: &Connection) -> anyhow::Result<(Secret, String)> {
+    const VARIABLE: &str = "RUNTIME_MANAGER_TOKEN";
+    if let Ok(token) = std::env::var(VARIABLE)
+        && !token.trim().is_empty()
+    {
+        return Ok((Secret::new(token.trim().to_owned()), VARIABLE.to_owned()));
+    }
+    let path = connection.data_dir.join("admin.token");
+    if !is_this_machine(&connection.url) || !path.exists() {
+        bail!(
+            "no token: set {VARIABLE} (the first start left one in the server's data directory, in admin.token)"
+        );
+    }
+    let token = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok((Secret::new(token.trim().to_owned()), path.display().to_string()))
+}
+
+/// Whether the address is a loopback address: a token that wasn't given explicitly goes nowhere else.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_gets_a_token_that_was_not_given() {
+        let this = |url: &str| is_this_machine(&url.parse().unwrap());
+        assert!(this("http://127.0.0.1:8088") && this("http://[::1]:8088") && this("http://localhost"));
+        assert!(!this("http://example.test:8088") && !this("http://10.0.0.1"));
+    }
+
+    #[test]
+    fn a_name_is_one_segment_whatever_it_holds() {
+        assert_eq!(group_path("us west?"), "/v2/runtime-groups/us%20west%3F");
+    }
+}

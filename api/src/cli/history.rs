@@ -1,0 +1,85 @@
+//! `history`: a runtime group's changes.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Client, Connection, group_path};
+use super::ending::Ending;
+use super::output::cell;
+use super::table::Table;
+
+/// The newest change first
+#[derive(Args, Debug)]
+pub struct History {
+    /// The runtime group, an id or a name; a deleted group by its id
+    #[arg(long, short, default_value = "default")]
+    group: String,
+    /// How many changes at most
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl History {
+    /// Prints the changes.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        let client = Client::new(&self.connection)?;
+        let path = format!(
+            "{}/versions?page%5Bsize%5D={}",
+            group_path(&self.group),
+            self.limit
+        );
+        let answer = client.get(&path).send().await?.json()?;
+        self.connection.output.show(&answer["data"], table)?;
+        Ok(Ending::Done)
+    }
+}
+
+fn table(changes: &Value) -> String {
+    let mut table = Table::new(&["VERSION", "WHEN", "WHO", "WHAT", "WHY"]);
+    for change in changes.as_array().into_iter().flatten() {
+        table.row(vec![
+            cell(&change["version"]),
+            cell(&change["at"]),
+            who(&change["actor"]),
+            what(&change["events"]),
+            cell(&change["message"]),
+        ]);
+    }
+    if table.is_empty() {
+        "no changes yet".to_owned()
+    } else {
+        table.render()
+    }
+}
+
+/// An actor as people read it.
+pub(super) fn who(actor: &Value) -> String {
+    match actor {
+        Value::Object(fields) => {
+            let kind = fields.get("type").map(cell).unwrap_or_default();
+            let name = fields.get("name").or_else(|| fields.get("part"));
+            format!("{kind}:{}", name.map(cell).unwrap_or_default())
+        }
+        other => cell(other),
+    }
+}
+
+/// One event in words, several as a number.
+fn what(events: &Value) -> String {
+    let none = Vec::new();
+    match events.as_array().unwrap_or(&none).as_slice() {
+        [] => "-".to_owned(),
+        [event] => {
+            let action = cell(&event["what"]).replace("entity.", "");
+            let name = if event["name"].is_null() {
+                &event["id"]
+            } else {
+                &event["name"]
+            };
+            format!("{action} {} {}", cell(&event["kind"]), cell(name))
+        }
+        events => format!("{} events", events.len()),
+    }
+}

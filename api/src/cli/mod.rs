@@ -1,0 +1,170 @@
+//! The command line: one file per command, each a struct of its flags and a `run`.
+//!
+//! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
+//! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
+
+pub mod apply;
+pub mod client;
+pub mod confirmation;
+pub mod diff;
+pub mod difference;
+pub mod dump;
+pub mod ending;
+pub mod group;
+pub mod history;
+pub mod node;
+pub mod output;
+pub mod progress;
+pub mod refusal;
+pub mod rollback;
+pub mod serve;
+pub mod show;
+pub mod table;
+pub mod terminal;
+pub mod token;
+pub mod wait;
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as UsageError;
+use clap::{Parser, Subcommand};
+
+use self::ending::Ending;
+use self::terminal::Style;
+
+/// The exit code of a command line that can't be understood (`EX_USAGE`); 2 says "changed".
+const USAGE: u8 = 64;
+
+/// A self-hosted control plane for fleets of API gateways
+///
+/// Without a command, `serve` runs. Exit codes: 0 done, 1 refused or failed, 2 changed something (`apply`), 64 the command line
+/// can't be understood.
+#[derive(Parser, Debug)]
+#[command(name = "runtime-manager", version, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Runs the control plane: API and the runtime instances' listener
+    Serve(serve::Serve),
+    /// Puts a declarative file (decK format) into a runtime group as one atomic change
+    Apply(apply::Apply),
+    /// Prints a runtime group's configuration as a declarative file
+    Dump(dump::Dump),
+    /// Shows what differs between two versions of a runtime group
+    Diff(diff::Diff),
+    /// Lists a runtime group's changes: who, when, why
+    History(history::History),
+    /// Shows one change with what each entity was before and after
+    Show(show::Show),
+    /// Makes a runtime group's configuration that of an earlier version again, as a new change
+    Rollback(rollback::Rollback),
+    /// Runtime groups
+    #[command(subcommand)]
+    Group(group::Group),
+    /// Runtime instances
+    #[command(subcommand)]
+    Node(node::Node),
+    /// Access tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Waits until every connected instance of a runtime group runs a version
+    Wait(wait::Wait),
+}
+
+/// Understands the command line and runs it.
+pub fn run() -> ExitCode {
+    let line = match CommandLine::try_parse_from(with_default_command(std::env::args_os())) {
+        Ok(line) => line,
+        Err(error) => {
+            // That the explanation can't be printed is no reason for another error.
+            drop(error.print());
+            return match error.kind() {
+                UsageError::DisplayHelp | UsageError::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(USAGE),
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(line.command.run()) {
+        Ok(ending) => ending.into(),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<Ending> {
+        match self {
+            Self::Serve(command) => command.run().await,
+            Self::Apply(command) => command.run().await,
+            Self::Dump(command) => command.run().await,
+            Self::Diff(command) => command.run().await,
+            Self::History(command) => command.run().await,
+            Self::Show(command) => command.run().await,
+            Self::Rollback(command) => command.run().await,
+            Self::Group(command) => command.run().await,
+            Self::Node(command) => command.run().await,
+            Self::Token(command) => command.run().await,
+            Self::Wait(command) => command.run().await,
+        }
+    }
+}
+
+/// `serve` is what runs without a command: also when only its flags are given.
+fn with_default_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const ABOUT_THE_PROGRAM: [&str; 4] = ["--help", "-h", "--version", "-V"];
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let is_flag_of_serve = arguments.get(1).is_none_or(|first| {
+        let first = first.to_string_lossy();
+        first.starts_with('-') && !ABOUT_THE_PROGRAM.contains(&first.as_ref())
+    });
+    if is_flag_of_serve {
+        arguments.insert(1.min(arguments.len()), OsString::from("serve"));
+    }
+    arguments
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let label = terminal::paint_note("error:", Style::Bad);
+    terminal::note(&format!("{label} {error:#}"));
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_is_well_defined() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_runs_without_a_command() {
+        let line = |words: &[&str]| {
+            let words = words.iter().map(OsString::from);
+            with_default_command(words).into_iter().nth(1).unwrap()
+        };
+        assert_eq!(line(&["runtime-manager"]), "serve");
+        assert_eq!(line(&["runtime-manager", "--listen=127.0.0.1:1"]), "serve");
+        assert_eq!(line(&["runtime-manager", "apply", "x"]), "apply");
+        assert_eq!(line(&["runtime-manager", "--help"]), "--help");
+    }
+}

@@ -1,0 +1,110 @@
+//! Log and keyring on the engine that the settings name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use commands::jetstream::durability::{self, Durability};
+use commands::jetstream::{Connection, Options};
+use commands::keyring::{MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
+use commands::log::{NatsLog, SqliteLog};
+use commands::tasks::Tasks;
+use domain::{EventLog, Keyring};
+
+use crate::config::{LogEngine, StorageSettings};
+
+/// The log's file in the data directory.
+pub const LOG_FILE: &str = "log.db";
+/// The keyring's file in the data directory.
+pub const KEYS_FILE: &str = "keys.db";
+/// The master key's file in the data directory.
+pub const MASTER_KEY_FILE: &str = "master.key";
+/// The views' file in the data directory.
+pub const VIEWS_FILE: &str = "views.db";
+
+/// On how many NATS servers a record is kept unless a person says otherwise.
+const REPLICAS: usize = 1;
+
+/// An opened log and the keyring that belongs to it.
+pub struct Storage {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The keyring.
+    pub keyring: Arc<dyn Keyring>,
+    /// A text that stays the same as long as this is the same log.
+    pub identity: String,
+    /// Why it isn't known that the log keeps what it acknowledges through a power loss; none where it is known.
+    pub durability_doubt: Option<String>,
+}
+
+impl Storage {
+    /// Opens, or makes, log and keyring; the data directory must be held by this process.
+    pub async fn open(settings: &StorageSettings, tasks: &Tasks) -> anyhow::Result<Self> {
+        let master = master_key(&settings.data_dir)?;
+        match &settings.log {
+            LogEngine::Sqlite => sqlite(&settings.data_dir, master, tasks).await,
+            LogEngine::Nats {
+                url,
+                replicas,
+                monitor,
+            } => nats(url, *replicas, monitor.as_deref(), master).await,
+        }
+    }
+}
+
+/// The master key from the environment or, without one there, from the data directory.
+pub fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
+    let variable = master_key::ENVIRONMENT_VARIABLE;
+    match std::env::var(variable) {
+        Ok(text) => Ok(MasterKey::parse(&text, variable)?),
+        Err(_) => Ok(MasterKey::load_or_create(&data_dir.join(MASTER_KEY_FILE))?),
+    }
+}
+
+async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Storage> {
+    let pages = SqlitePages::open(&data_dir.join(KEYS_FILE)).await?;
+    let keyring = PagedKeyring::open(pages, master).await?;
+    let log = SqliteLog::open(&data_dir.join(LOG_FILE), None, tasks).await?;
+    Ok(Storage {
+        identity: log.identity().to_owned(),
+        log: Arc::new(log),
+        keyring: Arc::new(keyring),
+        durability_doubt: None,
+    })
+}
+
+async fn nats(
+    url: &str,
+    replicas: Option<usize>,
+    monitor: Option<&str>,
+    master: MasterKey,
+) -> anyhow::Result<Storage> {
+    let durability_doubt = durability_doubt(monitor).await?;
+    let options = Options {
+        replicas: replicas.unwrap_or(REPLICAS),
+        ..Options::new(url)
+    };
+    let connection = Connection::open(options).await.context("--log")?;
+    let pages = NatsPages::open(connection.clone()).await?;
+    let keyring = PagedKeyring::open(pages, master).await?;
+    let log = NatsLog::open(connection).await?;
+    Ok(Storage {
+        identity: log.identity(),
+        log: Arc::new(log),
+        keyring: Arc::new(keyring),
+        durability_doubt,
+    })
+}
+
+/// What isn't known of the servers' durability; what is known to be missing is refused.
+async fn durability_doubt(monitor: Option<&str>) -> anyhow::Result<Option<String>> {
+    let Some(monitor) = monitor else {
+        let how = "give --nats-monitor http://host:8222 to have the NATS server's sync setting verified";
+        return Ok(Some(how.to_owned()));
+    };
+    match durability::verify(monitor).await {
+        Durability::Verified => Ok(None),
+        Durability::NotVerified(reason) => Ok(Some(reason)),
+        Durability::Refused(reason) => bail!("--nats-monitor: {reason}"),
+    }
+}

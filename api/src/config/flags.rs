@@ -1,0 +1,133 @@
+//! What can be written in a flag, an environment variable or the settings file. Everything is optional here: defaults and checks
+//! are in [`super::settings`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use serde::Deserialize;
+
+/// Where the log, the keys and the views are.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct StorageFlags {
+    /// A TOML file with settings: the flags' names without dashes in front
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where databases, keys and the first token are kept [default: ./data]
+    #[arg(long, value_name = "DIRECTORY", env = "RUNTIME_MANAGER_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Which engine keeps the log: `sqlite`, or NATS JetStream at `nats://host:port[,…]` [default: sqlite]
+    #[arg(long, value_name = "ENGINE", env = "RUNTIME_MANAGER_LOG")]
+    pub log: Option<String>,
+    /// Which database keeps the views: `sqlite` [default: sqlite]
+    #[arg(long, value_name = "DATABASE", env = "RUNTIME_MANAGER_DATABASE")]
+    pub database: Option<String>,
+    /// On how many NATS servers each record is kept: 1, 3 or 5 [default: as many as the cluster has, at most 3]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_NATS_REPLICAS")]
+    pub nats_replicas: Option<usize>,
+    /// A NATS server's monitoring address, `http://host:8222`: its sync setting is then verified at start
+    #[arg(long, value_name = "URL", env = "RUNTIME_MANAGER_NATS_MONITOR")]
+    pub nats_monitor: Option<String>,
+}
+
+/// Everything that `serve` can be told.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct ServeFlags {
+    /// Where the API listens [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS", env = "RUNTIME_MANAGER_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Where runtime instances connect; repeatable [default: 127.0.0.1:8005]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "RUNTIME_MANAGER_DATAPLANE_LISTEN",
+        action = ArgAction::Append,
+        value_delimiter = ','
+    )]
+    pub dataplane_listen: Vec<SocketAddr>,
+    /// Lets runtime instances connect without TLS; on loopback addresses only
+    #[arg(
+        long,
+        env = "RUNTIME_MANAGER_DATAPLANE_PLAINTEXT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        value_name = "BOOL"
+    )]
+    pub dataplane_plaintext: Option<bool>,
+    /// The API's certificate chain, PEM; with --tls-key
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// The API certificate's private key, PEM; with --tls-cert
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy in front of the API speaks TLS, so plain HTTP may be served off loopback
+    #[arg(
+        long,
+        env = "RUNTIME_MANAGER_BEHIND_PROXY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        value_name = "BOOL"
+    )]
+    pub behind_proxy: Option<bool>,
+    /// The form of log lines on standard error; what is logged is set with RUST_LOG [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "RUNTIME_MANAGER_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Where things are kept.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub storage: StorageFlags,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl StorageFlags {
+    /// These, and what they leave open taken from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            config: self.config.or(other.config),
+            data_dir: self.data_dir.or(other.data_dir),
+            log: self.log.or(other.log),
+            database: self.database.or(other.database),
+            nats_replicas: self.nats_replicas.or(other.nats_replicas),
+            nats_monitor: self.nats_monitor.or(other.nats_monitor),
+        }
+    }
+}
+
+impl ServeFlags {
+    /// These, and what they leave open taken from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            dataplane_listen: if self.dataplane_listen.is_empty() {
+                other.dataplane_listen
+            } else {
+                self.dataplane_listen
+            },
+            dataplane_plaintext: self.dataplane_plaintext.or(other.dataplane_plaintext),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            behind_proxy: self.behind_proxy.or(other.behind_proxy),
+            log_format: self.log_format.or(other.log_format),
+            storage: self.storage.or(other.storage),
+        }
+    }
+}

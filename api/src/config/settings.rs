@@ -1,0 +1,288 @@
+//! What the program runs with: flags and file joined, completed and checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::file;
+use super::flags::{LogFormat, ServeFlags, StorageFlags};
+
+const LISTEN: &str = "127.0.0.1:8088";
+const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
+const DATA_DIR: &str = "./data";
+
+/// Settings of `serve`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The API's certificate; none serves plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// How runtime instances connect.
+    pub dataplane: DataplaneSettings,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+    /// Where things are kept.
+    pub storage: StorageSettings,
+}
+
+/// A certificate chain and its private key, PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The chain, the leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's key.
+    pub key: PathBuf,
+}
+
+/// How runtime instances connect.
+#[derive(Clone, Debug)]
+pub struct DataplaneSettings {
+    /// Where they connect; at least one address.
+    pub listen: Vec<SocketAddr>,
+    /// Whether they connect without TLS; then every address is a loopback address.
+    pub plaintext: bool,
+}
+
+/// Where the log, the keys and the views are.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The log.
+    pub log: LogEngine,
+}
+
+/// Which engine keeps the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEngine {
+    /// `log.db` in the data directory.
+    Sqlite,
+    /// NATS JetStream.
+    Nats {
+        /// Servers' addresses, separated by commas.
+        url: String,
+        /// On how many servers each record is kept; none lets the cluster's size decide.
+        replicas: Option<usize>,
+        /// A server's monitoring address, at which its sync setting is verified.
+        monitor: Option<String>,
+    },
+}
+
+/// Why the settings can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The settings file.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A setting's value, or two settings that don't go together.
+    #[error("--{flag}: {reason}")]
+    Setting {
+        /// Which setting.
+        flag: &'static str,
+        /// What is wrong, and how to mend it.
+        reason: String,
+    },
+}
+
+fn wrong(flag: &'static str, reason: impl Into<String>) -> SettingsError {
+    SettingsError::Setting {
+        flag,
+        reason: reason.into(),
+    }
+}
+
+impl Settings {
+    /// Joins flags and the settings file they name, fills defaults and checks the whole.
+    pub fn from_flags(flags: ServeFlags) -> Result<Self, SettingsError> {
+        let flags = match &flags.storage.config {
+            Some(path) => {
+                let written = file::read(path)?;
+                flags.or(written)
+            }
+            None => flags,
+        };
+        let tls = tls_files(flags.tls_cert, flags.tls_key)?;
+        let listen = flags
+            .listen
+            .unwrap_or(LISTEN.parse().expect("the default is an address"));
+        let protected = tls.is_some() || flags.behind_proxy == Some(true);
+        if !listen.ip().is_loopback() && !protected {
+            let reason = format!(
+                "plain HTTP on {listen} would show tokens to the network: give --tls-cert and --tls-key, or --behind-proxy if a proxy in front speaks TLS"
+            );
+            return Err(wrong("listen", reason));
+        }
+        Ok(Self {
+            listen,
+            tls,
+            dataplane: dataplane(flags.dataplane_listen, flags.dataplane_plaintext == Some(true))?,
+            log_format: flags.log_format.unwrap_or_default(),
+            storage: storage(flags.storage)?,
+        })
+    }
+}
+
+impl StorageSettings {
+    /// As [`Settings::from_flags`], for commands that work on the data directly.
+    pub fn from_flags(flags: StorageFlags) -> Result<Self, SettingsError> {
+        match &flags.config {
+            Some(path) => {
+                let written = file::read(path)?.storage;
+                storage(flags.or(written))
+            }
+            None => storage(flags),
+        }
+    }
+}
+
+fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, SettingsError> {
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(wrong("tls-cert", "needs --tls-key beside it")),
+        (None, Some(_)) => Err(wrong("tls-key", "needs --tls-cert beside it")),
+    }
+}
+
+fn dataplane(mut listen: Vec<SocketAddr>, plaintext: bool) -> Result<DataplaneSettings, SettingsError> {
+    if listen.is_empty() {
+        listen.push(DATAPLANE_LISTEN.parse().expect("the default is an address"));
+    }
+    let outside = listen.iter().find(|address| !address.ip().is_loopback());
+    if let Some(address) = outside.filter(|_| plaintext) {
+        let reason = format!("is for loopback addresses only, and instances would connect to {address}");
+        return Err(wrong("dataplane-plaintext", reason));
+    }
+    Ok(DataplaneSettings { listen, plaintext })
+}
+
+fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {
+    let database = flags.database.as_deref().unwrap_or("sqlite");
+    if database.starts_with("postgres://") || database.starts_with("postgresql://") {
+        return Err(wrong(
+            "database",
+            "PostgreSQL is not available in this version: leave the flag out or say sqlite",
+        ));
+    }
+    if database != "sqlite" {
+        return Err(wrong(
+            "database",
+            format!("'{database}' is no database: say sqlite"),
+        ));
+    }
+    Ok(StorageSettings {
+        data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+        log: log_engine(flags.log, flags.nats_replicas, flags.nats_monitor)?,
+    })
+}
+
+fn log_engine(
+    engine: Option<String>,
+    replicas: Option<usize>,
+    monitor: Option<String>,
+) -> Result<LogEngine, SettingsError> {
+    let engine = engine.unwrap_or_else(|| "sqlite".to_owned());
+    if engine.starts_with("nats://") || engine.starts_with("tls://") {
+        if replicas.is_some_and(|count| ![1, 3, 5].contains(&count)) {
+            return Err(wrong("nats-replicas", "JetStream keeps 1, 3 or 5 copies"));
+        }
+        return Ok(LogEngine::Nats {
+            url: engine,
+            replicas,
+            monitor,
+        });
+    }
+    if engine != "sqlite" {
+        let reason = format!("'{engine}' is no log: say sqlite or nats://host:port");
+        return Err(wrong("log", reason));
+    }
+    if replicas.is_some() {
+        return Err(wrong("nats-replicas", "needs --log nats://…"));
+    }
+    if monitor.is_some() {
+        return Err(wrong("nats-monitor", "needs --log nats://…"));
+    }
+    Ok(LogEngine::Sqlite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(flags: ServeFlags) -> String {
+        Settings::from_flags(flags).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_flags_everything_stays_on_this_machine() {
+        let settings = Settings::from_flags(ServeFlags::default()).unwrap();
+        assert!(settings.listen.ip().is_loopback());
+        assert!(settings.dataplane.listen[0].ip().is_loopback());
+        assert_eq!(settings.storage.log, LogEngine::Sqlite);
+    }
+
+    #[test]
+    fn plain_http_off_loopback_needs_a_proxy_that_speaks_tls() {
+        let flags = ServeFlags {
+            listen: Some("0.0.0.0:8088".parse().unwrap()),
+            ..ServeFlags::default()
+        };
+        assert!(refusal(flags.clone()).contains("--behind-proxy"));
+        let behind_proxy = ServeFlags {
+            behind_proxy: Some(true),
+            ..flags
+        };
+        assert!(Settings::from_flags(behind_proxy).is_ok());
+    }
+
+    #[test]
+    fn instances_without_tls_stay_on_loopback() {
+        let flags = ServeFlags {
+            dataplane_listen: vec!["0.0.0.0:8005".parse().unwrap()],
+            dataplane_plaintext: Some(true),
+            ..ServeFlags::default()
+        };
+        assert!(refusal(flags).contains("0.0.0.0:8005"));
+    }
+
+    #[test]
+    fn what_is_not_available_is_said() {
+        let with = |storage| ServeFlags {
+            storage,
+            ..ServeFlags::default()
+        };
+        let postgres = StorageFlags {
+            database: Some("postgres://localhost/views".to_owned()),
+            ..StorageFlags::default()
+        };
+        assert!(refusal(with(postgres)).contains("not available in this version"));
+        let unknown = StorageFlags {
+            log: Some("kafka://localhost".to_owned()),
+            ..StorageFlags::default()
+        };
+        assert!(refusal(with(unknown)).contains("sqlite or nats://"));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("settings.toml");
+        std::fs::write(&path, "listen = '127.0.0.1:1'\ndata-dir = '/from/file'\n").unwrap();
+        let flags = ServeFlags {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            storage: StorageFlags {
+                config: Some(path),
+                ..StorageFlags::default()
+            },
+            ..ServeFlags::default()
+        };
+        let settings = Settings::from_flags(flags).unwrap();
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.storage.data_dir, PathBuf::from("/from/file"));
+    }
+}
