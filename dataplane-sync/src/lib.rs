@@ -1,1 +1,33 @@
-//! placeholder
+//! Pushes groups' configurations to runtime instances (DESIGN §7), and is the instance agent's own half.
+//!
+//! A change passes through here like this: [`configurations`] (what the live groups say) → [`hub`] (one per group:
+//! encodes each step once, [`encoding`]) → [`native::session`] (what each instance is sent, and when) →
+//! [`native::connection`] (its socket) → the [`agent`] → back as an acknowledgement into [`nodes`], which
+//! [`rollout`] answers from.
+//!
+//! Where to start reading:
+//! - [`service`]: what runs and what it needs; [`listener`]: how a connection gets in, [`gatekeeper`] who may.
+//! - [`native`]: the protocol: frames, sessions, connections.
+//! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
+//! - [`fleet_events`]: what of a fleet's life becomes an event; [`observed_nodes`]: what is only observed.
+
+pub mod agent;
+pub mod configurations;
+pub mod encoding;
+pub mod fleet_events;
+pub mod gatekeeper;
+pub mod hub;
+pub mod instance_tokens;
+pub mod listener;
+pub mod native;
+pub mod nodes;
+pub mod observed_nodes;
+pub mod rollout;
+pub mod server_certificate;
+pub mod service;
+pub mod upgrade;
+
+pub use native::frames::Applied;
+pub use nodes::{Node, NodeRecord, NodeRegistry, SyncStatus};
+pub use rollout::Rollout;
+pub use service::{DataplaneSync, Options, Protection, StartError};

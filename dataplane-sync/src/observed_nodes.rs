@@ -1,0 +1,24 @@
+//! Where the fleet's records are kept over restarts: observed state, beside the views (DESIGN §6).
+
+use async_trait::async_trait;
+use domain::{GroupId, NodeId};
+
+use crate::nodes::NodeRecord;
+
+/// A store that didn't answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the record of nodes can't be reached: {0}")]
+pub struct ObservedNodesUnavailable(pub String);
+
+/// The durable record of nodes.
+#[async_trait]
+pub trait ObservedNodes: Send + Sync + 'static {
+    /// Writes a node's record, replacing the one before.
+    async fn put(&self, node: &NodeRecord) -> Result<(), ObservedNodesUnavailable>;
+
+    /// The records of a group's nodes.
+    async fn list(&self, group: GroupId) -> Result<Vec<NodeRecord>, ObservedNodesUnavailable>;
+
+    /// Deletes a node's record.
+    async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable>;
+}

@@ -1,0 +1,198 @@
+//! What is live where: whether every connected instance of a group runs a version.
+
+use std::time::Duration;
+
+use domain::{Digest, GroupId, NodeId, Version};
+use serde::Serialize;
+
+use crate::configurations::ConfigurationUnavailable;
+use crate::nodes::{NodeRecord, NodeRegistry};
+use crate::observed_nodes::ObservedNodesUnavailable;
+
+/// How far a version has got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rollout {
+    /// The version asked for.
+    pub target: Version,
+    /// How many instances are connected.
+    pub connected: usize,
+    /// How many of them run that version, a later one, or one with the same content.
+    pub current: usize,
+    /// Those that don't yet.
+    pub pending: Vec<NodeId>,
+    /// Those that refused it.
+    pub refused: Vec<RolloutRefusal>,
+}
+
+/// An instance that refused a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RolloutRefusal {
+    /// Which instance.
+    pub node: NodeId,
+    /// The version it refused: the one asked for, or a later one that it was sent instead.
+    pub version: Version,
+    /// Why, in its words.
+    pub reason: String,
+}
+
+impl Rollout {
+    /// Whether every connected instance runs the version; so it is where none is connected.
+    pub const fn complete(&self) -> bool {
+        self.pending.is_empty() && self.refused.is_empty()
+    }
+
+    /// Whether waiting changes nothing any more.
+    pub const fn settled(&self) -> bool {
+        self.pending.is_empty() || !self.refused.is_empty()
+    }
+}
+
+/// Why a rollout can't be told.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The configuration can't be read.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationUnavailable),
+    /// The fleet can't be read.
+    #[error(transparent)]
+    Nodes(#[from] ObservedNodesUnavailable),
+}
+
+impl NodeRegistry {
+    /// How far a version has got.
+    pub async fn rollout(&self, group: GroupId, target: Version) -> Result<Rollout, RolloutError> {
+        let newest = self.hubs.hub(group).await?.current();
+        let digest = newest.digest_at(target);
+        let fleet = self.fleet(group).await?;
+        Ok(rollout_of(&fleet.records(), target, digest))
+    }
+
+    /// The same, as soon as it is settled or the time is up.
+    pub async fn wait_rollout(
+        &self,
+        group: GroupId,
+        target: Version,
+        patience: Duration,
+    ) -> Result<Rollout, RolloutError> {
+        let fleet = self.fleet(group).await?;
+        let mut changed = fleet.changed.subscribe();
+        let hub = self.hubs.hub(group).await?;
+        let mut versions = hub.versions();
+        let up = tokio::time::sleep(patience);
+        tokio::pin!(up);
+        loop {
+            let rollout = self.rollout(group, target).await?;
+            if rollout.settled() {
+                return Ok(rollout);
+            }
+            tokio::select! {
+                _ = changed.changed() => (),
+                _ = versions.changed() => (),
+                () = &mut up => return Ok(rollout),
+            }
+        }
+    }
+}
+
+fn rollout_of(records: &[NodeRecord], target: Version, digest: Option<Digest>) -> Rollout {
+    let mut rollout = Rollout {
+        target,
+        connected: 0,
+        current: 0,
+        pending: Vec::new(),
+        refused: Vec::new(),
+    };
+    for record in records.iter().filter(|record| record.connected_since.is_some()) {
+        rollout.connected += 1;
+        let runs = record
+            .applied
+            .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest);
+        let refusal = record.refusal.as_ref().filter(|refusal| refusal.refused.version >= target);
+        match refusal {
+            _ if runs => rollout.current += 1,
+            Some(refusal) => rollout.refused.push(RolloutRefusal {
+                node: record.id,
+                version: refusal.refused.version,
+                reason: refusal.reason.clone(),
+            }),
+            None => rollout.pending.push(record.id),
+        }
+    }
+    rollout
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::native::frames::Applied;
+    use crate::nodes::Refusal;
+
+    fn applied(version: Version, content: u8) -> Applied {
+        Applied {
+            version,
+            digest: Digest([content; 32]),
+        }
+    }
+
+    fn node(number: u128, runs: Option<Applied>) -> NodeRecord {
+        NodeRecord {
+            id: NodeId(Uuid::from_u128(number)),
+            group: GroupId(Uuid::nil()),
+            hostname: "host".to_owned(),
+            version: "1".to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            labels: BTreeMap::new(),
+            credential: "token:1".to_owned(),
+            first_seen: Timestamp(0),
+            last_seen: Timestamp(0),
+            connected_since: Some(Timestamp(0)),
+            applied: runs,
+            refusal: None,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn without_connected_instances_a_version_is_everywhere() {
+        let gone = NodeRecord {
+            connected_since: None,
+            ..node(1, None)
+        };
+        let rollout = rollout_of(&[gone], 3, None);
+        assert!(rollout.complete());
+        assert_eq!(rollout.connected, 0);
+    }
+
+    #[test]
+    fn a_later_version_and_equal_content_count_and_an_older_one_is_pending() {
+        let fleet = [
+            node(1, Some(applied(9, 9))),
+            node(2, Some(applied(2, 5))),
+            node(3, Some(applied(4, 4))),
+        ];
+        let rollout = rollout_of(&fleet, 5, Some(Digest([5; 32])));
+        assert_eq!(rollout.current, 2);
+        assert_eq!(rollout.pending, [NodeId(Uuid::from_u128(3))]);
+        assert!(!rollout.settled());
+    }
+
+    #[test]
+    fn a_refusal_settles_it_and_says_why() {
+        let refusing = NodeRecord {
+            refusal: Some(Refusal {
+                refused: applied(5, 5),
+                reason: "no such plugin".to_owned(),
+                at: Timestamp(0),
+            }),
+            ..node(1, Some(applied(4, 4)))
+        };
+        let rollout = rollout_of(&[refusing, node(2, None)], 5, None);
+        assert!(rollout.settled() && !rollout.complete());
+        assert_eq!(rollout.refused[0].reason, "no such plugin");
+    }
+}

@@ -1,0 +1,152 @@
+//! Starts and holds the whole room: listeners, hubs, the registry and their background tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use domain::gateway::SharedCommands;
+use domain::system::Authority;
+use domain::{Clock, Spawner};
+use futures::FutureExt as _;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::configurations::Configurations;
+use crate::fleet_events::FleetEvents;
+use crate::gatekeeper::Gatekeeper;
+use crate::hub::Hubs;
+use crate::instance_tokens::SharedTokens;
+use crate::listener::{Entrance, listen};
+use crate::native::connection::Shared;
+use crate::nodes::NodeRegistry;
+use crate::observed_nodes::ObservedNodes;
+use crate::server_certificate::{CertificateError, server_tls};
+
+/// How connections are protected.
+#[derive(Clone, Debug)]
+pub enum Protection {
+    /// TLS with a certificate issued by the built-in CA for these host names and addresses, beside the local ones.
+    Tls {
+        /// The built-in CA.
+        authority: Authority,
+        /// Names and addresses by which instances reach the listener.
+        names: Vec<String>,
+    },
+    /// None: on loopback only.
+    Plaintext,
+}
+
+/// What the service needs.
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// How connections are protected.
+    pub protection: Protection,
+    /// Groups' configurations.
+    pub configurations: Arc<dyn Configurations>,
+    /// Instances' tokens.
+    pub tokens: SharedTokens,
+    /// The fleet's durable record.
+    pub observed: Arc<dyn ObservedNodes>,
+    /// The command gateway.
+    pub commands: SharedCommands,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Background tasks.
+    pub spawner: Arc<dyn Spawner>,
+    /// The log's identity.
+    pub log_id: Uuid,
+}
+
+/// Why the service doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Without TLS somebody else could read the secrets in the configurations.
+    #[error("{0} isn't a loopback address: without TLS the data-plane listener binds to loopback only")]
+    PlaintextOffLoopback(SocketAddr),
+    /// No certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The address is taken, or not this machine's.
+    #[error("the data-plane listener can't listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// The running service. It ends with the process: when the [`Spawner`] says so, listeners close at once, then each
+/// instance is told to come back at a moment of its own and its connection is closed.
+pub struct DataplaneSync {
+    addresses: Vec<SocketAddr>,
+    nodes: Arc<NodeRegistry>,
+}
+
+impl DataplaneSync {
+    /// Starts listening and serving. It must be called within a tokio runtime.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let tls = tls_of(&options)?;
+        let shutdown = CancellationToken::new();
+        let hubs = Arc::new(Hubs::new(options.configurations, options.spawner.clone()));
+        let nodes = Arc::new(NodeRegistry::new(
+            hubs.clone(),
+            options.observed,
+            options.clock.clone(),
+        ));
+        let gatekeeper = Arc::new(Gatekeeper::new(options.tokens, options.clock.clone()));
+        let (events, hand_over) = FleetEvents::new(options.commands, shutdown.clone());
+        let shared = Arc::new(Shared {
+            log: options.log_id,
+            nodes: nodes.clone(),
+            events,
+            clock: options.clock,
+            shutdown: shutdown.clone(),
+        });
+        let entrance = Arc::new(Entrance::new(gatekeeper.clone(), hubs, shared, tls));
+        let mut addresses = Vec::new();
+        let spawner = options.spawner;
+        for address in options.listen {
+            let failed = |error| StartError::Listen { address, error };
+            let listener = listen(address).map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            spawner.spawn("data-plane listener", entrance.clone().serve(listener).boxed());
+        }
+        let recheck = gatekeeper.recheck(shutdown.clone());
+        let write_records = nodes.clone().write_records(shutdown.clone());
+        let end = spawner.shutdown();
+        let pass_on = async move {
+            end.await;
+            shutdown.cancel();
+        };
+        spawner.spawn("data-plane shutdown", pass_on.boxed());
+        spawner.spawn("instance token check", recheck.boxed());
+        spawner.spawn("node records", write_records.boxed());
+        spawner.spawn("fleet events", hand_over.boxed());
+        Ok(Self { addresses, nodes })
+    }
+
+    /// Where it listens, in the order asked for.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The registry of instances.
+    pub const fn nodes(&self) -> &Arc<NodeRegistry> {
+        &self.nodes
+    }
+}
+
+fn tls_of(options: &Options) -> Result<Option<TlsAcceptor>, StartError> {
+    match &options.protection {
+        Protection::Tls { authority, names } => {
+            let config = server_tls(authority, names, options.clock.now())?;
+            Ok(Some(TlsAcceptor::from(config)))
+        }
+        Protection::Plaintext => match options.listen.iter().find(|address| !address.ip().is_loopback()) {
+            Some(address) => Err(StartError::PlaintextOffLoopback(*address)),
+            None => Ok(None),
+        },
+    }
+}
