@@ -52,7 +52,11 @@ pub struct Encodings {
 impl Encodings {
     /// The update that leads an instance from what it has to the newest state, or on the way there.
     pub async fn update(&self, state: &Arc<dyn ConfigurationState>, has: Option<Applied>) -> Arc<Encoded> {
-        if let Some(has) = has.filter(|has| state.digest_at(has.version) == Some(has.digest))
+        let has = has.filter(|has| state.digest_at(has.version) == Some(has.digest));
+        if let Some(ready) = has.and_then(|has| self.ready(has.version, state.version())) {
+            return ready;
+        }
+        if let Some(has) = has
             && let Some(changed) = state.changed_since(has.version)
             && changed.len() <= state.group().len().max(ENTITIES_AT_ONCE)
         {
@@ -83,6 +87,14 @@ impl Encodings {
             blocking(move || encode_delta(state.as_ref(), from, &changed)).await
         };
         cell.get_or_init(encode).await.clone()
+    }
+
+    /// A step that was encoded before.
+    fn ready(&self, from: Version, to: Version) -> Option<Arc<Encoded>> {
+        let key = Key { from: Some(from), to };
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, cell) = live.iter().rev().find(|(known, _)| *known == key)?;
+        cell.get().cloned()
     }
 
     async fn snapshot(&self, state: &Arc<dyn ConfigurationState>) -> Arc<Encoded> {

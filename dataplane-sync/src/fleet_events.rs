@@ -122,7 +122,9 @@ async fn hand_over(
 async fn hand_over_one(report: Report, commands: Arc<dyn domain::gateway::Commands>) {
     loop {
         let cause = Cause::system("dataplane-sync");
-        let answer = commands.organization(report.organization, report.command.clone(), cause).await;
+        let answer = commands
+            .organization(report.organization, report.command.clone(), cause)
+            .await;
         match answer {
             Ok(_) => return,
             Err(CommandError::OutcomeUnknown | CommandError::LogFull(_) | CommandError::Unavailable(_)) => {

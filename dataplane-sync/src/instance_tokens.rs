@@ -78,11 +78,17 @@ impl Denied {
 
 /// Judges a token.
 pub fn admit(token: Option<&StoredToken>, now: Timestamp) -> Result<Admission, Denied> {
-    let token = token.filter(|token| token.record.works_at(now)).ok_or(Denied::NotValid)?;
+    let token = token
+        .filter(|token| token.record.works_at(now))
+        .ok_or(Denied::NotValid)?;
     if token.record.role != Role::Instance {
         return Err(Denied::WrongRole(token.record.role.name()));
     }
-    let group = token.record.group.filter(|_| token.group_exists).ok_or(Denied::NoGroup)?;
+    let group = token
+        .record
+        .group
+        .filter(|_| token.group_exists)
+        .ok_or(Denied::NoGroup)?;
     match token.runtime_type {
         Some(RuntimeType::KongGateway) => Err(Denied::WrongType(RuntimeType::KongGateway.name())),
         settled => Ok(Admission {

@@ -9,7 +9,8 @@
 //! - [`service`]: what runs and what it needs; [`listener`]: how a connection gets in, [`gatekeeper`] who may.
 //! - [`native`]: the protocol: frames, sessions, connections.
 //! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
-//! - [`fleet_events`]: what of a fleet's life becomes an event; [`observed_nodes`]: what is only observed.
+//! - [`configurations`], [`instance_tokens`], [`observed_nodes`]: what this room asks for; [`projected`] answers it.
+//! - [`fleet_events`]: what of a fleet's life becomes an event.
 
 pub mod agent;
 pub mod configurations;
@@ -22,6 +23,7 @@ pub mod listener;
 pub mod native;
 pub mod nodes;
 pub mod observed_nodes;
+pub mod projected;
 pub mod rollout;
 pub mod server_certificate;
 pub mod service;
@@ -29,5 +31,6 @@ pub mod upgrade;
 
 pub use native::frames::Applied;
 pub use nodes::{Node, NodeRecord, NodeRegistry, SyncStatus};
+pub use projected::Projected;
 pub use rollout::Rollout;
 pub use service::{DataplaneSync, Options, Protection, StartError};

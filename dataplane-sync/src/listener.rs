@@ -119,7 +119,10 @@ impl Entrance {
         match knock.path() {
             native::PATH => self.native(knock, address).await,
             other => {
-                let reason = format!("there is no data-plane protocol at {other}: instances connect to {}", native::PATH);
+                let reason = format!(
+                    "there is no data-plane protocol at {other}: instances connect to {}",
+                    native::PATH
+                );
                 knock.refuse(404, &reason).await
             }
         }

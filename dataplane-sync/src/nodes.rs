@@ -163,7 +163,10 @@ impl Fleet {
 
     /// The records of all members, in order of their ids.
     pub(crate) fn records(&self) -> Vec<NodeRecord> {
-        self.members().values().map(|member| member.record.clone()).collect()
+        self.members()
+            .values()
+            .map(|member| member.record.clone())
+            .collect()
     }
 }
 
@@ -216,7 +219,11 @@ impl NodeRegistry {
     pub fn connected(&self, group: GroupId) -> usize {
         let fleet = self.fleets.get(&group).map(|fleet| fleet.clone());
         fleet.map_or(0, |fleet| {
-            fleet.members().values().filter(|member| member.session.is_some()).count()
+            fleet
+                .members()
+                .values()
+                .filter(|member| member.session.is_some())
+                .count()
         })
     }
 
@@ -255,7 +262,10 @@ impl NodeRegistry {
 
     /// An instance refused a configuration.
     pub(crate) fn refused(&self, group: GroupId, node: NodeId, session: u64, refused: Applied, reason: &str) {
-        let (at, reason) = (self.clock.now(), reason.chars().take(REASON_LIMIT).collect::<String>());
+        let (at, reason) = (
+            self.clock.now(),
+            reason.chars().take(REASON_LIMIT).collect::<String>(),
+        );
         self.update(group, node, session, true, |record| {
             record.last_error = Some(reason.clone());
             record.refusal = Some(Refusal { refused, reason, at });
@@ -327,7 +337,10 @@ impl NodeRegistry {
                     connected_since: None,
                     ..record
                 };
-                members.entry(record.id).or_insert(Member { record, session: None });
+                members.entry(record.id).or_insert(Member {
+                    record,
+                    session: None,
+                });
             }
             Ok(())
         };
@@ -365,28 +378,33 @@ impl NodeRegistry {
     /// Whether all could be written.
     async fn write_changed(&self) -> bool {
         let unwritten = std::mem::take(&mut *self.unwritten());
-        let mut left = unwritten.into_iter();
-        while let Some((group, node)) = left.next() {
-            let fleet = self.fleets.get(&group).map(|fleet| fleet.clone());
-            let record = fleet.and_then(|fleet| fleet.members().get(&node).map(|member| member.record.clone()));
-            let Some(record) = record else {
-                continue;
-            };
-            if let Err(error) = self.observed.put(&record).await {
-                tracing::warn!(%group, %node, %error, "a node's record wasn't written; trying again");
-                let mut unwritten = self.unwritten();
-                unwritten.insert((group, node));
-                unwritten.extend(left);
-                return false;
-            }
+        let records: Vec<NodeRecord> = unwritten
+            .iter()
+            .filter_map(|(group, node)| self.record(*group, *node))
+            .collect();
+        if records.is_empty() {
+            return true;
         }
-        true
+        let written = self.observed.put(&records).await;
+        if let Err(error) = &written {
+            tracing::warn!(nodes = records.len(), %error, "nodes' records weren't written; trying again");
+            self.unwritten().extend(unwritten);
+        }
+        written.is_ok()
+    }
+
+    fn record(&self, group: GroupId, node: NodeId) -> Option<NodeRecord> {
+        let fleet = self.fleets.get(&group)?.clone();
+        let members = fleet.members();
+        members.get(&node).map(|member| member.record.clone())
     }
 }
 
 impl Member {
     fn is(&self, session: u64) -> bool {
-        self.session.as_ref().is_some_and(|(number, _)| *number == session)
+        self.session
+            .as_ref()
+            .is_some_and(|(number, _)| *number == session)
     }
 }
 
@@ -424,7 +442,8 @@ fn status(record: &NodeRecord, expected: Option<Applied>, now: Timestamp) -> Syn
         SyncStatus::Disconnected
     } else if now >= record.last_seen.plus_seconds(SILENT_SECONDS) {
         SyncStatus::Silent
-    } else if expected.is_some() && record.refusal.as_ref().map(|refusal| refusal.refused.digest) == expected {
+    } else if expected.is_some() && record.refusal.as_ref().map(|refusal| refusal.refused.digest) == expected
+    {
         SyncStatus::Refused
     } else if expected.is_some() && record.applied.map(digest) == expected {
         SyncStatus::InSync

@@ -13,8 +13,8 @@ pub struct ObservedNodesUnavailable(pub String);
 /// The durable record of nodes.
 #[async_trait]
 pub trait ObservedNodes: Send + Sync + 'static {
-    /// Writes a node's record, replacing the one before.
-    async fn put(&self, node: &NodeRecord) -> Result<(), ObservedNodesUnavailable>;
+    /// Writes nodes' records at once, replacing the ones before.
+    async fn put(&self, nodes: &[NodeRecord]) -> Result<(), ObservedNodesUnavailable>;
 
     /// The records of a group's nodes.
     async fn list(&self, group: GroupId) -> Result<Vec<NodeRecord>, ObservedNodesUnavailable>;

@@ -107,7 +107,10 @@ fn rollout_of(records: &[NodeRecord], target: Version, digest: Option<Digest>) -
         let runs = record
             .applied
             .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest);
-        let refusal = record.refusal.as_ref().filter(|refusal| refusal.refused.version >= target);
+        let refusal = record
+            .refusal
+            .as_ref()
+            .filter(|refusal| refusal.refused.version >= target);
         match refusal {
             _ if runs => rollout.current += 1,
             Some(refusal) => rollout.refused.push(RolloutRefusal {

@@ -11,14 +11,22 @@ mod sample_frames;
 #[test]
 fn every_golden_frame_of_an_instance_reads_as_what_it_was() {
     for (name, frame) in sample_frames::of_instances() {
-        assert_eq!(decode_instance(&golden(name, &encode_plain(&frame))).unwrap(), frame, "{name}");
+        assert_eq!(
+            decode_instance(&golden(name, &encode_plain(&frame))).unwrap(),
+            frame,
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn every_golden_frame_of_the_control_plane_reads_as_what_it_was() {
     for (name, frame) in sample_frames::of_the_control_plane() {
-        assert_eq!(decode_server(&golden(name, &encode_plain(&frame))).unwrap(), frame, "{name}");
+        assert_eq!(
+            decode_server(&golden(name, &encode_plain(&frame))).unwrap(),
+            frame,
+            "{name}"
+        );
     }
 }
 
@@ -59,7 +67,11 @@ fn a_change_of_one_small_entity_costs_at_most_a_third_more_than_the_entity() {
     });
     // The frame's own header and a TLS record's come on top.
     let sent = encode(&delta).len() + 4 + 22;
-    assert!(sent * 10 <= body.len() * 13, "{sent} bytes for an entity of {}", body.len());
+    assert!(
+        sent * 10 <= body.len() * 13,
+        "{sent} bytes for an entity of {}",
+        body.len()
+    );
 }
 
 fn golden(name: &str, today: &[u8]) -> Vec<u8> {

@@ -51,7 +51,8 @@ impl KongAdmin {
         let version = replica.applied().map(|applied| applied.version);
         let encode = move || Value::Object(declarative(&replica)).to_string();
         let body = tokio::task::spawn_blocking(encode).await;
-        let body = bytes::Bytes::from(body.expect("writing JSON doesn't panic, and the runtime outlives its tasks"));
+        let body =
+            bytes::Bytes::from(body.expect("writing JSON doesn't panic, and the runtime outlives its tasks"));
         loop {
             let request = self
                 .client
@@ -64,7 +65,12 @@ impl KongAdmin {
                 Ok(answer) => format!("it answered {}", answer.status()),
                 Err(error) => error.to_string(),
             };
-            tracing::warn!(url = self.config, version, trouble, "Kong didn't take the configuration; trying again");
+            tracing::warn!(
+                url = self.config,
+                version,
+                trouble,
+                "Kong didn't take the configuration; trying again"
+            );
             tokio::time::sleep(RETRY).await;
         }
     }

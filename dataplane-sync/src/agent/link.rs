@@ -54,10 +54,7 @@ impl Address {
             address: options.server.clone(),
             reason: reason.to_owned(),
         };
-        let uri: Uri = options
-            .server
-            .parse()
-            .map_err(|_| invalid("it isn't a URL"))?;
+        let uri: Uri = options.server.parse().map_err(|_| invalid("it isn't a URL"))?;
         let tls = match uri.scheme_str() {
             Some("wss" | "https") => true,
             Some("ws" | "http") => false,
@@ -194,7 +191,9 @@ impl Link {
         let late = |_| LinkError::TooSlow;
         let stream = tokio::time::timeout(CONNECT, connect).await.map_err(late)??;
         if !self.address.tls {
-            let socket = tokio::time::timeout(CONNECT, self.upgrade(stream)).await.map_err(late)??;
+            let socket = tokio::time::timeout(CONNECT, self.upgrade(stream))
+                .await
+                .map_err(late)??;
             return self.converse(socket).await;
         }
         let connector = TlsConnector::from(Arc::new(self.tls()?));
@@ -208,15 +207,21 @@ impl Link {
     fn tls(&self) -> Result<rustls::ClientConfig, LinkError> {
         let file = self.options.ca_certificate.as_deref().unwrap_or(Path::new(""));
         let unusable = |error: String| {
-            LinkError::Setup(format!("the CA certificate {} can't be used: {error}", file.display()))
+            LinkError::Setup(format!(
+                "the CA certificate {} can't be used: {error}",
+                file.display()
+            ))
         };
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))? {
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| unusable(error.to_string()))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let versions =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = versions.map_err(|error| LinkError::Setup(error.to_string()))?;
         Ok(builder.with_root_certificates(roots).with_no_client_auth())
     }
@@ -247,7 +252,10 @@ impl Link {
             TokenSource::Value(token) => Ok(token.expose().trim().to_owned()),
             TokenSource::File(file) => match std::fs::read_to_string(file) {
                 Ok(text) => Ok(text.trim().to_owned()),
-                Err(error) => Err(LinkError::Setup(format!("the token file {}: {error}", file.display()))),
+                Err(error) => Err(LinkError::Setup(format!(
+                    "the token file {}: {error}",
+                    file.display()
+                ))),
             },
         }
     }
@@ -385,10 +393,17 @@ impl Link {
                 tracing::info!(version, %digest, entities = self.replica.len(), "configuration applied");
             }
             Some(InstanceFrame::Nack { version, reason, .. }) => {
-                tracing::warn!(version, reason, "configuration refused; the one before stays in use");
+                tracing::warn!(
+                    version,
+                    reason,
+                    "configuration refused; the one before stays in use"
+                );
             }
             Some(InstanceFrame::Refetch { reason }) => {
-                tracing::warn!(reason, "the update doesn't fit; asking for the whole configuration");
+                tracing::warn!(
+                    reason,
+                    "the update doesn't fit; asking for the whole configuration"
+                );
             }
             _ => (),
         }

@@ -87,7 +87,9 @@ pub enum AgentError {
     #[error("the HTTP client for Kong's Admin API can't be made: {0}")]
     KongAdmin(#[from] reqwest::Error),
     /// The address.
-    #[error("{address:?} is no address of a data-plane listener, such as wss://control-plane.example:8005: {reason}")]
+    #[error(
+        "{address:?} is no address of a data-plane listener, such as wss://control-plane.example:8005: {reason}"
+    )]
     Address {
         /// What was given.
         address: String,

@@ -106,7 +106,9 @@ pub async fn restore_kong(kong: Option<KongAdmin>, replica: Replica) {
     if let (Some(kong), Some(applied)) = (kong, replica.applied()) {
         match kong.load(replica).await {
             Ok(()) => tracing::info!(version = applied.version, "Kong has the last known configuration"),
-            Err(error) => tracing::warn!(version = applied.version, %error, "the last known configuration was refused"),
+            Err(error) => {
+                tracing::warn!(version = applied.version, %error, "the last known configuration was refused")
+            }
         }
     }
     std::future::pending().await
@@ -116,7 +118,9 @@ fn declarative_text(replica: &Replica) -> String {
     let mut heading = "# Written by Runtime Manager's agent; changes made here are lost.\n".to_owned();
     if let (Some(origin), Some(applied)) = (replica.origin(), replica.applied()) {
         let (group, version, digest) = (origin.group, applied.version, applied.digest);
-        heading.push_str(&format!("# Runtime group {group}, version {version}, digest {digest}\n"));
+        heading.push_str(&format!(
+            "# Runtime group {group}, version {version}, digest {digest}\n"
+        ));
     }
     heading + &yaml::document(&declarative(replica))
 }

@@ -7,9 +7,7 @@ use domain::{Digest, EntityId, GroupId, Kind, SnapshotDigest, Timestamp};
 use imbl::OrdMap;
 use uuid::Uuid;
 
-use crate::native::frames::{
-    Applied, Delta, EntityKey, EntityRecord, InstanceFrame, ServerFrame, Snapshot,
-};
+use crate::native::frames::{Applied, Delta, EntityKey, EntityRecord, InstanceFrame, ServerFrame, Snapshot};
 
 /// Which group of which installation a configuration is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -202,11 +200,14 @@ fn kinds<'names>(
     let mut last: Option<Kind> = None;
     let mut known = |name: &Arc<str>| {
         // Entities come sorted by kind, so the last one is nearly always the next.
-        let kind = last.filter(|kind| kind.name() == name.as_ref()).or_else(|| Kind::named(name));
+        let kind = last
+            .filter(|kind| kind.name() == name.as_ref())
+            .or_else(|| Kind::named(name));
         last = kind;
         kind.ok_or_else(|| {
-            let reason =
-                format!("this agent doesn't know entities of kind {name}: update it to the control plane's version");
+            let reason = format!(
+                "this agent doesn't know entities of kind {name}: update it to the control plane's version"
+            );
             Rejected::Unusable(applied, reason)
         })
     };

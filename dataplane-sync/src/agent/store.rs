@@ -212,7 +212,10 @@ fn write_record(bytes: &mut Vec<u8>, payload: &[u8]) {
 
 fn checksum(payload: &[u8]) -> [u8; 8] {
     let mut checksum = [0; 8];
-    blake3::Hasher::new().update(payload).finalize_xof().fill(&mut checksum);
+    blake3::Hasher::new()
+        .update(payload)
+        .finalize_xof()
+        .fill(&mut checksum);
     checksum
 }
 

@@ -93,7 +93,10 @@ fn a_torn_change_is_left_out_and_written_over() {
         fs::write(&deltas, &bytes[..length]).unwrap();
         versions.push(version_in(&directory).unwrap());
     }
-    assert!(versions.is_sorted_by(|later, earlier| later >= earlier), "{versions:?}");
+    assert!(
+        versions.is_sorted_by(|later, earlier| later >= earlier),
+        "{versions:?}"
+    );
     assert_eq!((versions[0], *versions.last().unwrap()), (5, 3));
 
     fs::write(&deltas, &bytes[..bytes.len() - 1]).unwrap();

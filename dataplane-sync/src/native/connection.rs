@@ -88,7 +88,13 @@ pub async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
     address: SocketAddr,
 ) {
     let newest = applied(hub.current().as_ref());
-    let session = Session::new(shared.log, pass.admission.group, number, newest, shared.clock.now());
+    let session = Session::new(
+        shared.log,
+        pass.admission.group,
+        number,
+        newest,
+        shared.clock.now(),
+    );
     let connection = Connection {
         socket,
         session,
@@ -185,7 +191,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             None => Err(End::Gone(None)),
             Some(Err(error)) => Err(gone(error)),
             Some(Ok(Message::Close(frame))) => Err(End::Gone(
-                frame.map(|frame| frame.reason.to_string()).filter(|reason| !reason.is_empty()),
+                frame
+                    .map(|frame| frame.reason.to_string())
+                    .filter(|reason| !reason.is_empty()),
             )),
             Some(Ok(Message::Binary(bytes))) => match frames::decode_instance(&bytes) {
                 Ok(frame) => Ok(self.session.frame(frame, now)),
@@ -253,7 +261,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
     fn refused(&self, node: NodeId, refused: Applied, reason: String) {
         let admission = self.pass.admission;
         tracing::warn!(group = %admission.group, %node, version = refused.version, reason, "instance refused a configuration");
-        self.shared.nodes.refused(admission.group, node, self.number, refused, &reason);
+        self.shared
+            .nodes
+            .refused(admission.group, node, self.number, refused, &reason);
         let command = OrganizationCommand::RefuseNode {
             group: admission.group,
             node,
@@ -261,7 +271,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             digest: refused.digest,
             reason,
         };
-        self.shared.events.report(admission.organization, command, &self.pass.withdrawn);
+        self.shared
+            .events
+            .report(admission.organization, command, &self.pass.withdrawn);
     }
 
     async fn farewell(&mut self, end: End) {

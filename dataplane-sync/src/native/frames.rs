@@ -278,7 +278,9 @@ fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, NotAFrame> {
         .ok_or_else(|| NotAFrame("its size is missing".to_owned()))?;
     let size = u32::from_be_bytes(*size) as usize;
     if size > limit {
-        return Err(NotAFrame(format!("{size} bytes are more than the {limit} allowed")));
+        return Err(NotAFrame(format!(
+            "{size} bytes are more than the {limit} allowed"
+        )));
     }
     let bad = |error: std::io::Error| NotAFrame(error.to_string());
     if size <= SERVER_MESSAGE_LIMIT {

@@ -115,13 +115,19 @@ impl Session {
 
     /// When [`Session::tick`] is next needed.
     pub const fn deadline(&self) -> Timestamp {
-        let patience = if self.greeted { DISCONNECT_SECONDS } else { HELLO_SECONDS };
+        let patience = if self.greeted {
+            DISCONNECT_SECONDS
+        } else {
+            HELLO_SECONDS
+        };
         self.last_heard.plus_seconds(patience)
     }
 
     /// Whether an update should be sent now, and what it can build on. The driver answers with [`Session::sent`].
     pub fn wants_update(&self) -> Option<Option<Applied>> {
-        let runs_newest = self.applied.is_some_and(|applied| applied.digest == self.newest.digest);
+        let runs_newest = self
+            .applied
+            .is_some_and(|applied| applied.digest == self.newest.digest);
         let refuses_newest = self.refused == Some(self.newest.digest);
         let ready = self.greeted && self.in_flight.is_none() && !runs_newest && !refuses_newest;
         ready.then_some(self.applied)
@@ -173,7 +179,10 @@ impl Session {
     }
 
     fn nack(&mut self, refused: Applied, reason: String) -> Vec<Output> {
-        if self.in_flight.is_none_or(|in_flight| in_flight.leads_to != refused) {
+        if self
+            .in_flight
+            .is_none_or(|in_flight| in_flight.leads_to != refused)
+        {
             return vec![Output::Report(Report::Heard)];
         }
         self.in_flight = None;
@@ -199,10 +208,7 @@ impl Session {
     }
 
     fn ping(&mut self, applied: Option<Applied>) -> Vec<Output> {
-        let mut outputs = vec![
-            Output::Send(ServerFrame::Pong {}),
-            Output::Report(Report::Heard),
-        ];
+        let mut outputs = vec![Output::Send(ServerFrame::Pong {}), Output::Report(Report::Heard)];
         let digest = |applied: Option<Applied>| applied.map(|applied| applied.digest);
         if self.in_flight.is_none() && digest(applied) != digest(self.applied) {
             // It doesn't run what it acknowledged: never leave an instance out of date in silence.

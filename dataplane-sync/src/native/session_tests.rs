@@ -68,17 +68,17 @@ fn closes(outputs: &[Output]) -> bool {
 fn an_instance_that_has_the_newest_configuration_gets_nothing() {
     let mut session = opened(at(5));
     let outputs = session.frame(hello(Some(at(5))), START);
-    assert!(matches!(outputs[0], Output::Send(ServerFrame::Welcome { session: 7, .. })));
+    assert!(matches!(
+        outputs[0],
+        Output::Send(ServerFrame::Welcome { session: 7, .. })
+    ));
     assert!(reports(&outputs).contains(&&Report::Runs(at(5))));
     assert_eq!(session.wants_update(), None);
 }
 
 #[test]
 fn equal_content_under_another_version_is_the_newest() {
-    let same = Applied {
-        version: 2,
-        ..at(5)
-    };
+    let same = Applied { version: 2, ..at(5) };
     assert_eq!(greeted(at(5), Some(same)).wants_update(), None);
 }
 
@@ -171,7 +171,11 @@ fn a_heartbeat_before_an_update_is_acknowledged_changes_nothing() {
 fn silence_ends_a_session_and_heartbeats_keep_it() {
     let mut session = greeted(at(1), Some(at(1)));
     assert_eq!(session.deadline(), START.plus_seconds(DISCONNECT_SECONDS));
-    assert!(session.tick(START.plus_seconds(DISCONNECT_SECONDS - 1)).is_empty());
+    assert!(
+        session
+            .tick(START.plus_seconds(DISCONNECT_SECONDS - 1))
+            .is_empty()
+    );
     session.frame(InstanceFrame::Ping { applied: None }, START.plus_seconds(60));
     assert!(session.tick(START.plus_seconds(DISCONNECT_SECONDS)).is_empty());
     assert!(closes(&session.tick(START.plus_seconds(60 + DISCONNECT_SECONDS))));
@@ -271,7 +275,10 @@ impl Pair {
         let Some((base, leads_to)) = self.sent.take() else {
             return;
         };
-        assert!(base.is_none() || base == self.runs, "a step starts from what the instance runs");
+        assert!(
+            base.is_none() || base == self.runs,
+            "a step starts from what the instance runs"
+        );
         self.runs = Some(leads_to);
         self.answer = Some(InstanceFrame::Ack(leads_to));
     }

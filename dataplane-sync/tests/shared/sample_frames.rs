@@ -86,8 +86,12 @@ pub(crate) fn of_the_control_plane() -> Vec<(&'static str, ServerFrame)> {
 
 /// Every frame, encoded.
 pub(crate) fn all() -> Vec<(&'static str, Vec<u8>)> {
-    let instances = of_instances().into_iter().map(|(name, frame)| (name, encode_plain(&frame)));
-    let control_plane = of_the_control_plane().into_iter().map(|(name, frame)| (name, encode_plain(&frame)));
+    let instances = of_instances()
+        .into_iter()
+        .map(|(name, frame)| (name, encode_plain(&frame)));
+    let control_plane = of_the_control_plane()
+        .into_iter()
+        .map(|(name, frame)| (name, encode_plain(&frame)));
     instances.chain(control_plane).collect()
 }
 

@@ -1,0 +1,192 @@
+//! What this room asks for, answered by the projections.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::group::Group;
+use domain::organization::TokenRecord;
+use domain::token::TokenHash;
+use domain::{Boundary, Digest, EntityId, GroupId, Kind, NodeId, OrganizationId, Version};
+use projections::{GroupSelector, LiveGroup, LiveState, ObservedNode, Projections};
+use tokio::sync::watch;
+
+use crate::configurations::{
+    ConfigurationEnded, ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
+};
+use crate::instance_tokens::{InstanceTokens, StoredToken, TokensUnavailable};
+use crate::nodes::NodeRecord;
+use crate::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
+
+/// Configurations, tokens and the fleet's record, out of the projections.
+#[derive(Clone)]
+pub struct Projected {
+    projections: Projections,
+}
+
+impl Projected {
+    /// Over these projections.
+    pub const fn new(projections: Projections) -> Self {
+        Self { projections }
+    }
+
+    async fn stored_token(
+        &self,
+        hash: TokenHash,
+    ) -> Result<Option<(OrganizationId, TokenRecord)>, TokensUnavailable> {
+        if let Some(found) = self
+            .projections
+            .views()
+            .token_by_hash(hash)
+            .await
+            .map_err(unavailable)?
+        {
+            return Ok(Some(found));
+        }
+        // It may have been issued a moment ago: what isn't found is looked up once more after catching up (DESIGN §6).
+        self.projections
+            .caught_up(Boundary::System)
+            .await
+            .map_err(unavailable)?;
+        for (organization, _) in self
+            .projections
+            .views()
+            .organizations()
+            .await
+            .map_err(unavailable)?
+        {
+            let boundary = Boundary::Organization(organization);
+            self.projections.caught_up(boundary).await.map_err(unavailable)?;
+        }
+        self.projections
+            .views()
+            .token_by_hash(hash)
+            .await
+            .map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl InstanceTokens for Projected {
+    async fn token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable> {
+        let Some((organization, record)) = self.stored_token(hash).await? else {
+            return Ok(None);
+        };
+        let group = match record.group {
+            Some(group) => {
+                let selector = GroupSelector::Id(group);
+                let found = self.projections.views().group(organization, &selector).await;
+                found.map_err(unavailable)?
+            }
+            None => None,
+        };
+        let record_of_group = group.map(|group| group.record);
+        Ok(Some(StoredToken {
+            organization,
+            record,
+            group_exists: record_of_group
+                .as_ref()
+                .is_some_and(|group| group.deleted_at.is_none()),
+            runtime_type: record_of_group.and_then(|group| group.runtime_type),
+        }))
+    }
+}
+
+fn unavailable(error: impl ToString) -> TokensUnavailable {
+    TokensUnavailable(error.to_string())
+}
+
+#[async_trait]
+impl Configurations for Projected {
+    async fn open(&self, group: GroupId) -> Result<Box<dyn LiveConfiguration>, ConfigurationUnavailable> {
+        let live = self.projections.live().open(group).await;
+        let live = live.map_err(|error| ConfigurationUnavailable {
+            group,
+            reason: error.to_string(),
+        })?;
+        Ok(Box::new(Followed {
+            states: live.subscribe(),
+            live,
+        }))
+    }
+}
+
+/// A live group being followed; held, so that it stays live.
+struct Followed {
+    live: LiveGroup,
+    states: watch::Receiver<Arc<LiveState>>,
+}
+
+#[async_trait]
+impl LiveConfiguration for Followed {
+    fn current(&self) -> Arc<dyn ConfigurationState> {
+        Arc::new(State(self.live.current()))
+    }
+
+    async fn changed(&mut self) -> Result<(), ConfigurationEnded> {
+        self.states.changed().await.map_err(|_| ConfigurationEnded)
+    }
+}
+
+struct State(Arc<LiveState>);
+
+impl ConfigurationState for State {
+    fn group(&self) -> &Group {
+        &self.0.group
+    }
+
+    fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    fn changed_since(&self, version: Version) -> Option<Vec<(Kind, EntityId)>> {
+        self.0.changed_since(version)
+    }
+
+    fn digest_at(&self, version: Version) -> Option<Digest> {
+        self.0.digest_at(version)
+    }
+}
+
+#[async_trait]
+impl ObservedNodes for Projected {
+    async fn put(&self, nodes: &[NodeRecord]) -> Result<(), ObservedNodesUnavailable> {
+        let observed = |node: &NodeRecord| {
+            Ok(ObservedNode {
+                group: node.group,
+                node: node.id,
+                last_seen: node.last_seen,
+                record: serde_json::to_value(node).map_err(unreachable_record)?,
+            })
+        };
+        let nodes = nodes.iter().map(observed).collect::<Result<Vec<_>, _>>()?;
+        self.projections
+            .observed()
+            .put(&nodes)
+            .await
+            .map_err(unreachable_record)
+    }
+
+    async fn list(&self, group: GroupId) -> Result<Vec<NodeRecord>, ObservedNodesUnavailable> {
+        let nodes = self
+            .projections
+            .observed()
+            .list(group)
+            .await
+            .map_err(unreachable_record)?;
+        let record = |node: ObservedNode| serde_json::from_value(node.record).map_err(unreachable_record);
+        nodes.into_iter().map(record).collect()
+    }
+
+    async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable> {
+        self.projections
+            .observed()
+            .delete(group, node)
+            .await
+            .map_err(unreachable_record)?;
+        Ok(())
+    }
+}
+
+fn unreachable_record(error: impl ToString) -> ObservedNodesUnavailable {
+    ObservedNodesUnavailable(error.to_string())
+}
