@@ -1,5 +1,6 @@
 //! What a test says to a server over HTTP, and what it hears.
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
@@ -213,20 +214,27 @@ impl GroupClient {
             .clone()
     }
 
-    /// Every change of the group, the oldest first.
-    pub async fn history(&self) -> Vec<Value> {
-        let mut changes = Vec::new();
+    /// Every change of the group after `version`, the oldest first; what happens meanwhile may or may not be among them.
+    pub async fn history_after(&self, version: u64) -> Vec<Value> {
+        let mut changes = BTreeMap::new();
         for page in 1.. {
             let path = format!("versions?page[size]=1000&page[number]={page}");
             let found = self.read(&path).await.expect_status(200).json();
-            let found = found["data"].as_array().expect("a list has data").clone();
-            if found.is_empty() {
+            let found = found["data"].as_array().expect("a list has data");
+            // The newest come first, so changes that happen meanwhile make pages overlap.
+            changes.extend(
+                found
+                    .iter()
+                    .map(|change| (change["version"].as_u64(), change.clone())),
+            );
+            if found
+                .last()
+                .is_none_or(|oldest| oldest["version"].as_u64() <= Some(version + 1))
+            {
                 break;
             }
-            changes.extend(found);
         }
-        changes.sort_by_key(|change| change["version"].as_u64());
-        changes
+        changes.split_off(&Some(version + 1)).into_values().collect()
     }
 
     fn entity(&self, path: &str) -> String {
