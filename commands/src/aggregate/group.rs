@@ -1,10 +1,11 @@
 //! A runtime group.
 
+use domain::codec::DecodeError;
 use domain::commit::Changes;
 use domain::gateway::CommandError;
 use domain::group::decide::OperationResult;
-use domain::group::{Group, GroupCommand, GroupEvent, Outcome, decide};
-use domain::{Actor, Boundary, Change, Context, EntityId, Kind, Position, Timestamp, Version};
+use domain::group::{Group, GroupCommand, GroupEvent, Outcome, decide, stored};
+use domain::{Actor, Boundary, Change, Context, DataKeys, EntityId, Kind, Position, Timestamp, Version};
 
 use super::{Aggregate, Decided, Recalled};
 use crate::reactors::{Watched, Watchlist};
@@ -17,6 +18,7 @@ impl Aggregate for Group {
 
     const NAME: &'static str = "group";
     const WRITER: &'static str = "group writer";
+    const STATE_VERSION: Option<u32> = Some(stored::STATE_VERSION);
 
     fn version(&self) -> Version {
         self.version
@@ -79,6 +81,10 @@ impl Aggregate for Group {
             }
             _ => 0,
         }
+    }
+
+    fn restore(bytes: &[u8], boundary: Boundary, keys: &dyn DataKeys) -> Result<Self, DecodeError> {
+        stored::decode(bytes, boundary, keys)
     }
 
     fn watch(&self, boundary: Boundary, tail: Position, watchlist: &Watchlist) {

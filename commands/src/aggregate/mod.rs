@@ -4,10 +4,10 @@ mod group;
 mod organization;
 mod system;
 
-use domain::codec::EventCodec;
+use domain::codec::{DecodeError, EventCodec};
 use domain::commit::Changes;
 use domain::gateway::CommandError;
-use domain::{Actor, Boundary, Change, Context, Digest, Position, Timestamp, Version};
+use domain::{Actor, Boundary, Change, Context, DataKeys, Digest, Position, Timestamp, Version};
 
 use crate::reactors::Watchlist;
 
@@ -50,6 +50,17 @@ pub(crate) trait Aggregate: Clone + Default + Send + Sync + 'static {
 
     /// About how many bytes an event takes before compression, the fixed costs of any event left out.
     fn size(event: &Self::Event) -> usize;
+
+    /// The version of this aggregate's stored states; none where every start folds the log.
+    const STATE_VERSION: Option<u32> = None;
+
+    /// Reads a stored state of that version.
+    fn restore(_stored: &[u8], boundary: Boundary, _keys: &dyn DataKeys) -> Result<Self, DecodeError> {
+        Err(DecodeError::malformed(
+            "a stored state",
+            format!("{boundary} keeps none"),
+        ))
+    }
 
     /// Notes what reactors must know of this state, which holds the boundary's records up to `tail`.
     fn watch(&self, _boundary: Boundary, _tail: Position, _watchlist: &Watchlist) {}

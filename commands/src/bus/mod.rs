@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{Decision, Group, GroupCommand, Outcome, decide};
 use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
+use domain::state_store::StateStore;
 use domain::system::{System, SystemCommand};
 use domain::{
     Boundary, Cause, Clock, Context, EventLog, GroupId, Keyring, OrganizationId, Position, Spawner,
@@ -35,6 +36,8 @@ pub struct Options {
     pub log: Arc<dyn EventLog>,
     /// The keys that seal their secrets.
     pub keyring: Arc<dyn Keyring>,
+    /// Where folded states are kept for a fast start; none has every writer fold its boundary's whole log.
+    pub states: Option<Arc<dyn StateStore>>,
     /// The time of changes.
     pub clock: Arc<dyn Clock>,
     /// Runs the writers.
@@ -77,6 +80,7 @@ impl CommandBus {
         let surroundings = Arc::new(Surroundings {
             log: options.log,
             keyring: options.keyring,
+            states: options.states,
             clock: options.clock,
             spawner: options.spawner,
             watchlist: Arc::new(Watchlist::default()),

@@ -35,7 +35,7 @@ impl CommandBus {
         {
             return Ok(());
         }
-        let mut fold = Fold::<Group>::empty(boundary);
+        let mut fold = Fold::<Group>::start(boundary, surroundings).await;
         let caught_up = fold.catch_up(log, keyring).await;
         caught_up.map_err(|error| unreadable(&error))?;
         let watched = Watched::of(&fold.state, fold.guard());

@@ -30,6 +30,15 @@ pub(crate) enum FoldError {
     },
     #[error("position {0} holds another aggregate's changes; the log was altered, restore it from an export")]
     WrongAggregate(Position),
+    #[error(
+        "{boundary} ends at position {tail}, but position {known} was durable: the log lost its tail, restore it from an \
+         export"
+    )]
+    TailLost {
+        boundary: Boundary,
+        known: Position,
+        tail: Position,
+    },
     #[error("the parts of the change that ends at position {0} are gone; restore the log from an export")]
     PartsGone(Position),
 }
@@ -47,11 +56,16 @@ pub(crate) struct Fold<A> {
 impl<A: Aggregate> Fold<A> {
     /// The state before the boundary's first commit.
     pub(crate) fn empty(boundary: Boundary) -> Self {
+        Self::resumed(boundary, A::default(), Position::START, Digest::ZERO)
+    }
+
+    /// A state that holds everything up to a record.
+    pub(crate) const fn resumed(boundary: Boundary, state: A, position: Position, digest: Digest) -> Self {
         Self {
             boundary,
-            state: A::default(),
-            position: Position::START,
-            chain: BoundaryChain::start(boundary),
+            state,
+            position,
+            chain: BoundaryChain::resumed(boundary, position, digest),
         }
     }
 
@@ -78,8 +92,16 @@ impl<A: Aggregate> Fold<A> {
 
     /// Whether the state holds everything that is durable now.
     pub(crate) async fn is_current(&self, log: &dyn EventLog) -> Result<bool, FoldError> {
-        let tail = log.boundary_tail(self.boundary).await?;
-        Ok(tail.unwrap_or_default() == self.guard())
+        let tail = log.boundary_tail(self.boundary).await?.unwrap_or_default();
+        let (boundary, known) = (self.boundary, self.guard());
+        match tail < known {
+            true => Err(FoldError::TailLost {
+                boundary,
+                known,
+                tail,
+            }),
+            false => Ok(tail == known),
+        }
     }
 
     /// Applies what was durable at the call. After an error this fold is of no use.

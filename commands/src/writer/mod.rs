@@ -3,7 +3,8 @@
 //! on is durable.
 //!
 //! - [`request`]: what waits in the mailbox; [`batch`]: deciding; [`commit`]: encoding and appending.
-//! - [`append`]: asking the log until its answer is definite; [`fold`]: the state as the log has it.
+//! - [`append`]: asking the log until its answer is definite.
+//! - [`fold`]: the state as the log has it; [`start`]: where folding it begins.
 
 mod append;
 mod batch;
@@ -11,6 +12,7 @@ mod commit;
 mod fold;
 mod measures;
 mod request;
+mod start;
 
 pub(crate) use append::Pause;
 pub(crate) use fold::Fold;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::gateway::CommandError;
+use domain::state_store::StateStore;
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error};
@@ -39,6 +42,7 @@ const IDLE: Duration = Duration::from_secs(600);
 pub(crate) struct Surroundings {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) states: Option<Arc<dyn StateStore>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Arc<dyn Spawner>,
     pub(crate) watchlist: Arc<Watchlist>,
@@ -126,6 +130,7 @@ impl<A: Aggregate> Writer<A> {
     }
 
     async fn work(&mut self, mailbox: &mut mpsc::Receiver<Message<A>>) -> Result<(), End> {
+        self.fold = Fold::start(self.boundary, &self.surroundings).await;
         self.catch_up().await?;
         let spawner = Arc::clone(&self.surroundings.spawner);
         let mut shutdown = spawner.shutdown();
@@ -205,22 +210,23 @@ impl<A: Aggregate> Writer<A> {
         if batch.decided.is_empty() {
             return Ok(());
         }
-        if self.fold.is_current(&*self.surroundings.log).await? {
+        let current = self.fold.is_current(&*self.surroundings.log).await;
+        if let Ok(true) = current {
             self.answer(batch.decided);
             return Ok(());
         }
         self.put_back(batch.decided);
+        current?;
         self.catch_up().await
     }
 
     async fn refresh(&mut self) -> Result<(), End> {
-        let refreshes = std::mem::take(&mut self.refreshes);
         if !self.fold.is_current(&*self.surroundings.log).await? {
             self.catch_up().await?;
         }
         let durable = self.published.borrow().clone();
         if let Some(durable) = durable {
-            for answer in refreshes {
+            for answer in self.refreshes.drain(..) {
                 let _ = answer.send(Ok(Arc::clone(&durable)));
             }
         }

@@ -11,4 +11,5 @@ mod expiry;
 mod idempotency;
 mod parts;
 mod site;
+mod stored_states;
 mod unknown;

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::site::{Site, object, operate, operation, until};
 
 /// A log in memory whose records are small, so that changes soon take several.
-struct SmallRecords(MemoryLog);
+pub(crate) struct SmallRecords(pub(crate) MemoryLog);
 
 #[async_trait]
 impl EventLog for SmallRecords {
@@ -62,10 +62,10 @@ fn site() -> (Site, MemoryLog) {
     (Site::on(SmallRecords(log.clone())), log)
 }
 
-const BIG: usize = 200;
+pub(crate) const BIG: usize = 200;
 
 /// One change of many services.
-fn big_change() -> GroupCommand {
+pub(crate) fn big_change() -> GroupCommand {
     let service = |number| {
         let body = object(json!({"name": format!("service-{number:03}"), "host": "example.com"}));
         operation("services", None, Action::Create(body))

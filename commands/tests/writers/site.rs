@@ -16,6 +16,7 @@ use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{
     Action, Condition, GroupCommand, GroupEvent, OmittedChildren, Operation, Outcome, Selector, Target,
 };
+use domain::state_store::StateStore;
 use domain::system::Authority;
 use domain::token::TokenHash;
 use domain::{
@@ -25,6 +26,8 @@ use domain::{
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use crate::stored_states::MemoryStates;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ impl Clock for StillClock {
 pub(crate) struct Site {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) states: Arc<MemoryStates>,
     pub(crate) clock: Arc<StillClock>,
     pub(crate) tasks: Tasks,
     pub(crate) deadline: Duration,
@@ -56,6 +60,7 @@ impl Site {
         Self {
             log: Arc::new(log),
             keyring: Arc::new(MemoryKeyring::in_memory()),
+            states: Arc::default(),
             clock: Arc::new(StillClock(AtomicI64::new(1_767_225_600_000))),
             tasks: Tasks::default(),
             deadline: Duration::from_secs(10),
@@ -73,6 +78,7 @@ impl Site {
         CommandBus::new(Options {
             log: Arc::clone(&self.log),
             keyring: Arc::clone(&self.keyring),
+            states: Some(Arc::clone(&self.states) as Arc<dyn StateStore>),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             spawner: Arc::new(self.tasks.clone()) as Arc<dyn Spawner>,
             deadline: self.deadline,
