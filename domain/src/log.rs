@@ -44,6 +44,17 @@ pub struct Record {
     pub bytes: Bytes,
 }
 
+/// A record that an import puts back at the position it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The record and where it belongs.
+    pub record: Record,
+    /// Its boundary's record before it.
+    pub expected: Expected,
+    /// The same at every attempt.
+    pub id: CommitId,
+}
+
 /// Why an append was not (known to be) stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
@@ -94,6 +105,19 @@ pub trait EventLog: Send + Sync + 'static {
         id: CommitId,
         record: Bytes,
     ) -> Result<Position, AppendError>;
+
+    /// Appends consecutive records exactly at their positions, for an import into a log that nobody else writes to.
+    /// After an error a beginning of them may be stored, now or later, but never one at another position.
+    async fn append_at(&self, records: Vec<Placed>) -> Result<(), AppendError> {
+        for Placed { record, expected, id } in records {
+            let tail = self.tail().await.map_err(|error| AppendError::Unknown(error.to_string()))?;
+            if record.position != tail.next() {
+                return Err(AppendError::Conflict);
+            }
+            self.append(record.boundary, expected, id, record.bytes).await?;
+        }
+        Ok(())
+    }
 
     /// Records of all boundaries after `after`, in position order, without gaps; then waits for new ones for ever.
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>>;

@@ -1,20 +1,31 @@
 //! A guarded publish: stored only if the subject's last message is the expected one.
 
+use std::collections::BTreeMap;
+
 use async_nats::jetstream::ErrorCode;
 use async_nats::{HeaderMap, Request, header};
 use bytes::Bytes;
 use domain::log::AppendError;
+use futures::StreamExt;
 use serde::Deserialize;
 
 use super::connection::Connection;
+
+/// What must be the last message, by its sequence number; 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// The last one of the same subject.
+    Subject(u64),
+    /// The last one of the whole stream: this message gets the next number or is refused.
+    Stream(u64),
+}
 
 /// What is published and under which guard.
 #[derive(Clone, Debug)]
 pub(crate) struct Publish<'a> {
     pub(crate) stream: &'a str,
     pub(crate) subject: String,
-    /// The sequence number of the subject's last message; 0 for none.
-    pub(crate) expected: u64,
+    pub(crate) guard: Guard,
     /// Makes a repeat recognizable to people and, for a while, to the server.
     pub(crate) message_id: Option<String>,
     pub(crate) payload: Bytes,
@@ -46,37 +57,77 @@ struct Refusal {
     description: String,
 }
 
+impl Publish<'_> {
+    /// The sequence number that the guard expects.
+    const fn expected(&self) -> u64 {
+        match self.guard {
+            Guard::Subject(last) | Guard::Stream(last) => last,
+        }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let guard = match self.guard {
+            Guard::Subject(_) => header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+            Guard::Stream(_) => header::NATS_EXPECTED_LAST_SEQUENCE,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::NATS_EXPECTED_STREAM, self.stream);
+        headers.insert(guard, self.expected().to_string());
+        if let Some(id) = &self.message_id {
+            headers.insert(header::NATS_MESSAGE_ID, id.as_str());
+        }
+        headers
+    }
+}
+
 impl Connection {
     /// Publishes and waits for the answer. Everything that isn't one for certain is `Unknown`.
     pub(crate) async fn publish(&self, publish: Publish<'_>) -> Result<Acknowledged, AppendError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::NATS_EXPECTED_STREAM, publish.stream);
-        headers.insert(
-            header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-            publish.expected.to_string(),
-        );
-        if let Some(id) = publish.message_id {
-            headers.insert(header::NATS_MESSAGE_ID, id);
+        let (headers, expected) = (publish.headers(), publish.expected());
+        let request = Request::new().headers(headers).payload(publish.payload).timeout(Some(self.options.timeout));
+        let answer = self.client.send_request(publish.subject, request).await.map_err(unknown)?;
+        read_answer(&answer.payload, expected)
+    }
+
+    /// Publishes messages in their order without waiting for each answer, then waits for all of them. The error is the
+    /// one of the first message that has one.
+    pub(crate) async fn publish_in_order(&self, messages: Vec<Publish<'_>>) -> Result<(), AppendError> {
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(format!("{inbox}.*")).await.map_err(unknown)?;
+        let mut waiting = BTreeMap::new();
+        for publish in messages {
+            let (headers, expected) = (publish.headers(), publish.expected());
+            let reply = format!("{inbox}.{expected}");
+            waiting.insert(reply.clone(), expected);
+            let sent = self.client.publish_with_reply_and_headers(publish.subject, reply, headers, publish.payload);
+            sent.await.map_err(unknown)?;
         }
-        let request = Request::new()
-            .headers(headers)
-            .payload(publish.payload)
-            .timeout(Some(self.options.timeout));
-        let answered = self.client.send_request(publish.subject, request).await;
-        let message = answered.map_err(|error| AppendError::Unknown(format!("NATS: {error}")))?;
-        let unreadable = |error| AppendError::Unknown(format!("NATS answered something unreadable: {error}"));
-        let answer: Answer = serde_json::from_slice(&message.payload).map_err(unreadable)?;
-        match answer.error {
-            Some(refusal) => Err(refusal.meaning()),
-            None if answer.seq > publish.expected => Ok(Acknowledged {
-                sequence: answer.seq,
-                duplicate: answer.duplicate,
-            }),
-            None => Err(AppendError::Unknown(format!(
-                "NATS acknowledged position {} after {}",
-                answer.seq, publish.expected
-            ))),
+        let mut failure = None;
+        while !waiting.is_empty() {
+            let answer = tokio::time::timeout(self.options.timeout, answers.next()).await.map_err(unknown)?;
+            let answer = answer.ok_or_else(|| unknown("the connection was closed"))?;
+            let Some(expected) = waiting.remove(answer.subject.as_str()) else { continue };
+            if let Err(error) = read_answer(&answer.payload, expected)
+                && failure.as_ref().is_none_or(|(first, _)| expected < *first)
+            {
+                failure = Some((expected, error));
+            }
         }
+        failure.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+fn unknown(error: impl std::fmt::Display) -> AppendError {
+    AppendError::Unknown(format!("NATS: {error}"))
+}
+
+/// What the server says of a message that was guarded by `expected`.
+fn read_answer(payload: &[u8], expected: u64) -> Result<Acknowledged, AppendError> {
+    let answer: Answer = serde_json::from_slice(payload).map_err(unknown)?;
+    match answer.error {
+        Some(refusal) => Err(refusal.meaning()),
+        None if answer.seq > expected => Ok(Acknowledged { sequence: answer.seq, duplicate: answer.duplicate }),
+        None => Err(unknown(format!("position {} acknowledged after {expected}", answer.seq))),
     }
 }
 

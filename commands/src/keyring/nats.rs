@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use tracing::warn;
 
 use super::page_store::{PageAddress, PageStore, PutError, StoredPage};
-use crate::jetstream::publish::Publish;
+use crate::jetstream::publish::{Guard, Publish};
 use crate::jetstream::stream::{keep_everything, open};
 use crate::jetstream::{ConnectError, Connection};
 
@@ -78,7 +78,7 @@ impl NatsPages {
         let publish = Publish {
             stream: STREAM,
             subject,
-            expected: replaces,
+            guard: Guard::Subject(replaces),
             message_id: None,
             payload,
         };

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::log::{AppendError, ReadError};
+use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, GroupId, OrganizationId, Position, Record};
 use futures::{StreamExt, TryStreamExt, future};
 use uuid::Uuid;
+
+use crate::eventually::eventually;
 
 /// Where a log lives: it can be made anew and opened again after a restart.
 pub(crate) trait Site: Sized {
@@ -61,9 +63,14 @@ pub(crate) async fn append(
     }
 }
 
+/// The boundary's last position, as soon as the log can be read: while a cluster elects a leader it can't.
+async fn last(log: &dyn EventLog, boundary: Boundary) -> Option<Position> {
+    eventually("the log can be read", async || log.boundary_tail(boundary).await).await
+}
+
 /// Appends `count` records to a boundary after its last one.
 pub(crate) async fn append_many(log: &dyn EventLog, boundary: Boundary, count: u64) -> Vec<Position> {
-    let mut last = log.boundary_tail(boundary).await.unwrap();
+    let mut last = last(log, boundary).await;
     let mut positions = Vec::new();
     for number in 0..count {
         let id = CommitId(Uuid::new_v5(
@@ -183,7 +190,7 @@ pub(crate) async fn a_repeated_append_is_stored_once<S: Site>() {
 pub(crate) async fn contend(log: Arc<dyn EventLog>, writer: u64, rounds: u64) {
     for round in 0..rounds {
         for attempt in 0.. {
-            let last = log.boundary_tail(group(1)).await.unwrap();
+            let last = last(&*log, group(1)).await;
             let expected = Expected::after(last);
             let id = commit_id(writer, round << 32 | attempt);
             match append(&*log, group(1), expected, id, &expected.sequence().to_string()).await {
@@ -348,6 +355,41 @@ pub(crate) async fn all_bytes_come_back_as_they_were<S: Site>() {
     assert_eq!([&records[0].bytes, &records[1].bytes], [&every_byte, &empty]);
 }
 
+/// A record of an import; `previous` is its boundary's record before it, 0 for none.
+fn placed(position: u64, boundary: Boundary, previous: u64) -> Placed {
+    let bytes = Bytes::from(format!("record {position}"));
+    let record = Record { position: Position(position), boundary, bytes };
+    Placed { record, expected: Expected::after(Some(Position(previous))), id: commit_id(7, position) }
+}
+
+pub(crate) async fn imported_records_get_their_positions<S: Site>() {
+    let site = S::fresh().await;
+    let log = site.log();
+    // Boundaries take turns, each record after its boundary's record four positions before.
+    let record = |position: u64| placed(position, group(u128::from(position % 4)), position.saturating_sub(4));
+    let records: Vec<_> = (1..=600).map(record).collect();
+    for part in records.chunks(200) {
+        while let Err(error) = log.append_at(part.to_vec()).await {
+            assert!(matches!(error, AppendError::Unknown(_)), "{error}");
+        }
+    }
+    assert!(followed(&*log, Position::START, 600).await.iter().eq(records.iter().map(|placed| &placed.record)));
+    append_many(&*log, group(1), 1).await;
+    assert_eq!(log.tail().await.unwrap(), Position(601));
+}
+
+pub(crate) async fn imported_records_never_stand_elsewhere<S: Site>() {
+    let site = S::fresh().await;
+    let log = site.log();
+    append_many(&*log, group(1), 1).await;
+    for refused in [placed(1, group(2), 0), placed(3, group(2), 0)] {
+        let answer = log.append_at(vec![refused.clone()]).await;
+        assert!(matches!(answer, Err(AppendError::Conflict | AppendError::Refused(_))), "{answer:?}");
+        assert_eq!(log.tail().await.unwrap(), Position(1));
+    }
+    log.append_at(vec![placed(2, group(2), 0)]).await.unwrap();
+}
+
 /// Runs the whole suite on one kind of log.
 macro_rules! conformance {
     ($site:ty, $suite:ident: $($case:ident),* $(,)?) => {$(
@@ -375,6 +417,8 @@ macro_rules! conformance {
             a_checkpoint_beyond_the_tail_is_damage,
             a_record_of_the_largest_size_is_stored_and_a_larger_one_refused,
             all_bytes_come_back_as_they_were,
+            imported_records_get_their_positions,
+            imported_records_never_stand_elsewhere,
         );
     };
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use domain::keyring::KeyringError;
-use domain::log::{AppendError, ReadError};
+use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, Position};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -14,6 +14,12 @@ use uuid::Builder;
 use super::Progress;
 use super::frame::{End, Frame, FrameError, FrameReader, Header, Record};
 use crate::keyring::{KeyPages, PageAddress};
+
+/// How many records are appended together at most.
+const BATCH_RECORDS: usize = 500;
+
+/// After how many bytes no further record is appended together with others.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often an append without a definite answer is sent again.
 const ATTEMPTS: u32 = 20;
@@ -55,16 +61,6 @@ pub enum ImportError {
         found: Position,
         /// Where the file ends.
         last: Position,
-    },
-    /// Somebody else writes to the log.
-    #[error(
-        "the record of position {expected} was stored at {found}: somebody else writes to this log; stop that and import into an empty one"
-    )]
-    NotAlone {
-        /// Where it belongs.
-        expected: Position,
-        /// Where it is.
-        found: Position,
     },
     /// The keyring doesn't take a page.
     #[error(transparent)]
@@ -113,15 +109,18 @@ pub async fn import(
         log,
         present: log.follow(Position::START),
         already,
-        last: HashMap::new(),
+        last: HashMap::new(), waiting: Vec::new(), waiting_bytes: 0,
     };
-    let read = Reading {
+    let mut reading = Reading {
         file,
         keyring,
         target,
         header: &header,
     };
-    let end = read.all(progress).await?;
+    let read = reading.read_all(progress).await;
+    // What a file that is cut off had before is worth keeping.
+    reading.target.flush().await?;
+    let end = read?;
     Ok(Imported {
         already: already.0,
         records: end.records,
@@ -140,7 +139,7 @@ struct Reading<'a, R> {
 
 impl<R: AsyncRead + Unpin> Reading<'_, R> {
     /// Reads to the end, which must confirm what was read.
-    async fn all(mut self, mut progress: impl FnMut(Progress)) -> Result<End, ImportError> {
+    async fn read_all(&mut self, mut progress: impl FnMut(Progress)) -> Result<End, ImportError> {
         let mut seen = End { records: 0, pages: 0 };
         loop {
             match self.file.read().await? {
@@ -180,83 +179,68 @@ struct Target<'a> {
     present: BoxStream<'static, Result<domain::Record, ReadError>>,
     already: Position,
     last: HashMap<Boundary, Position>,
+    /// Records that are read and not yet appended.
+    waiting: Vec<Placed>,
+    waiting_bytes: usize,
 }
 
 impl Target<'_> {
-    /// Makes sure that the log holds this record at its position.
+    /// Takes the next record: compares it with what the log holds there, or appends it with the ones after it.
     async fn take(&mut self, record: Record) -> Result<(), ImportError> {
-        let position = record.position;
+        let Record { position, boundary, bytes } = record;
+        let record = domain::Record { position, boundary, bytes: Bytes::from(bytes) };
+        let expected = Expected::after(self.last.insert(boundary, position));
         if position <= self.already {
-            self.compare(&record).await?;
-        } else {
-            self.append(&record).await?;
+            return self.compare(&record).await;
         }
-        self.last.insert(record.boundary, position);
-        Ok(())
+        self.waiting_bytes += record.bytes.len();
+        self.waiting.push(Placed { id: commit_id(&record), expected, record });
+        if self.waiting.len() < BATCH_RECORDS && self.waiting_bytes < BATCH_BYTES { Ok(()) } else { self.flush().await }
     }
 
-    async fn compare(&mut self, record: &Record) -> Result<(), ImportError> {
+    async fn compare(&mut self, record: &domain::Record) -> Result<(), ImportError> {
         let ended = || ReadError::Unavailable("the log was closed during the import".to_owned());
         let present = self.present.next().await.ok_or_else(ended)??;
-        if present.boundary != record.boundary || present.bytes != record.bytes {
-            return Err(ImportError::OtherLog(record.position));
+        if present == *record { Ok(()) } else { Err(ImportError::OtherLog(record.position)) }
+    }
+
+    /// Appends what waits. After an answer that isn't definite it looks what is stored and goes on there.
+    async fn flush(&mut self) -> Result<(), ImportError> {
+        self.waiting_bytes = 0;
+        let mut records = std::mem::take(&mut self.waiting);
+        for attempt in 0.. {
+            let Some(first) = records.first() else { break };
+            let position = first.record.position;
+            let Err(source) = self.log.append_at(records.clone()).await else { break };
+            let definite = !matches!(source, AppendError::Unknown(_) | AppendError::Conflict);
+            if definite || attempt == ATTEMPTS {
+                return Err(ImportError::Append { position, source });
+            }
+            tokio::time::sleep(PAUSE).await;
+            records = self.not_stored(records).await?;
         }
         Ok(())
     }
 
-    /// Appends and checks the position; an unknown outcome is resolved by sending the same again and by reading.
-    async fn append(&mut self, record: &Record) -> Result<(), ImportError> {
-        let expected = Expected::after(self.last.get(&record.boundary).copied());
-        let id = CommitId(Builder::from_random_bytes(id_bytes(record)).into_uuid());
-        let bytes = Bytes::from(record.bytes.clone());
-        let mut attempt = 0;
-        loop {
-            let source = match self
-                .log
-                .append(record.boundary, expected, id, bytes.clone())
-                .await
-            {
-                Ok(found) if found == record.position => return Ok(()),
-                Ok(found) => {
-                    return Err(ImportError::NotAlone {
-                        expected: record.position,
-                        found,
-                    });
-                }
-                Err(AppendError::Conflict) => return self.confirm(record).await,
-                Err(source) => source,
-            };
-            attempt += 1;
-            if attempt > ATTEMPTS || !matches!(source, AppendError::Unknown(_)) {
-                return Err(ImportError::Append {
-                    position: record.position,
-                    source,
-                });
+    /// Leaves out the records that the log holds by now.
+    async fn not_stored(&self, records: Vec<Placed>) -> Result<Vec<Placed>, ImportError> {
+        let mut missing = Vec::new();
+        for placed in records {
+            match self.log.record_at(placed.record.position).await? {
+                Some(stored) if stored == placed.record => {}
+                Some(_) => return Err(ImportError::OtherLog(placed.record.position)),
+                None => missing.push(placed),
             }
-            tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    /// After a conflict: the record may be there because an earlier, unanswered append stored it.
-    async fn confirm(&self, record: &Record) -> Result<(), ImportError> {
-        match self.log.record_at(record.position).await? {
-            Some(stored) if stored.boundary == record.boundary && stored.bytes == record.bytes => Ok(()),
-            Some(_) => Err(ImportError::OtherLog(record.position)),
-            None => Err(ImportError::Append {
-                position: record.position,
-                source: AppendError::Conflict,
-            }),
-        }
+        Ok(missing)
     }
 }
 
 /// An id made of what is stored, the same at every attempt.
-fn id_bytes(record: &Record) -> [u8; 16] {
+fn commit_id(record: &domain::Record) -> CommitId {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&record.position.0.to_le_bytes())
-        .update(&record.bytes);
+    hasher.update(&record.position.0.to_le_bytes()).update(&record.bytes);
     let mut id = [0; 16];
     hasher.finalize_xof().fill(&mut id);
-    id
+    CommitId(Builder::from_random_bytes(id).into_uuid())
 }

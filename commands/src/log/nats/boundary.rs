@@ -5,13 +5,17 @@ use domain::log::ReadError;
 use domain::{Boundary, EventLog, Position, Record};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use tracing::debug;
 
 use super::follow::{messages, position};
-use super::{NatsLog, found, record};
+use super::{NatsLog, found, record, unavailable};
 
 /// So many records are read one by one from the leader, which is what catching up after a conflict needs. A consumer
 /// costs as much as about this many reads before it delivers the first.
 const SINGLE_READS: u32 = 8;
+
+/// How often a consumer is made for one record before the log counts as unavailable.
+const ATTEMPTS: u32 = 4;
 
 /// Reads one boundary after a position.
 pub(super) fn read(
@@ -97,8 +101,25 @@ impl Reading {
         })
     }
 
-    /// The next record, from a consumer.
+    /// The next record, from a consumer, which is made again after an interruption.
     async fn receive(&mut self) -> Result<Record, ReadError> {
+        let mut attempts = 0;
+        loop {
+            let interruption = match self.receive_once().await {
+                Err(ReadError::Unavailable(reason)) => reason,
+                definite => return definite,
+            };
+            self.messages = None;
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                let boundary = self.boundary;
+                return Err(ReadError::Unavailable(format!("reading {boundary} was interrupted: {interruption}")));
+            }
+            debug!(boundary = %self.boundary, interruption, "reading is interrupted");
+        }
+    }
+
+    async fn receive_once(&mut self) -> Result<Record, ReadError> {
         let messages = match &mut self.messages {
             Some(messages) => messages,
             None => {
@@ -106,13 +127,8 @@ impl Reading {
                 self.messages.insert(opened)
             }
         };
-        let interrupted =
-            || ReadError::Unavailable(format!("NATS: reading {} was interrupted", self.boundary));
-        let message = messages
-            .next()
-            .await
-            .and_then(Result::ok)
-            .ok_or_else(interrupted)?;
+        let message = messages.next().await.ok_or_else(|| unavailable("the consumer ended"))?;
+        let message = message.map_err(unavailable)?;
         record(position(&message)?.0, &message.subject, message.payload.clone())
     }
 }

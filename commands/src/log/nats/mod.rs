@@ -13,12 +13,12 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::log::{AppendError, ReadError};
+use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, Position, Record, Timestamp};
 use futures::stream::BoxStream;
 
 use super::invariants::check_size;
-use crate::jetstream::publish::Publish;
+use crate::jetstream::publish::{Guard, Publish};
 use crate::jetstream::stream::{keep_everything, open};
 use crate::jetstream::{ConnectError, Connection};
 
@@ -142,7 +142,7 @@ impl EventLog for NatsLog {
         let publish = Publish {
             stream: STREAM,
             subject: boundary.subject(),
-            expected: expected.sequence(),
+            guard: Guard::Subject(expected.sequence()),
             message_id: Some(id.to_string()),
             payload: bytes.clone(),
         };
@@ -152,6 +152,17 @@ impl EventLog for NatsLog {
             return self.confirm_duplicate(position, boundary, &bytes).await;
         }
         Ok(position)
+    }
+
+    async fn append_at(&self, records: Vec<Placed>) -> Result<(), AppendError> {
+        let publish = |placed: Placed| Publish {
+            stream: STREAM,
+            subject: placed.record.boundary.subject(),
+            guard: Guard::Stream(placed.record.position.0 - 1),
+            message_id: Some(placed.id.to_string()),
+            payload: placed.record.bytes,
+        };
+        self.connection.publish_in_order(records.into_iter().map(publish).collect()).await
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::log::{AppendError, ReadError};
+use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, Position, Record};
 use futures::stream::BoxStream;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::reader::Reader;
 use self::recent::Recent;
 use self::storage::{SqliteStorage, Storage, StorageError, connect_options, sync_files};
-use self::writer::{Append, QUEUE, Writer};
+use self::writer::{Append, Placement, QUEUE, Request, Writer};
 use super::invariants::check_size;
 use crate::entropy;
 use crate::tasks::Tasks;
@@ -36,6 +36,9 @@ const READERS: u32 = 4;
 
 /// How many rows a connection reads ahead.
 const READ_AHEAD: usize = 64;
+
+/// The way back from the writer.
+type Answer = oneshot::Sender<Result<Position, AppendError>>;
 
 /// Why `log.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +51,7 @@ pub struct OpenError {
 /// An [`EventLog`] in one SQLite file. Open it once per process, and in one process only.
 #[derive(Debug)]
 pub struct SqliteLog {
-    queue: mpsc::Sender<Append>,
+    queue: mpsc::Sender<Request>,
     recent: Arc<Recent>,
     reader: Reader,
     identity: String,
@@ -105,6 +108,15 @@ impl SqliteLog {
         })
     }
 
+    /// Hands the writer a request and waits for its answer.
+    async fn ask_writer(&self, request: impl FnOnce(Answer) -> Request) -> Result<Position, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        if self.queue.send(request(answer)).await.is_err() {
+            return Err(AppendError::Refused("the log is closed, the program is shutting down".to_owned()));
+        }
+        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
+    }
+
     /// A text that stays the same as long as this is the same log; another file has another one.
     pub fn identity(&self) -> &str {
         &self.identity
@@ -133,21 +145,12 @@ impl EventLog for SqliteLog {
         record: Bytes,
     ) -> Result<Position, AppendError> {
         check_size(record.len(), self.record_limit())?;
-        let (answer, answered) = oneshot::channel();
-        let append = Append {
-            boundary,
-            expected,
-            bytes: record,
-            answer,
-        };
-        if self.queue.send(append).await.is_err() {
-            return Err(AppendError::Refused(
-                "the log is closed, the program is shutting down".to_owned(),
-            ));
-        }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
+        let ask = |answer| Request::Append(Append { boundary, expected, bytes: record, answer });
+        self.ask_writer(ask).await
+    }
+
+    async fn append_at(&self, records: Vec<Placed>) -> Result<(), AppendError> {
+        self.ask_writer(|answer| Request::Place(Placement { records, answer })).await.map(drop)
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {

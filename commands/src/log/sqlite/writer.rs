@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::log::AppendError;
+use domain::log::{AppendError, Placed};
 use domain::{Boundary, Expected, Position, Record};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,20 @@ pub(super) struct Append {
     pub(super) answer: oneshot::Sender<Result<Position, AppendError>>,
 }
 
+/// Records of an import, which get their positions or are refused together.
+#[derive(Debug)]
+pub(super) struct Placement {
+    pub(super) records: Vec<Placed>,
+    pub(super) answer: oneshot::Sender<Result<Position, AppendError>>,
+}
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Append(Append),
+    Place(Placement),
+}
+
 /// The writer's state: what it knows to be durable.
 pub(super) struct Writer<S> {
     storage: S,
@@ -55,7 +69,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Appends until the token is cancelled or the log is dropped, then finishes what waits.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Append>, stop: CancellationToken) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Request>, stop: CancellationToken) {
         let mut waiting = Vec::with_capacity(BATCH_RECORDS);
         loop {
             tokio::select! {
@@ -71,24 +85,55 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Commits everything that waits, in as few transactions as its size allows.
-    async fn commit_all(&mut self, waiting: &mut Vec<Append>) {
+    async fn commit_all(&mut self, waiting: &mut Vec<Request>) {
         let mut bytes = 0;
         let mut batch = Vec::with_capacity(waiting.len());
-        for append in waiting.drain(..) {
-            bytes += append.bytes.len();
-            batch.push(append);
-            if bytes > BATCH_BYTES {
-                self.commit(std::mem::take(&mut batch)).await;
-                bytes = 0;
+        for request in waiting.drain(..) {
+            match request {
+                Request::Append(append) => {
+                    bytes += append.bytes.len();
+                    batch.push(append);
+                    if bytes > BATCH_BYTES {
+                        self.commit(std::mem::take(&mut batch)).await;
+                        bytes = 0;
+                    }
+                }
+                Request::Place(placement) => {
+                    self.commit(std::mem::take(&mut batch)).await;
+                    bytes = 0;
+                    let placed = self.place(placement.records).await;
+                    drop(placement.answer.send(placed));
+                }
             }
         }
-        if !batch.is_empty() {
-            self.commit(batch).await;
+        self.commit(batch).await;
+    }
+
+    /// One transaction with the records of an import.
+    async fn place(&mut self, records: Vec<Placed>) -> Result<Position, AppendError> {
+        self.recover().await.map_err(AppendError::Unknown)?;
+        let mut rows = Vec::with_capacity(records.len());
+        for Placed { record, expected, .. } in records {
+            let checked = self.check_guard(record.boundary, expected).await;
+            match checked {
+                Ok(previous) if record.position.0 == self.tail.0 + rows.len() as u64 + 1 => {
+                    rows.push(self.row(record.boundary, record.bytes, previous, rows.len()));
+                }
+                refused => {
+                    // The rows before this one moved the boundaries' ends in memory only.
+                    self.last.clear();
+                    return Err(refused.err().unwrap_or(AppendError::Conflict));
+                }
+            }
         }
+        self.store(&rows).await.map(|()| self.tail)
     }
 
     /// One transaction: checks the guards, stores what they allow, answers every caller.
     async fn commit(&mut self, batch: Vec<Append>) {
+        if batch.is_empty() {
+            return;
+        }
         if let Err(reason) = self.recover().await {
             return answer_all(
                 batch.into_iter().map(|append| append.answer),
