@@ -110,7 +110,10 @@ pub trait EventLog: Send + Sync + 'static {
     /// After an error a beginning of them may be stored, now or later, but never one at another position.
     async fn append_at(&self, records: Vec<Placed>) -> Result<(), AppendError> {
         for Placed { record, expected, id } in records {
-            let tail = self.tail().await.map_err(|error| AppendError::Unknown(error.to_string()))?;
+            let tail = self
+                .tail()
+                .await
+                .map_err(|error| AppendError::Unknown(error.to_string()))?;
             if record.position != tail.next() {
                 return Err(AppendError::Conflict);
             }

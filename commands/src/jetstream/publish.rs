@@ -84,8 +84,15 @@ impl Connection {
     /// Publishes and waits for the answer. Everything that isn't one for certain is `Unknown`.
     pub(crate) async fn publish(&self, publish: Publish<'_>) -> Result<Acknowledged, AppendError> {
         let (headers, expected) = (publish.headers(), publish.expected());
-        let request = Request::new().headers(headers).payload(publish.payload).timeout(Some(self.options.timeout));
-        let answer = self.client.send_request(publish.subject, request).await.map_err(unknown)?;
+        let request = Request::new()
+            .headers(headers)
+            .payload(publish.payload)
+            .timeout(Some(self.options.timeout));
+        let answer = self
+            .client
+            .send_request(publish.subject, request)
+            .await
+            .map_err(unknown)?;
         read_answer(&answer.payload, expected)
     }
 
@@ -93,20 +100,30 @@ impl Connection {
     /// one of the first message that has one.
     pub(crate) async fn publish_in_order(&self, messages: Vec<Publish<'_>>) -> Result<(), AppendError> {
         let inbox = self.client.new_inbox();
-        let mut answers = self.client.subscribe(format!("{inbox}.*")).await.map_err(unknown)?;
+        let mut answers = self
+            .client
+            .subscribe(format!("{inbox}.*"))
+            .await
+            .map_err(unknown)?;
         let mut waiting = BTreeMap::new();
         for publish in messages {
             let (headers, expected) = (publish.headers(), publish.expected());
             let reply = format!("{inbox}.{expected}");
             waiting.insert(reply.clone(), expected);
-            let sent = self.client.publish_with_reply_and_headers(publish.subject, reply, headers, publish.payload);
+            let sent =
+                self.client
+                    .publish_with_reply_and_headers(publish.subject, reply, headers, publish.payload);
             sent.await.map_err(unknown)?;
         }
         let mut failure = None;
         while !waiting.is_empty() {
-            let answer = tokio::time::timeout(self.options.timeout, answers.next()).await.map_err(unknown)?;
+            let answer = tokio::time::timeout(self.options.timeout, answers.next())
+                .await
+                .map_err(unknown)?;
             let answer = answer.ok_or_else(|| unknown("the connection was closed"))?;
-            let Some(expected) = waiting.remove(answer.subject.as_str()) else { continue };
+            let Some(expected) = waiting.remove(answer.subject.as_str()) else {
+                continue;
+            };
             if let Err(error) = read_answer(&answer.payload, expected)
                 && failure.as_ref().is_none_or(|(first, _)| expected < *first)
             {
@@ -126,8 +143,14 @@ fn read_answer(payload: &[u8], expected: u64) -> Result<Acknowledged, AppendErro
     let answer: Answer = serde_json::from_slice(payload).map_err(unknown)?;
     match answer.error {
         Some(refusal) => Err(refusal.meaning()),
-        None if answer.seq > expected => Ok(Acknowledged { sequence: answer.seq, duplicate: answer.duplicate }),
-        None => Err(unknown(format!("position {} acknowledged after {expected}", answer.seq))),
+        None if answer.seq > expected => Ok(Acknowledged {
+            sequence: answer.seq,
+            duplicate: answer.duplicate,
+        }),
+        None => Err(unknown(format!(
+            "position {} acknowledged after {expected}",
+            answer.seq
+        ))),
     }
 }
 

@@ -358,22 +358,41 @@ pub(crate) async fn all_bytes_come_back_as_they_were<S: Site>() {
 /// A record of an import; `previous` is its boundary's record before it, 0 for none.
 fn placed(position: u64, boundary: Boundary, previous: u64) -> Placed {
     let bytes = Bytes::from(format!("record {position}"));
-    let record = Record { position: Position(position), boundary, bytes };
-    Placed { record, expected: Expected::after(Some(Position(previous))), id: commit_id(7, position) }
+    let record = Record {
+        position: Position(position),
+        boundary,
+        bytes,
+    };
+    Placed {
+        record,
+        expected: Expected::after(Some(Position(previous))),
+        id: commit_id(7, position),
+    }
 }
 
 pub(crate) async fn imported_records_get_their_positions<S: Site>() {
     let site = S::fresh().await;
     let log = site.log();
     // Boundaries take turns, each record after its boundary's record four positions before.
-    let record = |position: u64| placed(position, group(u128::from(position % 4)), position.saturating_sub(4));
+    let record = |position: u64| {
+        placed(
+            position,
+            group(u128::from(position % 4)),
+            position.saturating_sub(4),
+        )
+    };
     let records: Vec<_> = (1..=600).map(record).collect();
     for part in records.chunks(200) {
         while let Err(error) = log.append_at(part.to_vec()).await {
             assert!(matches!(error, AppendError::Unknown(_)), "{error}");
         }
     }
-    assert!(followed(&*log, Position::START, 600).await.iter().eq(records.iter().map(|placed| &placed.record)));
+    assert!(
+        followed(&*log, Position::START, 600)
+            .await
+            .iter()
+            .eq(records.iter().map(|placed| &placed.record))
+    );
     append_many(&*log, group(1), 1).await;
     assert_eq!(log.tail().await.unwrap(), Position(601));
 }
@@ -384,7 +403,10 @@ pub(crate) async fn imported_records_never_stand_elsewhere<S: Site>() {
     append_many(&*log, group(1), 1).await;
     for refused in [placed(1, group(2), 0), placed(3, group(2), 0)] {
         let answer = log.append_at(vec![refused.clone()]).await;
-        assert!(matches!(answer, Err(AppendError::Conflict | AppendError::Refused(_))), "{answer:?}");
+        assert!(
+            matches!(answer, Err(AppendError::Conflict | AppendError::Refused(_))),
+            "{answer:?}"
+        );
         assert_eq!(log.tail().await.unwrap(), Position(1));
     }
     log.append_at(vec![placed(2, group(2), 0)]).await.unwrap();

@@ -109,7 +109,9 @@ pub async fn import(
         log,
         present: log.follow(Position::START),
         already,
-        last: HashMap::new(), waiting: Vec::new(), waiting_bytes: 0,
+        last: HashMap::new(),
+        waiting: Vec::new(),
+        waiting_bytes: 0,
     };
     let mut reading = Reading {
         file,
@@ -187,21 +189,41 @@ struct Target<'a> {
 impl Target<'_> {
     /// Takes the next record: compares it with what the log holds there, or appends it with the ones after it.
     async fn take(&mut self, record: Record) -> Result<(), ImportError> {
-        let Record { position, boundary, bytes } = record;
-        let record = domain::Record { position, boundary, bytes: Bytes::from(bytes) };
+        let Record {
+            position,
+            boundary,
+            bytes,
+        } = record;
+        let record = domain::Record {
+            position,
+            boundary,
+            bytes: Bytes::from(bytes),
+        };
         let expected = Expected::after(self.last.insert(boundary, position));
         if position <= self.already {
             return self.compare(&record).await;
         }
         self.waiting_bytes += record.bytes.len();
-        self.waiting.push(Placed { id: commit_id(&record), expected, record });
-        if self.waiting.len() < BATCH_RECORDS && self.waiting_bytes < BATCH_BYTES { Ok(()) } else { self.flush().await }
+        self.waiting.push(Placed {
+            id: commit_id(&record),
+            expected,
+            record,
+        });
+        if self.waiting.len() < BATCH_RECORDS && self.waiting_bytes < BATCH_BYTES {
+            Ok(())
+        } else {
+            self.flush().await
+        }
     }
 
     async fn compare(&mut self, record: &domain::Record) -> Result<(), ImportError> {
         let ended = || ReadError::Unavailable("the log was closed during the import".to_owned());
         let present = self.present.next().await.ok_or_else(ended)??;
-        if present == *record { Ok(()) } else { Err(ImportError::OtherLog(record.position)) }
+        if present == *record {
+            Ok(())
+        } else {
+            Err(ImportError::OtherLog(record.position))
+        }
     }
 
     /// Appends what waits. After an answer that isn't definite it looks what is stored and goes on there.
@@ -211,7 +233,9 @@ impl Target<'_> {
         for attempt in 0.. {
             let Some(first) = records.first() else { break };
             let position = first.record.position;
-            let Err(source) = self.log.append_at(records.clone()).await else { break };
+            let Err(source) = self.log.append_at(records.clone()).await else {
+                break;
+            };
             let definite = !matches!(source, AppendError::Unknown(_) | AppendError::Conflict);
             if definite || attempt == ATTEMPTS {
                 return Err(ImportError::Append { position, source });
@@ -239,7 +263,9 @@ impl Target<'_> {
 /// An id made of what is stored, the same at every attempt.
 fn commit_id(record: &domain::Record) -> CommitId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&record.position.0.to_le_bytes()).update(&record.bytes);
+    hasher
+        .update(&record.position.0.to_le_bytes())
+        .update(&record.bytes);
     let mut id = [0; 16];
     hasher.finalize_xof().fill(&mut id);
     CommitId(Builder::from_random_bytes(id).into_uuid())

@@ -113,7 +113,9 @@ impl Reading {
             attempts += 1;
             if attempts == ATTEMPTS {
                 let boundary = self.boundary;
-                return Err(ReadError::Unavailable(format!("reading {boundary} was interrupted: {interruption}")));
+                return Err(ReadError::Unavailable(format!(
+                    "reading {boundary} was interrupted: {interruption}"
+                )));
             }
             debug!(boundary = %self.boundary, interruption, "reading is interrupted");
         }
@@ -127,7 +129,10 @@ impl Reading {
                 self.messages.insert(opened)
             }
         };
-        let message = messages.next().await.ok_or_else(|| unavailable("the consumer ended"))?;
+        let message = messages
+            .next()
+            .await
+            .ok_or_else(|| unavailable("the consumer ended"))?;
         let message = message.map_err(unavailable)?;
         record(position(&message)?.0, &message.subject, message.payload.clone())
     }

@@ -162,7 +162,9 @@ impl EventLog for NatsLog {
             message_id: Some(placed.id.to_string()),
             payload: placed.record.bytes,
         };
-        self.connection.publish_in_order(records.into_iter().map(publish).collect()).await
+        self.connection
+            .publish_in_order(records.into_iter().map(publish).collect())
+            .await
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {

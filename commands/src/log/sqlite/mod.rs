@@ -112,9 +112,13 @@ impl SqliteLog {
     async fn ask_writer(&self, request: impl FnOnce(Answer) -> Request) -> Result<Position, AppendError> {
         let (answer, answered) = oneshot::channel();
         if self.queue.send(request(answer)).await.is_err() {
-            return Err(AppendError::Refused("the log is closed, the program is shutting down".to_owned()));
+            return Err(AppendError::Refused(
+                "the log is closed, the program is shutting down".to_owned(),
+            ));
         }
-        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(AppendError::Unknown("the log's writer ended".to_owned())))
     }
 
     /// A text that stays the same as long as this is the same log; another file has another one.
@@ -145,12 +149,21 @@ impl EventLog for SqliteLog {
         record: Bytes,
     ) -> Result<Position, AppendError> {
         check_size(record.len(), self.record_limit())?;
-        let ask = |answer| Request::Append(Append { boundary, expected, bytes: record, answer });
+        let ask = |answer| {
+            Request::Append(Append {
+                boundary,
+                expected,
+                bytes: record,
+                answer,
+            })
+        };
         self.ask_writer(ask).await
     }
 
     async fn append_at(&self, records: Vec<Placed>) -> Result<(), AppendError> {
-        self.ask_writer(|answer| Request::Place(Placement { records, answer })).await.map(drop)
+        self.ask_writer(|answer| Request::Place(Placement { records, answer }))
+            .await
+            .map(drop)
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Record, ReadError>> {
