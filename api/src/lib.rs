@@ -3,6 +3,7 @@
 //!
 //! Where to start reading:
 //! - [`cli`]: one file per command of `runtime-manager`; `serve` is the default.
+//! - [`http`]: the API, one table of endpoints.
 //! - [`compose`]: from settings to a running program.
 //! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
 
@@ -10,5 +11,6 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod http;
 pub mod lifecycle;
 pub mod telemetry;

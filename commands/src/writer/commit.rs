@@ -7,7 +7,7 @@ use domain::codec::{EncodedChanges, encode_changes};
 use domain::gateway::CommandError;
 use domain::keyring::KeyringError;
 use domain::log::AppendError;
-use domain::{Change, CommitId, Digest, Timestamp};
+use domain::{Change, CommitId, Digest, KeyId, Timestamp};
 use tracing::debug;
 use uuid::Uuid;
 
@@ -76,7 +76,14 @@ impl<A: Aggregate> Writer<A> {
         let keyring = &*self.surroundings.keyring;
         let limit = self.surroundings.log.record_limit();
         let encode = || encode_changes(id, self.boundary, changes, keyring, limit);
-        if let Ok(encoded) = encode() {
+        let own = KeyId {
+            boundary: self.boundary,
+            owner: None,
+        };
+        // Every boundary has its key from the first event on, whether or not that one holds a secret (DESIGN §4).
+        if keyring.data_key(own).is_ok()
+            && let Ok(encoded) = encode()
+        {
             return Ok(encoded);
         }
         keyring.ensure(&needed_keys(self.boundary, changes)).await?;

@@ -1,0 +1,127 @@
+//! Request bodies: size, media type, depth; refused in words before anything else looks at them.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+use super::unique_json::UniqueJson;
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        match source.is_some_and(|cause| cause.to_string().contains("length limit exceeded")) {
+            true => too_large(limit),
+            false => Refusal::bad_request(format!("the request's body could not be read: {error}")),
+        }
+    })
+}
+
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is larger than {limit} bytes, the most this endpoint takes"),
+    )
+}
+
+/// Refuses a body whose media type isn't one of these. An empty body needs none.
+pub(crate) fn check_media_type(headers: &HeaderMap, body: &Bytes, accepted: &[&str]) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let given = media_type(headers);
+    match given.as_deref() {
+        Some(given) if accepted.contains(&given) => Ok(()),
+        _ => {
+            let given = given.map_or_else(|| "none".to_owned(), |given| format!("`{given}`"));
+            Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!(
+                    "the body's Content-Type is {given}; this endpoint takes {}",
+                    accepted.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+/// The body's media type in lower case, without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let name = value.split(';').next().unwrap_or_default();
+    Some(name.trim().to_ascii_lowercase())
+}
+
+/// The body as a JSON object; an empty body is an empty object.
+pub(crate) fn object(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body).map_err(|error| unreadable(&error))? {
+        Value::Object(object) => Ok(object),
+        _ => Err(Refusal::bad_request(
+            "Cannot parse JSON body: it must be an object, {…}",
+        )),
+    }
+}
+
+/// The body as a value of a type that knows its fields.
+pub(crate) fn typed<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let object = Value::Object(object(body)?);
+    serde_json::from_value(object).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+}
+
+/// The body as JSON in which no key stands twice in an object.
+pub(crate) fn unique_keys(body: &Bytes) -> Result<Value, Refusal> {
+    let UniqueJson(value) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    Ok(value)
+}
+
+fn unreadable(error: &serde_json::Error) -> Refusal {
+    let why = error.to_string();
+    if why.contains("recursion limit") {
+        return Refusal::bad_request("Cannot parse JSON body: it is nested more than 127 levels deep");
+    }
+    Refusal::bad_request(format!("Cannot parse JSON body: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_nested_ten_thousand_deep_is_refused_in_words() {
+        let body = Bytes::from("{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000));
+        assert_eq!(
+            object(&body).unwrap_err().message,
+            "Cannot parse JSON body: it is nested more than 127 levels deep"
+        );
+    }
+
+    #[test]
+    fn anything_but_an_object_is_refused_and_nothing_is_an_empty_object() {
+        assert!(object(&Bytes::from_static(b"[]")).is_err());
+        assert!(object(&Bytes::from_static(b"{\"a\":")).is_err());
+        assert!(object(&Bytes::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn media_types_are_compared_without_parameters() {
+        let body = Bytes::from_static(b"{}");
+        let mut headers = HeaderMap::new();
+        let refused = check_media_type(&headers, &body, &["application/json"]).unwrap_err();
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        headers.insert(CONTENT_TYPE, "Application/JSON; charset=utf-8".parse().unwrap());
+        assert!(check_media_type(&headers, &body, &["application/json"]).is_ok());
+    }
+}

@@ -1,0 +1,265 @@
+//! The endpoints of entities, made from the schemas: flat, nested below what they refer to, and the way back, under
+//! each prefix (`deck-go-kong.md` §5.1).
+
+use axum::http::Method;
+use domain::Kind;
+use domain::group::OmittedChildren;
+use serde_json::{Value, json};
+
+use super::endpoint::{Endpoint, Parameter, Permission, header, query};
+use super::writes::WRITE_HEADERS;
+use super::{entities, entity_lists};
+
+/// A place where entities are served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefix {
+    /// The path before the collection.
+    pub(crate) base: &'static str,
+    /// What a PUT without a certificate's `snis` means here (`deck-go-kong.md` §0 item 10).
+    pub(crate) omitted_children: OmittedChildren,
+}
+
+/// Where entities are served.
+pub(crate) const PREFIXES: [Prefix; 4] = [
+    konnect("/v2/runtime-groups/{group}/core-entities"),
+    konnect("/v2/control-planes/{group}/core-entities"),
+    konnect("/konnect-api/api/runtime_groups/{group}"),
+    Prefix {
+        base: "/groups/{group}/admin",
+        omitted_children: OmittedChildren::Delete,
+    },
+];
+
+const fn konnect(base: &'static str) -> Prefix {
+    Prefix {
+        base,
+        omitted_children: OmittedChildren::Keep,
+    }
+}
+
+/// What an endpoint is about: a kind, below a parent or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The kind.
+    pub(crate) kind: Kind,
+    /// The parent's kind, if nested.
+    pub(crate) parent: Option<Kind>,
+    /// What an update without a list of children means.
+    pub(crate) omitted_children: OmittedChildren,
+}
+
+impl Place {
+    /// The path parameter that names the entity.
+    pub(crate) const fn selector(self) -> &'static str {
+        match self.parent {
+            None => "entity",
+            Some(_) => "child",
+        }
+    }
+}
+
+const AT: Parameter = query("at", "a version or an RFC 3339 time: the entity as it was then");
+const NEWER_THAN: Parameter = header("X-Group-Version", "the answer is at least as new as this version");
+const LISTING: [Parameter; 3] = [
+    query("size", "how many, 1 to 1000; 100 if not said"),
+    query("offset", "where to go on: the `offset` of the page before"),
+    query("tags", "a,b: with all of these tags; a/b: with any"),
+];
+
+/// Every endpoint of every kind under every prefix.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let served = || Kind::all().filter(|kind| kind.schema().served);
+    let mut endpoints = Vec::new();
+    for prefix in PREFIXES {
+        for kind in served() {
+            endpoints.extend(flat(prefix, kind));
+            endpoints.extend(nested(prefix, kind));
+        }
+    }
+    endpoints
+}
+
+fn flat(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
+    let place = Place {
+        kind,
+        parent: None,
+        omitted_children: prefix.omitted_children,
+    };
+    let path = format!("{}/{}", prefix.base, kind.schema().collection);
+    let mut endpoints = collection(&path, place);
+    endpoints.extend(member(&format!("{path}/{{entity}}"), place));
+    endpoints
+}
+
+fn nested(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
+    let schema = kind.schema();
+    let mut endpoints = Vec::new();
+    let mut parents = Vec::new();
+    for key in &schema.foreign_keys {
+        let Some(parent) = key.kind.filter(|parent| parent.schema().served) else {
+            continue;
+        };
+        let related = format!("{}/{}/{{entity}}/{}", prefix.base, schema.collection, key.field);
+        let place = Place {
+            kind,
+            parent: None,
+            omitted_children: prefix.omitted_children,
+        };
+        endpoints.extend(way_back(&related, place, key.field, parent));
+        if parents.contains(&parent) {
+            continue;
+        }
+        parents.push(parent);
+        let place = Place {
+            parent: Some(parent),
+            ..place
+        };
+        let path = format!(
+            "{}/{}/{{entity}}/{}",
+            prefix.base,
+            parent.schema().collection,
+            schema.nested_collection
+        );
+        endpoints.extend(collection(&path, place));
+        endpoints.extend(member(&format!("{path}/{{child}}"), place));
+    }
+    endpoints
+}
+
+fn collection(path: &str, place: Place) -> Vec<Endpoint> {
+    let kind = place.kind;
+    let below = below(place);
+    vec![
+        Endpoint::new(
+            Method::GET,
+            path,
+            Permission::ReadHistory,
+            format!("List {kind}{below}"),
+            move |exchange| entity_lists::list(exchange, place),
+        )
+        .reads(&LISTING)
+        .reads(&[AT, NEWER_THAN])
+        .answers(200, page_of(kind))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::POST,
+            path,
+            Permission::WriteGroup,
+            format!("Create one of the {kind}{below}"),
+            move |exchange| entities::create(exchange, place),
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(schema_of(kind))
+        .answers(201, schema_of(kind))
+        .by_kongs_rules(),
+    ]
+}
+
+fn member(path: &str, place: Place) -> Vec<Endpoint> {
+    let kind = place.kind;
+    let below = below(place);
+    vec![
+        Endpoint::new(
+            Method::GET,
+            path,
+            Permission::ReadHistory,
+            format!("Read one of the {kind}{below}"),
+            move |exchange| entities::read(exchange, place),
+        )
+        .reads(&[AT, NEWER_THAN])
+        .answers(200, schema_of(kind))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::PUT,
+            path,
+            Permission::WriteGroup,
+            format!("Create or replace one of the {kind}{below}"),
+            move |exchange| entities::put(exchange, place),
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(schema_of(kind))
+        .answers(200, schema_of(kind))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::PATCH,
+            path,
+            Permission::WriteGroup,
+            format!("Change some fields of one of the {kind}{below}"),
+            move |exchange| entities::patch(exchange, place),
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(schema_of(kind))
+        .answers(200, schema_of(kind))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::DELETE,
+            path,
+            Permission::WriteGroup,
+            format!("Delete one of the {kind}{below}; a success if it is gone already"),
+            move |exchange| entities::delete(exchange, place),
+        )
+        .reads(&WRITE_HEADERS)
+        .answers(204, Value::Null)
+        .by_kongs_rules(),
+    ]
+}
+
+fn way_back(path: &str, child: Place, field: &'static str, parent: Kind) -> Vec<Endpoint> {
+    let summary = |what: &str| format!("{what} the {field} of one of the {}", child.kind);
+    vec![
+        Endpoint::new(
+            Method::GET,
+            path,
+            Permission::ReadHistory,
+            summary("Read"),
+            move |exchange| entities::read_related(exchange, child, field, parent),
+        )
+        .reads(&[AT, NEWER_THAN])
+        .answers(200, schema_of(parent))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::PUT,
+            path,
+            Permission::WriteGroup,
+            summary("Replace"),
+            move |exchange| entities::put_related(exchange, child, field, parent),
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(schema_of(parent))
+        .answers(200, schema_of(parent))
+        .by_kongs_rules(),
+        Endpoint::new(
+            Method::PATCH,
+            path,
+            Permission::WriteGroup,
+            summary("Change some fields of"),
+            move |exchange| entities::patch_related(exchange, child, field, parent),
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(schema_of(parent))
+        .answers(200, schema_of(parent))
+        .by_kongs_rules(),
+    ]
+}
+
+fn below(place: Place) -> String {
+    place
+        .parent
+        .map(|parent| format!(" of one of the {parent}"))
+        .unwrap_or_default()
+}
+
+fn schema_of(kind: Kind) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{kind}") })
+}
+
+fn page_of(kind: Kind) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "data": { "type": "array", "items": schema_of(kind) },
+            "next": { "type": ["string", "null"] },
+            "offset": { "type": "string" },
+        },
+    })
+}

@@ -1,0 +1,117 @@
+//! The HTTP API (DESIGN §8): one table of endpoints, from which routes, authorization and the OpenAPI document are made.
+//!
+//! - [`endpoints`] is the table; [`endpoint`] one row of it. [`dispatch`] is the journey of a request, [`exchange`] what a
+//!   handler gets, [`answer`] and [`refusal`] what it gives back.
+//! - [`access`]: whose token it is and what it may do. [`reads`] and [`writes`]: queries that see what was durable when
+//!   they came, and commands.
+//! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
+//!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
+//!   [`deck`], [`operations`].
+
+mod access;
+mod answer;
+mod apply;
+mod body;
+mod change_reports;
+mod configurations;
+mod deck;
+mod differences;
+mod dispatch;
+mod endpoint;
+mod endpoints;
+mod entities;
+mod entity_changes;
+mod entity_lists;
+mod entity_routes;
+mod events;
+mod exchange;
+mod fields;
+mod group_filters;
+mod groups;
+mod moment;
+mod nodes;
+mod openapi;
+mod operations;
+mod pages;
+mod paths;
+mod preconditions;
+mod presentation;
+mod query;
+mod reads;
+mod refusal;
+mod refused_commands;
+mod request_id;
+mod rollback;
+mod services;
+mod tokens;
+mod transactions;
+mod unique_json;
+mod versions;
+mod writes;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Response, StatusCode};
+use axum::middleware;
+use axum::routing::any;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use self::dispatch::Resource;
+use self::refusal::{Form, Refusal};
+use self::request_id::RequestId;
+use self::services::Services;
+
+pub use self::openapi::document as openapi_document;
+pub use self::services::{Entropy, Parts, Settings};
+
+/// The whole API.
+pub fn router(parts: Parts) -> Router {
+    let entropy = parts.entropy;
+    let services = Arc::new(Services::from(parts));
+    let mut by_path: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for endpoint in endpoints::all() {
+        by_path.entry(endpoint.path.clone()).or_default().push(endpoint);
+    }
+    let mut routes = Router::new();
+    for (path, endpoints) in by_path {
+        let resource = Arc::new(Resource::new(endpoints, Arc::clone(&services)));
+        routes = routes.route(
+            &path,
+            any(move |request: Request| Arc::clone(&resource).serve(request)),
+        );
+    }
+    // The paths are rewritten before they are routed, which a layer of `routes` itself would be too late for.
+    Router::new()
+        .fallback_service(routes.fallback(unknown_path))
+        .layer(MapRequestLayer::new(paths::normalized))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(entropy, request_id::identify))
+}
+
+async fn unknown_path(request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let path = parts.uri.path();
+    let of_entities =
+        path.contains("/core-entities") || path.starts_with("/konnect-api/") || path.starts_with("/groups/");
+    let (form, refusal) = match of_entities {
+        true => (Form::Kong, Refusal::not_found()),
+        false => {
+            let message = format!("there is nothing at {path}; /openapi.json lists what there is");
+            (Form::Problem, Refusal::new(StatusCode::NOT_FOUND, message))
+        }
+    };
+    refusal.into_response(form, RequestId::of(&parts))
+}
+
+/// A bug. The panic hook has logged it with the request's span; the id in the answer's header leads there.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    let message = "an unexpected error occurred; the log has it under the X-Request-Id of this answer";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message).into_response(Form::Problem, Uuid::nil())
+}

@@ -1,0 +1,88 @@
+//! Which state of a group a read is about: the newest, or `?at=` a version or a time (DESIGN §6, §8).
+
+use axum::http::StatusCode;
+use domain::{Timestamp, Version};
+
+use super::answer::GROUP_VERSION;
+use super::exchange::Exchange;
+use super::refusal::Refusal;
+
+/// The state a read is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// A past version; none for the newest state.
+    pub(crate) at: Option<Version>,
+    /// The group's version when the read began.
+    pub(crate) newest: Version,
+}
+
+impl Exchange {
+    /// Waits until the views hold everything that was durable when the request came, and answers the group's version.
+    pub(crate) async fn newest_version(&self) -> Result<Version, Refusal> {
+        let group = self.group()?.id;
+        let reads = &self.services.reads;
+        reads.caught_up_with_group(group).await?;
+        let newest = reads.group_version(group).await?;
+        let wanted = self.header(GROUP_VERSION.as_str())?;
+        let wanted = wanted.map(str::parse::<Version>).transpose();
+        let wanted =
+            wanted.map_err(|_| Refusal::bad_request("X-Group-Version must be a version of the group"))?;
+        match wanted {
+            Some(wanted) if wanted > newest => Err(Refusal::new(
+                StatusCode::PRECONDITION_FAILED,
+                format!(
+                    "the group is at version {newest}; X-Group-Version asks for {wanted}, which doesn't exist"
+                ),
+            )),
+            _ => Ok(newest),
+        }
+    }
+
+    /// The state that `?at=` asks for; a deleted group has only a past.
+    pub(crate) async fn moment(&self) -> Result<Moment, Refusal> {
+        let newest = self.newest_version().await?;
+        let at = match self.query.get("at") {
+            Some(text) => Some(self.version_of(text, newest).await?),
+            None => None,
+        };
+        if at.is_none() && self.group()?.deleted_at.is_some() {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "the runtime group is deleted: restore it, or read its past with ?at=<version>",
+            ));
+        }
+        Ok(Moment {
+            at: at.filter(|at| {
+                *at < newest
+                    || self
+                        .group
+                        .as_ref()
+                        .is_some_and(|group| group.deleted_at.is_some())
+            }),
+            newest,
+        })
+    }
+
+    async fn version_of(&self, text: &str, newest: Version) -> Result<Version, Refusal> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return existing(text.parse().unwrap_or(Version::MAX), newest);
+        }
+        // A form-decoded `+` of a time zone has become a space.
+        let time = text.replace(' ', "+").parse::<Timestamp>();
+        let time = time
+            .map_err(|_| Refusal::invalid("at", "is_date_time", "must be a version or an RFC 3339 time"))?;
+        let group = self.group()?.id;
+        self.services.reads.version_at(group, time).await
+    }
+}
+
+/// Refuses a version the group hasn't reached.
+pub(crate) fn existing(version: Version, newest: Version) -> Result<Version, Refusal> {
+    if version > newest {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            format!("version {version} doesn't exist: the newest is {newest}"),
+        ));
+    }
+    Ok(version)
+}

@@ -1,0 +1,209 @@
+//! The fleet: a group's runtime instances, and how far a version has got.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use dataplane_sync::nodes::ForgetError;
+use dataplane_sync::rollout::RolloutError;
+use dataplane_sync::{Node, Rollout};
+use domain::{NodeId, Timestamp, Version};
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::endpoint::{Endpoint, Permission, query};
+use super::exchange::Exchange;
+use super::groups;
+use super::moment;
+use super::refusal::Refusal;
+
+/// The longest `wait` of `/rollout`.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The endpoints of nodes, under both prefixes.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    groups::PREFIXES.into_iter().flat_map(under).collect()
+}
+
+fn under(prefix: &str) -> Vec<Endpoint> {
+    let group = format!("{prefix}/{{group}}");
+    let one = format!("{group}/nodes/{{node}}");
+    let schema = json!({ "$ref": "#/components/schemas/Node" });
+    let item = json!({ "type": "object", "properties": { "item": schema } });
+    let items = json!({ "type": "object", "properties": { "items": { "type": "array", "items": schema } } });
+    let rollout = [
+        query("version", "which version; the newest if not said"),
+        query("wait", "how long to wait for it, at most 300s: 30s, 500ms"),
+    ];
+    vec![
+        Endpoint::new(
+            Method::GET,
+            format!("{group}/nodes"),
+            Permission::ReadGroup,
+            "List runtime instances",
+            list,
+        )
+        .answers(200, items),
+        Endpoint::new(
+            Method::GET,
+            &one,
+            Permission::ReadGroup,
+            "Read a runtime instance",
+            read,
+        )
+        .answers(200, item),
+        Endpoint::new(
+            Method::DELETE,
+            &one,
+            Permission::WriteGroup,
+            "Forget a runtime instance that isn't connected",
+            forget,
+        )
+        .answers(204, Value::Null),
+        Endpoint::new(
+            Method::GET,
+            format!("{group}/rollout"),
+            Permission::ReadGroup,
+            "Which connected instances run a version; waits until all do, one refuses, or the time is up",
+            rollout_of,
+        )
+        .reads(&rollout)
+        .answers(200, json!({ "$ref": "#/components/schemas/Rollout" })),
+    ]
+}
+
+fn shown(node: &Node) -> Result<Value, Refusal> {
+    let mut body = serde_json::to_value(node).map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let record = &node.record;
+    body["first_seen"] = Value::from(record.first_seen.rfc3339());
+    body["last_seen"] = Value::from(record.last_seen.rfc3339());
+    body["connected_since"] = json!(record.connected_since.map(Timestamp::rfc3339));
+    body["applied_version"] = json!(record.applied.map(|applied| applied.version));
+    if let Some(refusal) = &record.refusal {
+        body["refusal"]["at"] = Value::from(refusal.at.rfc3339());
+    }
+    Ok(body)
+}
+
+async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
+    let group = exchange.group()?.id;
+    let nodes = exchange.services.nodes.list(group).await;
+    let nodes = nodes.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let items = nodes.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    let page = json!({ "total": items.len(), "next": null });
+    Ok(Answer::ok(&json!({ "items": items, "page": page })))
+}
+
+async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
+    let (group, node) = (exchange.group()?.id, NodeId(exchange.id_parameter("node")?));
+    let found = exchange.services.nodes.get(group, node).await;
+    let found = found.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    match found {
+        Some(node) => Ok(Answer::ok(&json!({ "item": shown(&node)? }))),
+        None => Err(no_node(&ForgetError::NoSuchNode(node))),
+    }
+}
+
+async fn forget(exchange: Exchange) -> Result<Answer, Refusal> {
+    let (group, node) = (exchange.group()?.id, NodeId(exchange.id_parameter("node")?));
+    match exchange.services.nodes.forget(group, node).await {
+        Ok(()) => Ok(Answer::empty(StatusCode::NO_CONTENT)),
+        Err(error @ ForgetError::NoSuchNode(_)) => Err(no_node(&error)),
+        Err(error @ ForgetError::Connected(_)) => Err(Refusal::new(StatusCode::CONFLICT, error.to_string())),
+        Err(error) => Err(Refusal::unavailable(error.to_string())),
+    }
+}
+
+fn no_node(error: &ForgetError) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, error.to_string())
+}
+
+async fn rollout_of(exchange: Exchange) -> Result<Answer, Refusal> {
+    let group = exchange.group()?.id;
+    let newest = exchange.newest_version().await?;
+    let version = match exchange.query.number("version")? {
+        Some(version) => moment::existing(version, newest)?,
+        None => newest,
+    };
+    let wait = patience(exchange.query.get("wait"))?;
+    let nodes = &exchange.services.nodes;
+    let rollout = match wait {
+        Some(wait) => nodes.wait_rollout(group, version, wait).await,
+        None => nodes.rollout(group, version).await,
+    };
+    let rollout = rollout.map_err(|error: RolloutError| Refusal::unavailable(error.to_string()))?;
+    let fleet = nodes.list(group).await;
+    let fleet = fleet.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    Ok(Answer::ok(&progress(version, &rollout, &fleet)).at_version(newest))
+}
+
+/// How far a version has got, connected instance by instance.
+fn progress(version: Version, rollout: &Rollout, fleet: &[Node]) -> Value {
+    let state = match (rollout.complete(), rollout.refused.is_empty()) {
+        (true, _) => "live",
+        (false, false) => "refused",
+        (false, true) => "pending",
+    };
+    let connected = fleet.iter().filter(|node| node.record.connected_since.is_some());
+    let one = |node: &Node| {
+        let record = &node.record;
+        let refusal = rollout.refused.iter().find(|refusal| refusal.node == record.id);
+        let state = match refusal {
+            Some(_) => "refused",
+            None if rollout.pending.contains(&record.id) => "pending",
+            None => "live",
+        };
+        json!({
+            "id": record.id,
+            "hostname": record.hostname,
+            "state": state,
+            "version": record.applied.map(|applied| applied.version),
+            "reason": refusal.map(|refusal| &refusal.reason),
+        })
+    };
+    json!({
+        "version": version,
+        "state": state,
+        "connected": rollout.connected,
+        "current": rollout.current,
+        "nodes": connected.map(one).collect::<Vec<_>>(),
+    })
+}
+
+/// Reads `30s`, `500ms`, `2m` or plain seconds.
+fn patience(text: Option<&str>) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let number = digits.parse::<u64>().ok();
+    let wait = number.and_then(|number| match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        _ => None,
+    });
+    match wait {
+        Some(wait) if wait <= LONGEST_WAIT => Ok(Some(wait)),
+        _ => Err(Refusal::invalid(
+            "wait",
+            "invalid",
+            "must be a time up to 300s, such as 30s or 500ms",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_has_a_unit_and_an_end() {
+        assert_eq!(patience(None).unwrap(), None);
+        assert_eq!(patience(Some("30s")).unwrap(), Some(Duration::from_secs(30)));
+        assert_eq!(patience(Some("250ms")).unwrap(), Some(Duration::from_millis(250)));
+        for wrong in ["", "s", "1h", "301s", "-1s"] {
+            assert!(patience(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! An entity as answers carry it: deprecated mirrors filled in, secrets only for those who may read them.
+
+use std::borrow::Cow;
+
+use domain::Kind;
+use domain::group::Entity;
+use domain::schema::{present, sealed_paths};
+use serde_json::{Map, Value};
+
+/// What stands in place of a secret.
+pub(crate) const REDACTED: &str = "{redacted}";
+
+/// An entity's body for a reader.
+pub(crate) fn body(entity: &Entity, with_secrets: bool) -> Map<String, Value> {
+    let mut body = entity.map();
+    if !with_secrets {
+        redact(entity.kind, &mut body);
+    }
+    present(entity.kind, &body)
+}
+
+/// The entity with its secrets blotted out; none if it has none.
+pub(crate) fn without_secrets(entity: &Entity) -> Option<Entity> {
+    let mut body = entity.map();
+    redact(entity.kind, &mut body).then(|| Entity::from_map(entity.kind, entity.id, &body))
+}
+
+/// Blots out what is a secret; answers whether there was any. Personal fields, sealed for the sake of erasure, stay.
+fn redact(kind: Kind, body: &mut Map<String, Value>) -> bool {
+    let personal = |field: &str| {
+        let known = kind.schema().record.field(field);
+        known.is_some_and(|known| known.personal && !known.sealed)
+    };
+    let paths: Vec<_> = sealed_paths(kind, body)
+        .into_iter()
+        .map(|sealed| sealed.path)
+        .filter(|path| path.first().is_some_and(|field| !personal(field)))
+        .collect();
+    for path in &paths {
+        if let Some(value) = value_at(body, path) {
+            *value = Value::from(REDACTED);
+        }
+    }
+    !paths.is_empty()
+}
+
+fn value_at<'body>(
+    body: &'body mut Map<String, Value>,
+    path: &[Cow<'static, str>],
+) -> Option<&'body mut Value> {
+    let (first, rest) = path.split_first()?;
+    let step = |value: &'body mut Value, segment: &Cow<'static, str>| match value {
+        Value::Array(elements) => elements.get_mut(segment.parse::<usize>().ok()?),
+        value => value.get_mut(segment.as_ref()),
+    };
+    rest.iter().try_fold(body.get_mut(first.as_ref())?, step)
+}
+
+/// The field by which people call entities of a kind; none where that is a secret, such as an API key.
+pub(crate) fn name_field(kind: Kind) -> Option<&'static str> {
+    let schema = kind.schema();
+    let field = schema.record.field(schema.endpoint_key.unwrap_or("name"))?;
+    (!field.sealed).then_some(field.name)
+}
+
+/// The input-only list of child names that every answer of this kind carries (a certificate's `snis`), and the
+/// children's kind.
+pub(crate) fn listed_children(kind: Kind) -> Option<(&'static str, Kind)> {
+    let field = kind.schema().fields().iter().find(|field| field.transient)?;
+    Kind::nested(kind, field.name).map(|child| (field.name, child))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::EntityId;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn entity(kind: &str, body: Value) -> Entity {
+        Entity::from_map(
+            Kind::named(kind).unwrap(),
+            EntityId(Uuid::nil()),
+            body.as_object().unwrap(),
+        )
+    }
+
+    #[test]
+    fn secrets_are_shown_only_to_those_who_may_read_them() {
+        let certificate = entity("certificates", json!({"cert": "c", "key": "k", "key_alt": null}));
+        assert_eq!(body(&certificate, true)["key"], "k");
+        assert_eq!(body(&certificate, false)["key"], REDACTED);
+        assert_eq!(body(&certificate, false)["key_alt"], Value::Null);
+        assert_eq!(without_secrets(&certificate).unwrap().map()["key"], REDACTED);
+    }
+
+    #[test]
+    fn a_consumers_name_is_no_secret() {
+        let consumer = entity("consumers", json!({"username": "u", "custom_id": null}));
+        assert_eq!(body(&consumer, false)["username"], "u");
+        assert!(without_secrets(&consumer).is_none());
+    }
+
+    #[test]
+    fn certificates_carry_the_names_of_their_snis() {
+        let (field, child) = listed_children(Kind::named("certificates").unwrap()).unwrap();
+        assert_eq!((field, child.name()), ("snis", "snis"));
+        assert_eq!(listed_children(Kind::named("services").unwrap()), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! Queries that see what was durable when they came (DESIGN §6): each waits for the views first, and what isn't found
+//! is looked up once more after catching up.
+
+use std::sync::Arc;
+
+use domain::group::{Entity, Selector};
+use domain::organization::{GroupRecord, TokenRecord};
+use domain::token::TokenHash;
+use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
+use projections::{
+    ChangeDetail, ChangeRow, EntityPage, EntityQuery, GroupFilter, GroupPage, GroupRow, GroupSelector,
+    GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagFilter, ViewError, Views,
+};
+use serde_json::{Value, json};
+
+use super::exchange::Caller;
+use super::refusal::Refusal;
+
+/// The read side as requests see it.
+pub(crate) struct Reads {
+    projections: Projections,
+    log: Arc<dyn EventLog>,
+}
+
+impl Reads {
+    /// Reads from these projections.
+    pub(crate) const fn new(projections: Projections, log: Arc<dyn EventLog>) -> Self {
+        Self { projections, log }
+    }
+
+    fn views(&self) -> &Views {
+        self.projections.views()
+    }
+
+    /// Waits until the views hold what is durable of a group.
+    pub(crate) async fn caught_up_with_group(&self, group: GroupId) -> Result<(), Refusal> {
+        self.projections.caught_up(Boundary::Group(group)).await?;
+        Ok(())
+    }
+
+    async fn caught_up_with_organization(&self, organization: OrganizationId) -> Result<(), Refusal> {
+        let boundary = Boundary::Organization(organization);
+        self.projections.caught_up(boundary).await?;
+        Ok(())
+    }
+
+    /// Waits until the views hold a position.
+    pub(crate) async fn caught_up_to(&self, position: Position) -> Result<(), Refusal> {
+        Ok(self.projections.caught_up_to(position).await?)
+    }
+
+    /// Who holds a token, as its organization says now.
+    pub(crate) async fn caller(&self, hash: TokenHash) -> Result<Option<Caller>, Refusal> {
+        match self.views().token_by_hash(hash).await? {
+            Some((organization, _)) => self.caught_up_with_organization(organization).await?,
+            None => {
+                let tail = self.log.tail().await;
+                let tail = tail.map_err(|error| Refusal::unavailable(error.to_string()))?;
+                self.caught_up_to(tail).await?;
+            }
+        }
+        let found = self.views().token_by_hash(hash).await?;
+        Ok(found.map(|(organization, token)| Caller {
+            organization,
+            token: Arc::new(token),
+        }))
+    }
+
+    /// A group by id or name; one by id may be deleted.
+    pub(crate) async fn group(
+        &self,
+        organization: OrganizationId,
+        selector: &str,
+    ) -> Result<Option<GroupRow>, Refusal> {
+        let selector = match Selector::parse(selector) {
+            Selector::Id(EntityId(id)) => GroupSelector::Id(GroupId(id)),
+            Selector::Key(name) => GroupSelector::Name(name),
+        };
+        self.caught_up_with_organization(organization).await?;
+        Ok(self.views().group(organization, &selector).await?)
+    }
+
+    /// A group's record by id or name, if it isn't deleted.
+    pub(crate) async fn existing_group(
+        &self,
+        organization: OrganizationId,
+        selector: &str,
+    ) -> Result<Option<GroupRecord>, Refusal> {
+        let group = self.group(organization, selector).await?;
+        Ok(group
+            .map(|group| group.record)
+            .filter(|group| group.deleted_at.is_none()))
+    }
+
+    /// A page of an organization's groups.
+    pub(crate) async fn groups(
+        &self,
+        organization: OrganizationId,
+        filter: &GroupFilter,
+        sort: GroupSort,
+        page: Page,
+    ) -> Result<GroupPage, Refusal> {
+        self.caught_up_with_organization(organization).await?;
+        Ok(self.views().groups(organization, filter, sort, page).await?)
+    }
+
+    /// An organization's tokens.
+    pub(crate) async fn tokens(&self, organization: OrganizationId) -> Result<Vec<TokenRecord>, Refusal> {
+        self.caught_up_with_organization(organization).await?;
+        Ok(self.views().tokens(organization).await?)
+    }
+
+    /// An organization's name.
+    pub(crate) async fn organization_name(&self, organization: OrganizationId) -> Result<String, Refusal> {
+        let name = self.views().organization(organization).await?;
+        Ok(name.unwrap_or_default())
+    }
+
+    /// The newest version of a group's configuration.
+    pub(crate) async fn group_version(&self, group: GroupId) -> Result<Version, Refusal> {
+        Ok(self.views().group_version(group).await?)
+    }
+
+    /// The version a group had at a time.
+    pub(crate) async fn version_at(&self, group: GroupId, time: Timestamp) -> Result<Version, Refusal> {
+        Ok(self.views().version_at(group, time).await?)
+    }
+
+    /// The entity a URL names, within a parent if it is nested; now or at a version.
+    pub(crate) async fn entity(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        selector: &Selector,
+        parent: Option<(Kind, EntityId)>,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, Refusal> {
+        Ok(self.views().entity(group, kind, selector, parent, at).await?)
+    }
+
+    /// A page of a group's entities of one kind.
+    pub(crate) async fn entities(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        wanted: &EntityQuery,
+    ) -> Result<EntityPage, Refusal> {
+        Ok(self.views().entities(group, kind, wanted).await?)
+    }
+
+    /// Every entity of a kind that refers to a parent.
+    pub(crate) async fn children(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        parent: (Kind, EntityId),
+        at: Option<Version>,
+    ) -> Result<Vec<Arc<Entity>>, Refusal> {
+        let wanted = EntityQuery {
+            after: None,
+            size: usize::from(u16::MAX),
+            tags: TagFilter::None,
+            parent: Some(parent),
+            at,
+        };
+        Ok(self.views().entities(group, kind, &wanted).await?.entities)
+    }
+
+    /// A group's whole configuration at a version.
+    pub(crate) async fn configuration(
+        &self,
+        group: GroupId,
+        version: Version,
+    ) -> Result<Vec<Arc<Entity>>, Refusal> {
+        Ok(self.views().configuration(group, Some(version)).await?)
+    }
+
+    /// A group's changes before a version, the newest first.
+    pub(crate) async fn changes_before(
+        &self,
+        group: GroupId,
+        version: Version,
+        size: u64,
+    ) -> Result<Vec<ChangeRow>, Refusal> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let changes = self.views().changes(Boundary::Group(group), Some(version), size);
+        Ok(changes.await?)
+    }
+
+    /// A change with what stood before and after it.
+    pub(crate) async fn change(
+        &self,
+        group: GroupId,
+        version: Version,
+    ) -> Result<Option<ChangeDetail>, Refusal> {
+        Ok(self.views().change(Boundary::Group(group), version).await?)
+    }
+
+    /// A group's folded state, kept current as long as it is held.
+    pub(crate) async fn live(&self, group: GroupId) -> Result<LiveGroup, Refusal> {
+        Ok(self.projections.live().open(group).await?)
+    }
+
+    /// Whether the views are being kept current, as `/readyz` says it.
+    pub(crate) fn health(&self) -> Result<Value, Value> {
+        let status = self.projections.status();
+        let mut body =
+            json!({ "ok": status.halted.is_none(), "position": status.position, "lag": status.lag });
+        match status.halted {
+            None => Ok(body),
+            Some(reason) => {
+                body["reason"] = Value::from(reason);
+                Err(body)
+            }
+        }
+    }
+}
+
+impl From<NotCaughtUp> for Refusal {
+    fn from(behind: NotCaughtUp) -> Self {
+        Self::unavailable(behind.to_string())
+    }
+}
+
+impl From<ViewError> for Refusal {
+    fn from(error: ViewError) -> Self {
+        Self::unavailable(format!("the read models can't be read for the moment: {error}"))
+    }
+}
+
+impl From<LiveError> for Refusal {
+    fn from(error: LiveError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}

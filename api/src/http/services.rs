@@ -1,0 +1,80 @@
+//! What the HTTP API stands on; handed in by the composition root.
+
+use std::sync::Arc;
+
+use commands::bus::CommandBus;
+use dataplane_sync::NodeRegistry;
+use domain::{Clock, EventLog};
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::Projections;
+use tokio_util::sync::CancellationToken;
+
+use super::access::Access;
+use super::reads::Reads;
+
+/// Fresh 256-bit randomness: request ids and tokens are made of it.
+pub type Entropy = fn() -> [u8; 32];
+
+/// What an installation's answers say about itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `config.control_plane_endpoint` of every group: where its instances connect.
+    pub control_plane_endpoint: String,
+    /// `config.telemetry_endpoint` of every group.
+    pub telemetry_endpoint: String,
+    /// Why nobody has verified that the log is durable once it says so; none where it was (DESIGN §5).
+    pub durability_unverified: Option<String>,
+}
+
+/// What the API is made of.
+pub struct Parts {
+    /// The only way to change anything.
+    pub commands: CommandBus,
+    /// Everything derived from the log.
+    pub projections: Projections,
+    /// The instances that are or were connected.
+    pub nodes: Arc<NodeRegistry>,
+    /// The log, asked only whether it can be reached.
+    pub log: Arc<dyn EventLog>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// What answers say about the installation.
+    pub settings: Settings,
+    /// Cancelled when the process shall end: answers that would go on for ever end then.
+    pub shutdown: CancellationToken,
+}
+
+/// The parts, and what the API keeps of its own.
+pub(crate) struct Services {
+    pub(crate) commands: CommandBus,
+    pub(crate) reads: Reads,
+    pub(crate) nodes: Arc<NodeRegistry>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Entropy,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) settings: Settings,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) access: Access,
+}
+
+impl From<Parts> for Services {
+    fn from(parts: Parts) -> Self {
+        Self {
+            commands: parts.commands,
+            reads: Reads::new(parts.projections, Arc::clone(&parts.log)),
+            nodes: parts.nodes,
+            log: parts.log,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            metrics: parts.metrics,
+            settings: parts.settings,
+            shutdown: parts.shutdown,
+            access: Access::default(),
+        }
+    }
+}

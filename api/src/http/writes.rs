@@ -1,0 +1,89 @@
+//! Commands from requests: who and why travel along, and what an organization's change makes stale is forgotten.
+
+use commands::bus::DryRun;
+use domain::Cause;
+use domain::gateway::{Accepted, Commands as _};
+use domain::group::decide::Outcome;
+use domain::group::{GroupCommand, Selector};
+use domain::organization::{OrganizationCommand, OrganizationOutcome};
+
+use super::endpoint::{Parameter, header};
+use super::exchange::Exchange;
+use super::refusal::Refusal;
+
+/// The headers every change reads.
+pub(crate) const WRITE_HEADERS: [Parameter; 4] = [
+    header(
+        "If-Match",
+        "change only if it was last touched by this version: its ETag",
+    ),
+    header("If-None-Match", "*: create only"),
+    header(
+        "Idempotency-Key",
+        "repeat the request with the same key to learn its outcome; kept 24 h",
+    ),
+    header("X-Change-Message", "why; recorded with the change"),
+];
+
+impl Exchange {
+    /// A command to the group in the path.
+    pub(crate) async fn change_group(&self, command: GroupCommand) -> Result<Accepted<Outcome>, Refusal> {
+        self.change_group_because(command, None).await
+    }
+
+    /// The same with a reason, which counts where the header gives none.
+    pub(crate) async fn change_group_because(
+        &self,
+        command: GroupCommand,
+        reason: Option<String>,
+    ) -> Result<Accepted<Outcome>, Refusal> {
+        let (organization, group) = self.place()?;
+        let cause = self.cause()?;
+        let cause = Cause {
+            reason: cause.reason.or(reason),
+            ..cause
+        };
+        let accepted = self.services.commands.group(organization, group, command, cause);
+        Ok(accepted.await?)
+    }
+
+    /// Fills in the bodies of a repeated request's entities, as they were then.
+    pub(crate) async fn recall_bodies(&self, accepted: &mut Accepted<Outcome>) -> Result<(), Refusal> {
+        if !accepted.replayed {
+            return Ok(());
+        }
+        let group = self.group()?.id;
+        let reads = &self.services.reads;
+        reads.caught_up_to(accepted.position).await?;
+        let version = Some(accepted.version);
+        for result in &mut accepted.outcome.results {
+            let selector = Selector::Id(result.id);
+            result.entity = reads.entity(group, result.kind, &selector, None, version).await?;
+        }
+        Ok(())
+    }
+
+    /// What a command to the group in the path would do; nothing is changed.
+    pub(crate) async fn try_group(&self, command: &GroupCommand) -> Result<DryRun, Refusal> {
+        let (organization, group) = self.place()?;
+        let decided = self.services.commands.dry_run(organization, group, command);
+        Ok(decided.await?)
+    }
+
+    /// A command to the caller's organization.
+    pub(crate) async fn change_organization(
+        &self,
+        command: OrganizationCommand,
+    ) -> Result<Accepted<OrganizationOutcome>, Refusal> {
+        let organization = self.caller()?.organization;
+        let cause = self.cause()?;
+        let accepted = self
+            .services
+            .commands
+            .organization(organization, command, cause)
+            .await;
+        // Even a refused or unknown outcome says that what is remembered may be old.
+        self.services.access.forget();
+        Ok(accepted?)
+    }
+}

@@ -1,0 +1,244 @@
+//! A whole API in memory, and what a test says to it and hears.
+
+use std::sync::{Arc, OnceLock};
+
+use api::clock::SystemClock;
+use api::http::{Parts, Settings, router};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use commands::bootstrap::{FirstStart, bootstrap};
+use commands::bus::{self, CommandBus};
+use commands::keyring::MemoryKeyring;
+use commands::log::MemoryLog;
+use commands::tasks::Tasks;
+use domain::system::Authority;
+use domain::token::{self, Role};
+use domain::{Clock, EventLog, Keyring, OrganizationId, Secret, Spawner};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use projections::Projections;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::surroundings;
+
+/// A running API with one organization.
+pub(crate) struct App {
+    router: Router,
+    admin: String,
+    bus: CommandBus,
+    _views: tempfile::TempDir,
+}
+
+impl App {
+    /// A fresh installation.
+    pub(crate) async fn start() -> Self {
+        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+        let keyring: Arc<dyn Keyring> = Arc::new(MemoryKeyring::in_memory());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tasks = Tasks::default();
+        let spawner: Arc<dyn Spawner> = Arc::new(tasks.clone());
+        let bus = CommandBus::new(bus::Options {
+            log: Arc::clone(&log),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            spawner: Arc::clone(&spawner),
+            states: None,
+            deadline: bus::DEADLINE,
+        });
+        let admin = token::write(Role::Admin, [7; 32]);
+        bootstrap(&bus, first_start(1, token::hash(admin.expose())))
+            .await
+            .unwrap();
+        let views = tempfile::tempdir().unwrap();
+        let projections = Projections::open(projections::Options {
+            database: views.path().join("views.db").display().to_string(),
+            log: Arc::clone(&log),
+            keyring,
+            clock: Arc::clone(&clock),
+            spawner: Arc::clone(&spawner),
+        });
+        let router = router(Parts {
+            commands: bus.clone(),
+            projections: projections.await.unwrap(),
+            nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&clock))),
+            log,
+            clock,
+            entropy: commands::entropy::seed,
+            metrics: metrics(),
+            settings: Settings {
+                control_plane_endpoint: "https://127.0.0.1:8005".to_owned(),
+                telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
+                durability_unverified: Some("the log is in memory".to_owned()),
+            },
+            shutdown: tasks.token().clone(),
+        });
+        Self {
+            router,
+            admin: admin.expose().to_owned(),
+            bus,
+            _views: views,
+        }
+    }
+
+    /// Another organization in the same installation; answers its admin token.
+    pub(crate) async fn another_organization(&self) -> String {
+        use domain::gateway::Commands as _;
+        let admin = token::write(Role::Admin, [8; 32]);
+        let id = OrganizationId(Uuid::from_u128(2));
+        let create = domain::organization::OrganizationCommand::Create {
+            id,
+            name: "other".to_owned(),
+            admin: token::hash(admin.expose()),
+        };
+        let cause = domain::Cause::system("test");
+        self.bus.organization(id, create, cause).await.unwrap();
+        admin.expose().to_owned()
+    }
+
+    /// Issues a token and answers its secret.
+    pub(crate) async fn token(&self, role: &str, group: Option<&str>) -> String {
+        let body = serde_json::json!({"name": format!("a {role}"), "role": role, "group": group});
+        let issued = self.post("/v2/tokens", &body).await.expect(201);
+        issued.body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A request by the admin.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Call {
+        Call {
+            router: self.router.clone(),
+            request: Request::builder()
+                .method(method)
+                .uri(path)
+                .header("authorization", format!("Bearer {}", self.admin))
+                .body(Body::empty())
+                .unwrap(),
+        }
+    }
+
+    /// GET.
+    pub(crate) async fn get(&self, path: &str) -> Heard {
+        self.request(Method::GET, path).send().await
+    }
+
+    /// POST of JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Heard {
+        self.request(Method::POST, path).json(body).send().await
+    }
+
+    /// PUT of JSON.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Heard {
+        self.request(Method::PUT, path).json(body).send().await
+    }
+
+    /// PATCH of JSON.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Heard {
+        self.request(Method::PATCH, path).json(body).send().await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Heard {
+        self.request(Method::DELETE, path).send().await
+    }
+}
+
+fn first_start(organization: u128, admin: token::TokenHash) -> FirstStart {
+    FirstStart {
+        log_id: Uuid::from_u128(1),
+        organization: OrganizationId(Uuid::from_u128(organization)),
+        name: "first".to_owned(),
+        authority: Authority {
+            certificate: "unused here".to_owned(),
+            key: Secret::new("unused here".to_owned()),
+        },
+        admin,
+    }
+}
+
+/// One recorder for the process, as the program has.
+fn metrics() -> metrics_exporter_prometheus::PrometheusHandle {
+    static HANDLE: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
+        .clone()
+}
+
+/// A request being written.
+pub(crate) struct Call {
+    router: Router,
+    request: Request<Body>,
+}
+
+impl Call {
+    /// With another token.
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        self.without("authorization")
+            .header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// With a header.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.request.headers_mut().append(name, value.parse().unwrap());
+        self
+    }
+
+    /// Without a header.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.request.headers_mut().remove(name);
+        self
+    }
+
+    /// With a JSON body.
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.bytes("application/json", body.to_string())
+    }
+
+    /// With a body of some media type.
+    pub(crate) fn bytes(self, media_type: &str, body: impl Into<Body>) -> Self {
+        let mut call = self.header("content-type", media_type);
+        *call.request.body_mut() = body.into();
+        call
+    }
+
+    /// Sends it.
+    pub(crate) async fn send(self) -> Heard {
+        let said = format!("{} {}", self.request.method(), self.request.uri());
+        let response = self.router.oneshot(self.request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        Heard {
+            said,
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    said: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The body as JSON; null if it isn't.
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+impl Heard {
+    /// The same, after checking its status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.said, self.text);
+        self
+    }
+
+    /// A header's text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
