@@ -17,7 +17,7 @@ const ENVELOPE_BYTES: usize = 8 * 1024;
 const LARGEST_PAYLOAD: usize = 900 * 1024;
 
 /// Where the servers are and how the streams are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// `nats://` or `tls://` addresses separated by commas; with `user:password@` or `token@`, if the server asks.
     pub url: String,
@@ -29,6 +29,20 @@ pub struct Options {
     pub max_bytes: Option<u64>,
     /// How long an answer of the server is waited for before the outcome counts as unknown.
     pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let servers: Vec<_> = self.url.split(',').map(without_secrets).collect();
+        formatter
+            .debug_struct("Options")
+            .field("servers", &servers)
+            .field("ca_file", &self.ca_file)
+            .field("replicas", &self.replicas)
+            .field("max_bytes", &self.max_bytes)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 impl Options {
@@ -185,6 +199,13 @@ mod tests {
         .filter(|version| is_new_enough(version))
         .collect();
         assert_eq!(accepted, ["2.12.3", "2.12.14", "2.15.0-RC.1", "3.0.0"]);
+    }
+
+    #[test]
+    fn credentials_are_never_printed() {
+        let options = Options::new("nats://me:secret@one:4222,tls://token@two");
+        let printed = format!("{options:?}");
+        assert!(printed.contains("one:4222") && !printed.contains("secret") && !printed.contains("token"), "{printed}");
     }
 
     #[test]

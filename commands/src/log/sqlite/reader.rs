@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{FromRow, Row};
 use tokio::sync::watch;
 
-use super::recent::Recent;
+use super::recent::{End, Recent};
 use crate::log::invariants::{Continuity, check_tail};
 
 /// How many records a page has at most.
@@ -67,8 +67,12 @@ impl Reader {
         Ok(page.into_iter().next())
     }
 
-    /// The newest position of a boundary.
+    /// The newest position of a boundary: from memory, or from the file the first time.
     pub(super) async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError> {
+        let skips = match self.recent.boundary_end(boundary) {
+            End::Known(position) => return Ok(Some(position)),
+            End::Unknown { skips } => skips,
+        };
         let position: Option<i64> = sqlx::query_scalar(
             "SELECT position FROM record WHERE boundary = $1 ORDER BY previous DESC LIMIT 1",
         )
@@ -76,7 +80,11 @@ impl Reader {
         .fetch_optional(&self.pool)
         .await
         .map_err(unavailable)?;
-        Ok(position.map(|position| Position(position.cast_unsigned())))
+        let position = position.map(|position| Position(position.cast_unsigned()));
+        if let Some(position) = position {
+            self.recent.remember(boundary, position, skips);
+        }
+        Ok(position)
     }
 
     /// All records after a position, then the ones to come.
