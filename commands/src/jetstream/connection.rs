@@ -205,7 +205,10 @@ mod tests {
     fn credentials_are_never_printed() {
         let options = Options::new("nats://me:secret@one:4222,tls://token@two");
         let printed = format!("{options:?}");
-        assert!(printed.contains("one:4222") && !printed.contains("secret") && !printed.contains("token"), "{printed}");
+        assert!(
+            printed.contains("one:4222") && !printed.contains("secret") && !printed.contains("token"),
+            "{printed}"
+        );
     }
 
     #[test]

@@ -30,9 +30,7 @@ pub(super) enum End {
     /// It ends here.
     Known(Position),
     /// Nothing; [`Recent::remember`] takes what the file says, with this.
-    Unknown {
-        skips: u64,
-    },
+    Unknown { skips: u64 },
 }
 
 impl Recent {
