@@ -226,7 +226,7 @@ impl Link {
         Ok(builder.with_root_certificates(roots).with_no_client_auth())
     }
 
-    async fn upgrade<Stream>(&self, stream: Stream) -> Result<WebSocketStream<Stream>, LinkError>
+    async fn upgrade<Stream>(&mut self, stream: Stream) -> Result<WebSocketStream<Stream>, LinkError>
     where
         Stream: AsyncRead + AsyncWrite + Unpin,
     {

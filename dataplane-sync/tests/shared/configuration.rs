@@ -1,0 +1,161 @@
+//! A group's configuration in memory, with its whole history remembered: no log, no database.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use dataplane_sync::configurations::{
+    ConfigurationEnded, ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
+};
+use domain::group::event::DeletionCause;
+use domain::group::{Entity, Group, GroupEvent};
+use domain::{Actor, Change, Digest, EntityId, GroupId, Kind, SnapshotDigest, Timestamp, Version};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// What a test does to a configuration.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// The service of this number gets this host.
+    Put(u128, String),
+    /// The service of this number goes.
+    Delete(u128),
+}
+
+/// One state of it.
+#[derive(Clone, Default)]
+pub(crate) struct State {
+    group: Group,
+    digest: Digest,
+    /// Per version from 1 on: its digest and what it touched.
+    history: Arc<Vec<(Digest, Vec<(Kind, EntityId)>)>>,
+}
+
+impl ConfigurationState for State {
+    fn group(&self) -> &Group {
+        &self.group
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn changed_since(&self, version: Version) -> Option<Vec<(Kind, EntityId)>> {
+        let mut touched: Vec<_> = self
+            .history
+            .get(usize::try_from(version).ok()?..)?
+            .iter()
+            .flat_map(|(_, touched)| touched.clone())
+            .collect();
+        touched.sort_unstable();
+        touched.dedup();
+        Some(touched)
+    }
+
+    fn digest_at(&self, version: Version) -> Option<Digest> {
+        let index = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.history.get(index).map(|(digest, _)| *digest)
+    }
+}
+
+/// A configuration that can be changed.
+#[derive(Clone)]
+pub(crate) struct InMemory {
+    folding: Arc<Mutex<(State, SnapshotDigest)>>,
+    newest: watch::Sender<Arc<State>>,
+}
+
+impl InMemory {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let mut hashes = SnapshotDigest::default();
+        let state = State {
+            digest: hashes.digest(),
+            ..State::default()
+        };
+        Self {
+            newest: watch::Sender::new(Arc::new(state.clone())),
+            folding: Arc::new(Mutex::new((state, hashes))),
+        }
+    }
+
+    /// One change; answers its version.
+    pub(crate) fn change(&self, steps: &[Step]) -> Version {
+        let mut folding = self.folding.lock().unwrap();
+        let (state, hashes) = &mut *folding;
+        let version = state.group.version + 1;
+        state.group.apply(&Change {
+            version,
+            at: Timestamp(version as i64),
+            actor: Actor::System {
+                part: "test".to_owned(),
+            },
+            reason: None,
+            request_id: None,
+            source: None,
+            idempotency: None,
+            catalogue: 1,
+            events: steps.iter().map(event).collect(),
+        });
+        let touched: Vec<_> = steps.iter().map(|step| (services(), id(step))).collect();
+        for (kind, id) in &touched {
+            match state.group.entity(*kind, *id) {
+                Some(entity) => hashes.put(*kind, *id, &entity.body),
+                None => hashes.remove(*kind, *id),
+            }
+        }
+        state.digest = hashes.digest();
+        Arc::make_mut(&mut state.history).push((state.digest, touched));
+        self.newest.send_replace(Arc::new(state.clone()));
+        version
+    }
+
+    /// The newest state.
+    pub(crate) fn state(&self) -> Arc<dyn ConfigurationState> {
+        self.newest.borrow().clone()
+    }
+}
+
+#[async_trait]
+impl Configurations for InMemory {
+    async fn open(&self, _group: GroupId) -> Result<Box<dyn LiveConfiguration>, ConfigurationUnavailable> {
+        Ok(Box::new(Followed(self.newest.subscribe())))
+    }
+}
+
+struct Followed(watch::Receiver<Arc<State>>);
+
+#[async_trait]
+impl LiveConfiguration for Followed {
+    fn current(&self) -> Arc<dyn ConfigurationState> {
+        self.0.borrow().clone()
+    }
+
+    async fn changed(&mut self) -> Result<(), ConfigurationEnded> {
+        self.0.changed().await.map_err(|_| ConfigurationEnded)
+    }
+}
+
+fn services() -> Kind {
+    Kind::named("services").unwrap()
+}
+
+fn id(step: &Step) -> EntityId {
+    let (Step::Put(number, _) | Step::Delete(number)) = step;
+    EntityId(Uuid::from_u128(*number))
+}
+
+fn event(step: &Step) -> GroupEvent {
+    let (kind, id) = (services(), id(step));
+    match step {
+        Step::Put(number, host) => {
+            let body = format!(r#"{{"id":"{id}","name":"service-{number}","host":"{host}","path":null}}"#);
+            let entity = Arc::new(Entity::from_canonical(kind, id, body.into()).unwrap());
+            GroupEvent::EntityCreated { entity }
+        }
+        Step::Delete(_) => GroupEvent::EntityDeleted {
+            kind,
+            id,
+            cause: DeletionCause::Requested,
+        },
+    }
+}
