@@ -80,11 +80,17 @@ fn an_update_is_encoded_once_however_many_ask_for_it() {
     configuration.change(&[Step::Put(1, "a".to_owned())]);
     let encodings = Encodings::default();
     let first = wait(encodings.update(&configuration.state(), None));
-    assert!(Arc::ptr_eq(&first, &wait(encodings.update(&configuration.state(), None))));
+    assert!(Arc::ptr_eq(
+        &first,
+        &wait(encodings.update(&configuration.state(), None))
+    ));
     configuration.change(&[Step::Put(2, "b".to_owned())]);
     let has = Some(first.leads_to);
     let step = wait(encodings.update(&configuration.state(), has));
-    assert!(Arc::ptr_eq(&step, &wait(encodings.update(&configuration.state(), has))));
+    assert!(Arc::ptr_eq(
+        &step,
+        &wait(encodings.update(&configuration.state(), has))
+    ));
 }
 
 #[test]
@@ -110,7 +116,10 @@ fn a_configuration_larger_than_a_message_travels_in_parts() {
     let update = wait(Encodings::default().update(&configuration.state(), None));
     assert!(update.messages.len() > 1, "{} bytes", update.size());
     let mut replica = empty();
-    assert_eq!(give(&mut replica, &update), Some(InstanceFrame::Ack(update.leads_to)));
+    assert_eq!(
+        give(&mut replica, &update),
+        Some(InstanceFrame::Ack(update.leads_to))
+    );
     assert_eq!(replica.len(), 60_000);
 }
 
@@ -119,7 +128,10 @@ fn a_step_that_leads_elsewhere_is_not_believed() {
     let configuration = InMemory::new();
     configuration.change(&[Step::Put(1, "a".to_owned())]);
     let mut replica = empty();
-    give(&mut replica, &wait(Encodings::default().update(&configuration.state(), None)));
+    give(
+        &mut replica,
+        &wait(Encodings::default().update(&configuration.state(), None)),
+    );
     let delta = dataplane_sync::native::frames::Delta {
         from: 1,
         to: 2,
@@ -129,6 +141,9 @@ fn a_step_that_leads_elsewhere_is_not_believed() {
         deletes: Vec::new(),
     };
     let frame = dataplane_sync::native::frames::ServerFrame::Delta(delta);
-    assert!(matches!(replica.answer(&frame), Some(InstanceFrame::Refetch { .. })));
+    assert!(matches!(
+        replica.answer(&frame),
+        Some(InstanceFrame::Refetch { .. })
+    ));
     assert_eq!(replica.applied(), None, "it can't be built upon any more");
 }

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dataplane_sync::SyncStatus;
-use dataplane_sync::native::frames::{
-    Applied, Hello, InstanceFrame, ServerFrame, decode_server, encode,
-};
+use dataplane_sync::native::frames::{Applied, Hello, InstanceFrame, ServerFrame, decode_server, encode};
 use dataplane_sync::native::{PATH, PROTOCOL};
 use domain::organization::OrganizationCommand;
 use futures::{SinkExt as _, StreamExt as _};
@@ -88,18 +86,26 @@ fn hello(applied: Option<Applied>) -> InstanceFrame {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_reaches_every_agent_and_the_one_that_does_not_read_holds_up_nobody() {
     let world = World::start();
-    let agents: Vec<Agent> = ["a", "b", "c"].iter().map(|name| Agent::run(world.agent(name))).collect();
+    let agents: Vec<Agent> = ["a", "b", "c"]
+        .iter()
+        .map(|name| Agent::run(world.agent(name)))
+        .collect();
     let mut slow = connect(&world, PATH, Some(world.token.expose())).await.unwrap();
     say(&mut slow, &hello(None)).await;
     world.node("by-hand", SyncStatus::Syncing).await;
 
     let mut newest = 0;
     for number in 0..200 {
-        newest = world.configuration.change(&[put(number % 20, &format!("host-{number}"))]);
+        newest = world
+            .configuration
+            .change(&[put(number % 20, &format!("host-{number}"))]);
     }
     for name in ["a", "b", "c"] {
         let node = world.runs(name, newest).await;
-        assert_eq!(node.record.applied.unwrap().digest, world.configuration.state().digest());
+        assert_eq!(
+            node.record.applied.unwrap().digest,
+            world.configuration.state().digest()
+        );
     }
     let rollout = world.service.nodes().rollout(GROUP, newest).await.unwrap();
     assert_eq!((rollout.connected, rollout.current), (4, 3));
@@ -119,7 +125,11 @@ async fn a_change_reaches_every_agent_and_the_one_that_does_not_read_holds_up_no
         }
     }
     assert!(updates <= 2, "what lay between was skipped: {updates}");
-    let waited = world.service.nodes().wait_rollout(GROUP, newest, Duration::from_secs(60)).await;
+    let waited = world
+        .service
+        .nodes()
+        .wait_rollout(GROUP, newest, Duration::from_secs(60))
+        .await;
     assert!(waited.unwrap().complete());
     for agent in agents {
         agent.stop().await;
@@ -130,10 +140,14 @@ async fn a_change_reaches_every_agent_and_the_one_that_does_not_read_holds_up_no
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_resumes_from_its_disk_and_serves_without_a_control_plane() {
     let world = World::start();
-    world.configuration.change(&[put(1, "first.internal"), put(2, "second.internal")]);
+    world
+        .configuration
+        .change(&[put(1, "first.internal"), put(2, "second.internal")]);
     let agent = Agent::run(world.agent("edge"));
     world.runs("edge", 1).await;
-    let version = world.configuration.change(&[put(2, "other.internal"), Step::Delete(1)]);
+    let version = world
+        .configuration
+        .change(&[put(2, "other.internal"), Step::Delete(1)]);
     world.runs("edge", version).await;
     agent.stop().await;
 
@@ -149,9 +163,15 @@ async fn an_agent_resumes_from_its_disk_and_serves_without_a_control_plane() {
     let _home = world.stop().await;
     std::fs::remove_file(&file).unwrap();
     let agent = Agent::run(options);
-    let text = eventually("the last known configuration", async || std::fs::read_to_string(&file).ok()).await;
+    let text = eventually("the last known configuration", async || {
+        std::fs::read_to_string(&file).ok()
+    })
+    .await;
     assert!(text.contains("_transform: false\nservices:\n- id: "), "{text}");
-    assert!(text.contains("host: other.internal") && !text.contains("first.internal"), "{text}");
+    assert!(
+        text.contains("host: other.internal") && !text.contains("first.internal"),
+        "{text}"
+    );
     agent.stop().await;
 }
 
@@ -162,7 +182,11 @@ async fn an_instance_is_admitted_once_and_out_within_a_second_of_its_tokens_end(
     world.node("edge", SyncStatus::InSync).await;
     let reported = async || Some(world.commands.all()).filter(|commands| commands.len() == 2);
     let commands = eventually("what is worth keeping", reported).await;
-    assert!(commands.iter().any(|command| matches!(command, OrganizationCommand::SetRuntimeType { .. })));
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, OrganizationCommand::SetRuntimeType { .. }))
+    );
     assert!(commands.iter().any(|command| matches!(
         command,
         OrganizationCommand::AdmitNode { hostname, credential, .. }
@@ -205,22 +229,37 @@ async fn a_configuration_that_kong_refuses_is_refused_with_its_reason_until_it_c
 
     let version = world.configuration.change(&[put(2, "bad.internal")]);
     let node = world.node("edge", SyncStatus::Refused).await;
-    assert_eq!(node.record.applied.unwrap().version, 1, "the one before stays in use");
+    assert_eq!(
+        node.record.applied.unwrap().version,
+        1,
+        "the one before stays in use"
+    );
     let refusal = node.record.refusal.unwrap();
     assert_eq!(refusal.refused.version, version);
     assert!(refusal.reason.contains("bad host"), "{}", refusal.reason);
-    let rollout = world.service.nodes().wait_rollout(GROUP, version, Duration::from_secs(60)).await.unwrap();
+    let rollout = world
+        .service
+        .nodes()
+        .wait_rollout(GROUP, version, Duration::from_secs(60))
+        .await
+        .unwrap();
     assert!(!rollout.complete() && rollout.refused[0].reason.contains("bad host"));
     eventually("the refusal's event", async || {
         let all = world.commands.all();
-        all.iter().any(|command| matches!(command, OrganizationCommand::RefuseNode { .. })).then_some(())
+        all.iter()
+            .any(|command| matches!(command, OrganizationCommand::RefuseNode { .. }))
+            .then_some(())
     })
     .await;
 
     let before = posts.load(Ordering::Relaxed);
     let version = world.configuration.change(&[put(2, "better.internal")]);
     world.runs("edge", version).await;
-    assert_eq!(posts.load(Ordering::Relaxed), before + 1, "what was refused isn't tried again");
+    assert_eq!(
+        posts.load(Ordering::Relaxed),
+        before + 1,
+        "what was refused isn't tried again"
+    );
     world.node("edge", SyncStatus::InSync).await;
     agent.stop().await;
 }
@@ -259,7 +298,13 @@ async fn answer_one(mut stream: TcpStream) {
     let whole = |request: &[u8]| {
         let text = String::from_utf8_lossy(request).to_lowercase();
         let (head, body) = text.split_once("\r\n\r\n")?;
-        let length = head.split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
+        let length = head
+            .split("content-length: ")
+            .nth(1)?
+            .lines()
+            .next()?
+            .parse::<usize>()
+            .ok()?;
         (body.len() >= length).then(|| body.to_owned())
     };
     let body = loop {
@@ -276,6 +321,7 @@ async fn answer_one(mut stream: TcpStream) {
         ("201 Created", "{}")
     };
     let length = answer.len();
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+    let answer =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
     stream.write_all(answer.as_bytes()).await.unwrap();
 }

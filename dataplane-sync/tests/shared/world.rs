@@ -54,7 +54,8 @@ impl World {
         let tokens = Arc::new(Tokens::with(&token));
         let authority = authority();
         std::fs::write(home.path().join("ca.pem"), &authority.certificate).unwrap();
-        let (configuration, commands, tasks) = (InMemory::new(), Arc::<Recorded>::default(), Tasks::default());
+        let (configuration, commands, tasks) =
+            (InMemory::new(), Arc::<Recorded>::default(), Tasks::default());
         let service = DataplaneSync::start(Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             protection: Protection::Tls {
@@ -120,7 +121,10 @@ impl World {
     /// The fleet, by host name.
     pub(crate) async fn nodes(&self) -> BTreeMap<String, Node> {
         let nodes = self.service.nodes().list(GROUP).await.unwrap();
-        nodes.into_iter().map(|node| (node.record.hostname.clone(), node)).collect()
+        nodes
+            .into_iter()
+            .map(|node| (node.record.hostname.clone(), node))
+            .collect()
     }
 
     /// Waits until the node of this name stands so; answers it.
@@ -138,7 +142,11 @@ impl World {
         let what = format!("{name} to run version {version}");
         let look = async || {
             let mut nodes = self.nodes().await;
-            let runs = |node: &Node| node.record.applied.is_some_and(|applied| applied.version == version);
+            let runs = |node: &Node| {
+                node.record
+                    .applied
+                    .is_some_and(|applied| applied.version == version)
+            };
             nodes.remove(name).filter(runs)
         };
         eventually(&what, look).await
