@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dataplane_sync::native::frames::{self, Applied, InstanceFrame};
 use domain::codec::{Envelope, decode_changes, encode_changes};
 use domain::declarative;
 use domain::group::entity::Entity;
@@ -51,6 +52,38 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_no_frame(bytes in prop::collection::vec(any::<u8>(), 0..2_000), codec in 0_u8..3) {
+        let bytes = [&[codec], bytes.as_slice()].concat();
+        drop(frames::decode_instance(&bytes));
+        drop(frames::decode_server(&bytes));
+    }
+
+    #[test]
+    fn a_damaged_frame_is_refused(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let ping = InstanceFrame::Ping { applied: Some(Applied { version: 7, digest: Digest([1; 32]) }) };
+        let mut bytes = frames::encode(&ping);
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        drop(frames::decode_instance(&bytes));
+        drop(frames::decode_server(&bytes));
+    }
+}
+
+#[test]
+fn a_small_frame_that_unfolds_without_end_is_refused() {
+    let nothing = vec![0; 64 << 20];
+    let packed = zstd::bulk::compress(&nothing, 1).expect("zeros are compressible");
+    let size = u32::try_from(nothing.len()).expect("the size fits");
+    let bomb = [&[1], size.to_be_bytes().as_slice(), &packed].concat();
+    assert!(frames::decode_instance(&bomb).is_err());
+    let liar = [&[1], 100_u32.to_be_bytes().as_slice(), &packed].concat();
+    assert!(frames::decode_instance(&liar).is_err());
+}
+
 /// Documents that look like decK files, so that the reading gets beyond the first line.
 fn document() -> impl Strategy<Value = Value> {
     const NAMES: [&str; 16] = [
@@ -97,8 +130,10 @@ fn a_commit_as_it_was_written_is_read() {
 #[test]
 fn nesting_without_end_is_refused() {
     for opening in [0x91_u8, 0x81, 0xdc, 0xc4] {
-        for codec in [1, 2] {
+        for codec in [0, 1, 2] {
             let bytes = [vec![codec], vec![opening; 1_000_000]].concat();
+            assert!(frames::decode_instance(&bytes).is_err());
+            assert!(frames::decode_server(&bytes).is_err());
             assert!(!decode(&bytes.into()));
         }
     }
