@@ -72,24 +72,14 @@ impl Apply {
         if answer["changed"] != Value::Bool(true) {
             return format!("{group} is already so: nothing changed, version {version}");
         }
-        let none = Vec::new();
-        let changes = answer["changes"].as_array().unwrap_or(&none);
+        let summary = difference::summary(&answer["changes"]);
         let verdict = if self.dry_run {
-            format!(
-                "dry run: {} in {group}; it stays at version {version}",
-                difference::summary(changes)
-            )
+            format!("dry run: {summary} in {group}, which stays at version {version}")
         } else {
-            format!(
-                "{group} is at version {version}: {}",
-                difference::summary(changes)
-            )
+            format!("{group} is at version {version}: {summary}")
         };
-        format!(
-            "{}\n{}",
-            difference::render(changes),
-            terminal::paint(&verdict, Style::Heading)
-        )
+        let verdict = terminal::paint(&verdict, Style::Heading);
+        format!("{}\n{verdict}", difference::render(&answer["changes"]))
     }
 }
 

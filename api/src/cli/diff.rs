@@ -32,16 +32,11 @@ impl Diff {
         }
         let answer = client.get(&path).send().await?.json()?;
         self.connection.output.show(&answer, |answer| {
-            let none = Vec::new();
-            let changes = answer["changes"].as_array().unwrap_or(&none);
-            if changes.is_empty() {
-                return "no difference".to_owned();
+            let changes = &answer["changes"];
+            match changes.as_array().is_none_or(Vec::is_empty) {
+                true => "no difference".to_owned(),
+                false => format!("{}\n{}", difference::render(changes), difference::summary(changes)),
             }
-            format!(
-                "{}\n{}",
-                difference::render(changes),
-                difference::summary(changes)
-            )
         })?;
         Ok(Ending::Done)
     }

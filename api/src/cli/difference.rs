@@ -10,19 +10,27 @@ const LONGEST: usize = 72;
 /// Fields that change whenever anything does.
 const NOISE: [&str; 2] = ["updated_at", "created_at"];
 
-/// Renders the changes of entities: objects with `kind`, `id`, `name`, `before` and `after`.
-pub fn render(changes: &[Value]) -> String {
-    let lines: Vec<String> = changes.iter().flat_map(entity).collect();
+/// What people call an entity, by the first of these fields that it has.
+const NAMES: [&str; 4] = ["name", "username", "target", "custom_id"];
+
+/// Renders the changes of entities: objects with `kind`, `id`, `before` and `after`.
+pub fn render(changes: &Value) -> String {
+    let lines: Vec<String> = list(changes).iter().flat_map(entity).collect();
     lines.join("\n")
 }
 
-/// How many came to be, changed and went, in a sentence.
-pub fn summary(changes: &[Value]) -> String {
+/// How many came to be, changed and went, in words.
+pub fn summary(changes: &Value) -> String {
+    let changes = list(changes);
     let count = |wanted: fn(&Value) -> bool| changes.iter().filter(|change| wanted(change)).count();
     let created = count(|change| change["before"].is_null());
     let deleted = count(|change| change["after"].is_null());
     let updated = changes.len() - created - deleted;
     format!("{created} created, {updated} updated, {deleted} deleted")
+}
+
+fn list(changes: &Value) -> &[Value] {
+    changes.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn entity(change: &Value) -> Vec<String> {
@@ -42,7 +50,12 @@ fn entity(change: &Value) -> Vec<String> {
 fn title(change: &Value) -> String {
     let kind = change["kind"].as_str().unwrap_or("entity");
     let id = change["id"].as_str().unwrap_or_default();
-    match change["name"].as_str() {
+    let bodies = [change, &change["after"], &change["before"]];
+    let name = bodies
+        .iter()
+        .flat_map(|body| NAMES.iter().map(|field| &body[*field]))
+        .find_map(Value::as_str);
+    match name {
         Some(name) => format!("{kind} {name} ({id})"),
         None => format!("{kind} {id}"),
     }
@@ -83,15 +96,15 @@ mod tests {
 
     #[test]
     fn a_change_shows_each_field_before_and_after() {
-        let changes = [
-            json!({"kind": "services", "id": "1", "name": "orders", "before": null, "after": {"name": "orders"}}),
-            json!({
-                "kind": "plugins", "id": "2", "name": null,
+        let changes = json!([
+            {"kind": "services", "id": "1", "before": null, "after": {"name": "orders"}},
+            {
+                "kind": "plugins", "id": "2",
                 "before": {"config": {"minute": 5, "hour": null}, "updated_at": 1},
                 "after": {"config": {"minute": 9, "hour": null}, "updated_at": 2},
-            }),
-            json!({"kind": "routes", "id": "3", "name": "all", "before": {"name": "all"}, "after": null}),
-        ];
+            },
+            {"kind": "routes", "id": "3", "before": {"name": "all"}, "after": null},
+        ]);
         assert_eq!(
             render(&changes),
             "+ services orders (1)\n~ plugins 2\n    config.minute: 5 → 9\n- routes all (3)"

@@ -24,14 +24,14 @@ impl Dump {
     /// Prints the configuration.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let version = self
-            .version
-            .map_or_else(|| "latest".to_owned(), |version| version.to_string());
         let media_type = match self.connection.output {
             Output::Table => "application/yaml",
             Output::Json => "application/json",
         };
-        let path = format!("{}/versions/{version}/config", group_path(&self.group));
+        let mut path = format!("{}/dump", group_path(&self.group));
+        if let Some(version) = self.version {
+            path.push_str(&format!("?at={version}"));
+        }
         let answer = client.get(&path).header("accept", media_type).send().await?;
         terminal::print(&answer.text)?;
         Ok(Ending::Done)

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, Connection, group_path};
 use super::confirmation;
 use super::ending::Ending;
+use super::labels::label;
 use super::output::cell;
 use super::table::Table;
 use super::terminal;
@@ -257,13 +258,6 @@ fn label_cell(labels: &Value) -> String {
     } else {
         labels.join(",")
     }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| "expected KEY=VALUE".to_owned())?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn labels(labels: Vec<(String, String)>) -> Value {

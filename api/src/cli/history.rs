@@ -43,7 +43,7 @@ fn table(changes: &Value) -> String {
             cell(&change["version"]),
             cell(&change["at"]),
             who(&change["actor"]),
-            what(&change["events"]),
+            what(change),
             cell(&change["message"]),
         ]);
     }
@@ -67,11 +67,10 @@ pub(super) fn who(actor: &Value) -> String {
 }
 
 /// One event in words, several as a number.
-fn what(events: &Value) -> String {
-    let none = Vec::new();
-    match events.as_array().unwrap_or(&none).as_slice() {
-        [] => "-".to_owned(),
-        [event] => {
+fn what(change: &Value) -> String {
+    let event = &change["events"][0];
+    match change["event_count"].as_u64() {
+        Some(1) => {
             let action = cell(&event["what"]).replace("entity.", "");
             let name = if event["name"].is_null() {
                 &event["id"]
@@ -80,6 +79,6 @@ fn what(events: &Value) -> String {
             };
             format!("{action} {} {}", cell(&event["kind"]), cell(name))
         }
-        events => format!("{} events", events.len()),
+        count => format!("{} events", count.unwrap_or_default()),
     }
 }

@@ -3,18 +3,24 @@
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
 
+pub mod agent;
 pub mod apply;
 pub mod client;
 pub mod confirmation;
 pub mod diff;
 pub mod difference;
+pub mod doctor;
 pub mod dump;
 pub mod ending;
 pub mod group;
 pub mod history;
+pub mod labels;
+pub mod log;
 pub mod node;
+pub mod openapi;
 pub mod output;
 pub mod progress;
+pub mod rebuild;
 pub mod refusal;
 pub mod rollback;
 pub mod serve;
@@ -75,6 +81,18 @@ enum Command {
     Token(token::Token),
     /// Waits until every connected instance of a runtime group runs a version
     Wait(wait::Wait),
+    /// Runs a runtime instance: receives a group's configuration and feeds a Kong without a database
+    Agent(agent::Agent),
+    /// Checks an installation and says how to mend what isn't well
+    Doctor(doctor::Doctor),
+    /// Makes the views again from the log
+    Rebuild(rebuild::Rebuild),
+    /// The event log, while no server uses the data directory
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Prints the API's description
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
 }
 
 /// Understands the command line and runs it.
@@ -115,6 +133,11 @@ impl Command {
             Self::Node(command) => command.run().await,
             Self::Token(command) => command.run().await,
             Self::Wait(command) => command.run().await,
+            Self::Agent(command) => command.run().await,
+            Self::Doctor(command) => command.run().await,
+            Self::Rebuild(command) => command.run().await,
+            Self::Log(command) => command.run().await,
+            Self::OpenApi(command) => command.run(),
         }
     }
 }

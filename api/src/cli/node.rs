@@ -66,7 +66,7 @@ fn table(nodes: &Value) -> String {
             cell(&node["hostname"]),
             cell(&node["id"]),
             cell(&node["version"]),
-            cell(&node["applied_version"]),
+            cell(&node["applied"]["version"]),
             cell(&node["status"]),
             cell(&node["last_seen"]),
             cell(&node["last_error"]),

@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::timeout;
@@ -34,13 +35,41 @@ fn spinner(what: &str) -> ProgressBar {
     spinner
 }
 
-/// A bar over so many steps; nothing where nobody watches.
-pub fn bar(what: &str, steps: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(steps), target());
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {eta}");
-    bar.set_style(style.expect("the template is well-formed"));
-    bar.set_message(what.to_owned());
-    bar
+/// A bar over a known number of steps.
+#[derive(Debug)]
+pub struct Bar {
+    bar: ProgressBar,
+    begun: Instant,
+    visible: AtomicBool,
+}
+
+impl Bar {
+    /// A bar that shows itself once the work has taken a second.
+    pub fn new(what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {eta}");
+        bar.set_style(style.expect("the template is well-formed"));
+        bar.set_message(what.to_owned());
+        Self {
+            bar,
+            begun: Instant::now(),
+            visible: AtomicBool::new(false),
+        }
+    }
+
+    /// So many of so many steps are done.
+    pub fn show(&self, done: u64, all: u64) {
+        if self.begun.elapsed() >= NOTICEABLE && !self.visible.swap(true, Ordering::Relaxed) {
+            self.bar.set_draw_target(target());
+        }
+        self.bar.set_length(all);
+        self.bar.set_position(done);
+    }
+
+    /// Everything is done: the bar goes.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 fn target() -> ProgressDrawTarget {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
+use super::output::cell;
 use super::{confirmation, difference};
 
 /// Nothing is forgotten: the changes in between stay in the history, and a rollback can be rolled back
@@ -57,12 +58,14 @@ impl Rollback {
         if answer["changed"] != Value::Bool(true) {
             return format!("{} is already as it was at version {}", self.group, self.to);
         }
-        let none = Vec::new();
-        let changes = answer["changes"].as_array().unwrap_or(&none);
-        let verdict = format!(
+        let mut verdict = format!(
             "{} is at version {version}, which is as version {} was",
             self.group, self.to
         );
-        format!("{}\n{verdict}", difference::render(changes))
+        for entity in answer["left_out"].as_array().into_iter().flatten() {
+            let (kind, id) = (cell(&entity["kind"]), cell(&entity["id"]));
+            verdict.push_str(&format!("\nleft out, because it was erased or has expired: {kind} {id}"));
+        }
+        format!("{}\n{verdict}", difference::render(&answer["changes"]))
     }
 }

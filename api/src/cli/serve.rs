@@ -1,9 +1,12 @@
 //! `serve`: runs the control plane.
 
 use clap::Args;
+use domain::Secret;
 
 use super::ending::Ending;
-use crate::compose;
+use super::terminal;
+use crate::compose::control_plane;
+use crate::compose::first_start::ADMIN_TOKEN_FILE;
 use crate::config::{ServeFlags, Settings};
 use crate::telemetry;
 
@@ -20,6 +23,16 @@ impl Serve {
     pub async fn run(self) -> anyhow::Result<Ending> {
         let settings = Settings::from_flags(self.flags)?;
         telemetry::install(settings.log_format);
-        Ok(Ending::Exit(compose::serve(settings).await?))
+        let file = settings.storage.data_dir.join(ADMIN_TOKEN_FILE);
+        let announce = |token: &Secret| {
+            let file = file.display();
+            let text = format!(
+                "First start. The admin token, shown this once and kept in {file}:\n{}",
+                token.expose()
+            );
+            // Nobody reads standard output? The token is in its file.
+            drop(terminal::print(&text));
+        };
+        Ok(Ending::Exit(control_plane::serve(settings, announce).await?))
     }
 }

@@ -45,7 +45,5 @@ fn page(change: &Value) -> String {
         .iter()
         .map(|(name, value)| format!("{name:8} {value}"))
         .collect();
-    let none = Vec::new();
-    let changes = change["changes"].as_array().unwrap_or(&none);
-    format!("{}\n\n{}", lines.join("\n"), difference::render(changes))
+    format!("{}\n\n{}", lines.join("\n"), difference::render(&change["changes"]))
 }

@@ -49,7 +49,7 @@ impl Wait {
                 Some("live") => return self.report(&rollout),
                 Some("refused") => bail!("{}", refusals(&rollout)),
                 _ if Instant::now() >= deadline => {
-                    bail!("after {} seconds: {}", self.timeout, laggards(&rollout))
+                    bail!("after {} seconds {}", self.timeout, laggards(&rollout));
                 }
                 _ => {}
             }
@@ -86,24 +86,23 @@ impl Wait {
 
 fn refusals(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let refused = nodes.filter(|node| node["state"] == "refused").map(|node| {
-        format!(
-            "{} refused it: {}",
-            cell(&node["hostname"]),
-            cell(&node["reason"])
-        )
-    });
+    let refused = nodes
+        .filter(|node| node["state"] == "refused")
+        .map(|node| format!("{} refused it: {}", cell(&node["hostname"]), cell(&node["reason"])));
     refused.collect::<Vec<_>>().join("\n")
 }
 
 fn laggards(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let waiting = nodes.filter(|node| node["state"] != "live").map(|node| {
-        format!(
-            "{} runs version {}",
-            cell(&node["hostname"]),
-            cell(&node["version"])
-        )
-    });
-    waiting.collect::<Vec<_>>().join("\n")
+    let pending: Vec<String> = nodes
+        .filter(|node| node["state"] != "live")
+        .map(|node| format!("{} runs {}", cell(&node["hostname"]), cell(&node["version"])))
+        .collect();
+    format!(
+        "{} of {} connected instances run version {}; not yet: {}",
+        rollout["current"],
+        rollout["connected"],
+        rollout["version"],
+        pending.join(", ")
+    )
 }

@@ -128,6 +128,12 @@ impl DataDirectory {
         write().map_err(|source| file_error(&path, source))
     }
 
+    /// Removes a file.
+    pub fn remove(&self, name: &str) -> Result<(), DataDirectoryError> {
+        let path = self.file(name);
+        fs::remove_file(&path).map_err(|source| file_error(&path, source))
+    }
+
     /// Reads a file; `None` if there is none.
     pub fn read(&self, name: &str) -> Result<Option<String>, DataDirectoryError> {
         let path = self.file(name);

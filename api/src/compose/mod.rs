@@ -1,21 +1,17 @@
-//! The composition root: from settings to a running program.
+//! The composition root: from settings to a running program, and from settings to an installation that is opened without one.
 //!
-//! - [`data_directory`]: the directory, held by one process; [`authority`]: the built-in certificate authority.
+//! - [`control_plane`]: the order in which everything starts. [`installation`]: log and keyring alone, for offline commands.
+//! - [`data_directory`]: the directory, held by one process; [`storage`]: log and keyring in it or in NATS.
+//! - [`first_start`]: identity, organization, admin token; [`authority`]: the built-in certificate authority.
+//! - [`read_side`]: the views over that log.
 //! - [`http_listener`]: the API's front door; [`tls`]: its certificate.
 
 pub mod authority;
+pub mod control_plane;
 pub mod data_directory;
+pub mod first_start;
 pub mod http_listener;
+pub mod installation;
+pub mod read_side;
 pub mod storage;
 pub mod tls;
-
-use std::process::ExitCode;
-
-use crate::config::Settings;
-use crate::lifecycle::Lifecycle;
-
-/// Runs the control plane until its end.
-pub async fn serve(_settings: Settings) -> anyhow::Result<ExitCode> {
-    let lifecycle = Lifecycle::start()?;
-    Ok(lifecycle.run().await)
-}

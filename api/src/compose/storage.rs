@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use commands::jetstream::durability::{self, Durability};
 use commands::jetstream::{Connection, Options};
-use commands::keyring::{MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
+use commands::keyring::{KeyPages, MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
 use commands::log::{NatsLog, SqliteLog};
 use commands::tasks::Tasks;
 use domain::{EventLog, Keyring};
@@ -31,6 +31,8 @@ pub struct Storage {
     pub log: Arc<dyn EventLog>,
     /// The keyring.
     pub keyring: Arc<dyn Keyring>,
+    /// The keyring's pages, for export and import.
+    pub key_pages: Arc<dyn KeyPages>,
     /// A text that stays the same as long as this is the same log.
     pub identity: String,
     /// Why it isn't known that the log keeps what it acknowledges through a power loss; none where it is known.
@@ -63,12 +65,13 @@ pub fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
 
 async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Storage> {
     let pages = SqlitePages::open(&data_dir.join(KEYS_FILE)).await?;
-    let keyring = PagedKeyring::open(pages, master).await?;
+    let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = SqliteLog::open(&data_dir.join(LOG_FILE), None, tasks).await?;
     Ok(Storage {
         identity: log.identity().to_owned(),
         log: Arc::new(log),
-        keyring: Arc::new(keyring),
+        key_pages: keyring.clone(),
+        keyring,
         durability_doubt: None,
     })
 }
@@ -86,12 +89,13 @@ async fn nats(
     };
     let connection = Connection::open(options).await.context("--log")?;
     let pages = NatsPages::open(connection.clone()).await?;
-    let keyring = PagedKeyring::open(pages, master).await?;
+    let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = NatsLog::open(connection).await?;
     Ok(Storage {
         identity: log.identity(),
         log: Arc::new(log),
-        keyring: Arc::new(keyring),
+        key_pages: keyring.clone(),
+        keyring,
         durability_doubt,
     })
 }

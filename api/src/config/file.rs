@@ -49,6 +49,7 @@ mod tests {
             r#"
             listen = "127.0.0.1:1"
             dataplane-listen = ["127.0.0.1:2", "127.0.0.1:3"]
+            dataplane-name = ["control-plane.test"]
             dataplane-plaintext = true
             tls-cert = "a"
             tls-key = "b"
@@ -64,7 +65,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 12, "this test names every key");
+        assert_eq!(known_keys().len(), 13, "this test names every key");
     }
 
     #[test]

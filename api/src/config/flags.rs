@@ -48,6 +48,15 @@ pub struct ServeFlags {
         value_delimiter = ','
     )]
     pub dataplane_listen: Vec<SocketAddr>,
+    /// A host name or address by which instances reach the listener, for its certificate; repeatable
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "RUNTIME_MANAGER_DATAPLANE_NAME",
+        action = ArgAction::Append,
+        value_delimiter = ','
+    )]
+    pub dataplane_name: Vec<String>,
     /// Lets runtime instances connect without TLS; on loopback addresses only
     #[arg(
         long,
@@ -121,6 +130,11 @@ impl ServeFlags {
                 other.dataplane_listen
             } else {
                 self.dataplane_listen
+            },
+            dataplane_name: if self.dataplane_name.is_empty() {
+                other.dataplane_name
+            } else {
+                self.dataplane_name
             },
             dataplane_plaintext: self.dataplane_plaintext.or(other.dataplane_plaintext),
             tls_cert: self.tls_cert.or(other.tls_cert),

@@ -39,6 +39,8 @@ pub struct TlsFiles {
 pub struct DataplaneSettings {
     /// Where they connect; at least one address.
     pub listen: Vec<SocketAddr>,
+    /// Host names and addresses by which they reach it, beside those it listens on.
+    pub public_names: Vec<String>,
     /// Whether they connect without TLS; then every address is a loopback address.
     pub plaintext: bool,
 }
@@ -120,10 +122,25 @@ impl Settings {
         Ok(Self {
             listen,
             tls,
-            dataplane: dataplane(flags.dataplane_listen, flags.dataplane_plaintext == Some(true))?,
+            dataplane: dataplane(
+                flags.dataplane_listen,
+                flags.dataplane_name,
+                flags.dataplane_plaintext == Some(true),
+            )?,
             log_format: flags.log_format.unwrap_or_default(),
             storage: storage(flags.storage)?,
         })
+    }
+}
+
+impl DataplaneSettings {
+    /// What the listener's certificate is for.
+    pub fn names(&self) -> Vec<String> {
+        let addresses = self.listen.iter().map(SocketAddr::ip);
+        let addresses = addresses
+            .filter(|address| !address.is_unspecified())
+            .map(|address| address.to_string());
+        self.public_names.iter().cloned().chain(addresses).collect()
     }
 }
 
@@ -149,7 +166,11 @@ fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Optio
     }
 }
 
-fn dataplane(mut listen: Vec<SocketAddr>, plaintext: bool) -> Result<DataplaneSettings, SettingsError> {
+fn dataplane(
+    mut listen: Vec<SocketAddr>,
+    public_names: Vec<String>,
+    plaintext: bool,
+) -> Result<DataplaneSettings, SettingsError> {
     if listen.is_empty() {
         listen.push(DATAPLANE_LISTEN.parse().expect("the default is an address"));
     }
@@ -158,7 +179,11 @@ fn dataplane(mut listen: Vec<SocketAddr>, plaintext: bool) -> Result<DataplaneSe
         let reason = format!("is for loopback addresses only, and instances would connect to {address}");
         return Err(wrong("dataplane-plaintext", reason));
     }
-    Ok(DataplaneSettings { listen, plaintext })
+    Ok(DataplaneSettings {
+        listen,
+        public_names,
+        plaintext,
+    })
 }
 
 fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {

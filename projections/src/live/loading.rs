@@ -47,7 +47,7 @@ async fn start(groups: &Groups, boundary: Boundary) -> Result<(Group, Position, 
         match decode(groups, boundary, &stored).await? {
             Ok(group) => return Ok((group, stored.position, stored.digest)),
             Err(error) => {
-                tracing::warn!(%boundary, %error, "a stored state can't be decoded; the log is folded instead")
+                tracing::warn!(%boundary, %error, "a stored state can't be decoded; the log is folded instead");
             }
         }
     }

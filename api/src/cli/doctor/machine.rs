@@ -1,0 +1,92 @@
+//! What can be seen without opening anything: permissions, room on the disk, the clock.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use domain::{Clock, Timestamp};
+
+use super::finding::Report;
+use crate::clock::SystemClock;
+use crate::compose::storage::{self, LOG_FILE, MASTER_KEY_FILE};
+use crate::config::StorageSettings;
+
+/// Below this many bytes of room the log may soon refuse changes.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// How far the newest write may lie ahead of the clock before the clock is doubted, in milliseconds.
+const TOLERANCE: i64 = 60_000;
+
+pub(super) fn look(settings: &StorageSettings, report: &mut Report) {
+    let path = &settings.data_dir;
+    if !path.is_dir() {
+        return;
+    }
+    permissions(path, report);
+    room(path, report);
+    clock(&path.join(LOG_FILE), report);
+    if std::env::var_os(commands::keyring::master_key::ENVIRONMENT_VARIABLE).is_none()
+        && !path.join(MASTER_KEY_FILE).exists()
+    {
+        return report.fail(
+            "master key",
+            "there is none: without it no secret in the log can be read; put the installation's back into the data directory as master.key (mode 600)",
+        );
+    }
+    match storage::master_key(path) {
+        Ok(_) => report.ok("master key", "readable, and by its owner only"),
+        Err(error) => report.fail("master key", &format!("{error:#}")),
+    }
+}
+
+fn permissions(path: &Path, report: &mut Report) {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 == 0 => {
+            report.ok("data directory", &format!("{shown}, its owner's only"));
+        }
+        Ok(_) => report.warn(
+            "data directory",
+            &format!("{shown} can be entered by others: run `chmod 700 {shown}`"),
+        ),
+        Err(error) => report.fail("data directory", &format!("{shown}: {error}")),
+    }
+}
+
+fn room(path: &Path, report: &mut Report) {
+    match rustix::fs::statvfs(path) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let detail = format!("{} MiB free", free >> 20);
+            if free < LITTLE_ROOM {
+                report.warn(
+                    "disk",
+                    &format!("{detail}: make room, a full disk refuses changes"),
+                );
+            } else {
+                report.ok("disk", &detail);
+            }
+        }
+        Err(error) => report.warn("disk", &format!("its free space can't be read: {error}")),
+    }
+}
+
+/// Time never runs backwards in the log; a clock that does makes every change look as if made at the same moment.
+fn clock(log: &Path, report: &mut Report) {
+    let now = SystemClock.now();
+    let written = fs::metadata(log).and_then(|metadata| metadata.modified());
+    let written = written
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_millis()).ok());
+    match written {
+        Some(written) if written > now.0 + TOLERANCE => report.warn(
+            "clock",
+            &format!(
+                "it says {now}, but the log was written at {}: set the clock",
+                Timestamp(written)
+            ),
+        ),
+        _ => report.ok("clock", &now.to_string()),
+    }
+}

@@ -1,0 +1,41 @@
+//! What a running server says of itself.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::Value;
+
+use super::finding::Report;
+use crate::cli::output::cell;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn look(url: &Url, report: &mut Report) {
+    let checks = match ask(url).await {
+        Ok(answer) => answer["checks"].clone(),
+        Err(error) => {
+            let detail = format!("it doesn't answer at {url}: {error}; name its address with --url");
+            return report.fail("readiness", &detail);
+        }
+    };
+    for (name, check) in [("log", &checks["log"]), ("views", &checks["projections"])] {
+        if check["ok"] == Value::Bool(true) {
+            report.ok(name, &format!("at position {}", cell(&check["position"])));
+        } else {
+            report.fail(name, &cell(&check["reason"]));
+        }
+    }
+    let durability = &checks["durability"];
+    if durability["verified"] == Value::Bool(true) {
+        report.ok("durability", "what is acknowledged is on disk");
+    } else {
+        report.warn("durability", &cell(&durability["reason"]));
+    }
+}
+
+async fn ask(url: &Url) -> reqwest::Result<Value> {
+    let address = format!("{}/readyz", url.as_str().trim_end_matches('/'));
+    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    client.get(address).send().await?.json().await
+}

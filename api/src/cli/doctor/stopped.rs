@@ -1,0 +1,78 @@
+//! What an installation's files say while no server runs.
+
+use std::sync::Arc;
+
+use commands::log::verify;
+use domain::Position;
+
+use super::finding::Report;
+use crate::clock::SystemClock;
+use crate::compose::installation::Installation;
+use crate::compose::read_side;
+use crate::compose::storage::{LOG_FILE, Storage};
+use crate::config::{LogEngine, StorageSettings};
+
+/// Longer logs are only looked at from their end; `log verify` reads them whole.
+const WHOLE: Position = Position(100_000);
+
+pub(super) async fn look(settings: &StorageSettings, report: &mut Report) {
+    let log_file = settings.data_dir.join(LOG_FILE);
+    if settings.log == LogEngine::Sqlite && !log_file.exists() {
+        let detail = format!("{} doesn't exist: nothing was started here yet, or it is lost; restore it from a backup", log_file.display());
+        return report.fail("log", &detail);
+    }
+    let installation = match Installation::open(settings).await {
+        Ok(installation) => installation,
+        Err(error) => return report.fail("storage", &format!("{error:#}")),
+    };
+    report.ok("keyring", "the master key opens it");
+    match &installation.storage.durability_doubt {
+        None => report.ok("durability", "what is acknowledged is on disk"),
+        Some(doubt) => report.warn("durability", &format!("not verified: {doubt}")),
+    }
+    log(&installation.storage, report).await;
+    views(settings, &installation, report).await;
+    installation.close().await;
+}
+
+async fn log(storage: &Storage, report: &mut Report) {
+    let tail = match storage.log.tail().await {
+        Ok(tail) => tail,
+        Err(error) => return report.fail("log", &error.to_string()),
+    };
+    if tail > WHOLE {
+        let detail = format!("ends at position {tail}; `runtime-manager log verify` checks all of it");
+        return report.ok("log", &detail);
+    }
+    match verify::verify(&*storage.log, &*storage.keyring, |_| ()).await {
+        Ok(verified) => report.ok(
+            "log",
+            &format!("whole: {} records, {} commits", verified.records, verified.commits),
+        ),
+        Err(error) => report.fail("log", &format!("{error}; restore it from a backup or an export")),
+    }
+}
+
+async fn views(settings: &StorageSettings, installation: &Installation, report: &mut Report) {
+    let storage = &installation.storage;
+    let opened = read_side::open(
+        &settings.data_dir,
+        storage,
+        Arc::new(SystemClock),
+        installation.tasks(),
+    );
+    let projections = match opened.await {
+        Ok(projections) => projections,
+        Err(error) => return report.fail("views", &error.to_string()),
+    };
+    let caught_up = match storage.log.tail().await {
+        Ok(tail) => projections.caught_up_to(tail).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let status = projections.status();
+    match (caught_up, status.halted) {
+        (_, Some(reason)) => report.fail("views", &reason),
+        (Err(reason), None) => report.warn("views", &format!("{reason}; they catch up when a server runs")),
+        (Ok(()), None) => report.ok("views", &format!("at position {}", status.position)),
+    }
+}

@@ -1,0 +1,62 @@
+//! `log export`: the whole log in one file.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use commands::log::archive;
+use tokio::fs::OpenOptions;
+use tokio::io::BufWriter;
+
+use crate::cli::ending::Ending;
+use crate::cli::progress::Bar;
+use crate::cli::terminal;
+use crate::compose::installation::Installation;
+use crate::config::{StorageFlags, StorageSettings};
+
+/// The keys in the file are sealed with the master key, which isn't in it: keep that elsewhere
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The file to write; it must not exist
+    file: PathBuf,
+    /// Leaves the keys out: nobody can then read the secrets in the file
+    #[arg(long)]
+    without_keys: bool,
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+impl Export {
+    /// Writes the file.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        let settings = StorageSettings::from_flags(self.storage)?;
+        let installation = Installation::open(&settings).await?;
+        let storage = &installation.storage;
+        let path = self.file.display().to_string();
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.file)
+            .await
+            .with_context(|| path.clone())?;
+        let keys = (!self.without_keys).then_some(&*storage.key_pages);
+        let bar = Bar::new("exporting");
+        let exported = archive::export(
+            &*storage.log,
+            &storage.identity,
+            keys,
+            BufWriter::new(file),
+            |done| bar.show(done.position.0, done.last.0),
+        )
+        .await
+        .with_context(|| path.clone())?;
+        bar.finish();
+        terminal::note(&format!(
+            "{path}: {} records and {} pages of keys",
+            exported.records, exported.pages
+        ));
+        installation.close().await;
+        Ok(Ending::Done)
+    }
+}

@@ -1,0 +1,19 @@
+//! `openapi`: the API's description, without a server.
+
+use clap::Args;
+
+use super::ending::Ending;
+use super::terminal;
+use crate::http;
+
+/// An OpenAPI 3.1 document on standard output, the same that a server answers at /openapi.json
+#[derive(Args, Debug)]
+pub struct OpenApi {}
+
+impl OpenApi {
+    /// Prints the document.
+    pub fn run(self) -> anyhow::Result<Ending> {
+        terminal::print(&serde_json::to_string_pretty(&http::openapi_document())?)?;
+        Ok(Ending::Done)
+    }
+}

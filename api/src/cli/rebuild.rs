@@ -1,0 +1,45 @@
+//! `rebuild`: the views again, from the log.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::ending::Ending;
+use super::progress::Bar;
+use super::terminal;
+use crate::clock::SystemClock;
+use crate::compose::installation::Installation;
+use crate::compose::read_side;
+use crate::config::{StorageFlags, StorageSettings};
+
+/// The views are derived from the log and can be made again at any time, while no server uses the data directory. Stopped anywhere,
+/// the next rebuild goes on where it was
+#[derive(Args, Debug)]
+pub struct Rebuild {
+    #[command(flatten)]
+    storage: StorageFlags,
+}
+
+impl Rebuild {
+    /// Fills new views and switches to them.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        let settings = StorageSettings::from_flags(self.storage)?;
+        let installation = Installation::open(&settings).await?;
+        let projections = read_side::open(
+            &settings.data_dir,
+            &installation.storage,
+            Arc::new(SystemClock),
+            installation.tasks(),
+        )
+        .await?;
+        let bar = Bar::new("rebuilding");
+        projections
+            .rebuild(|reached, aim| bar.show(reached.0, aim.0))
+            .await?;
+        bar.finish();
+        let position = projections.status().position;
+        terminal::note(&format!("the views are made again, up to position {position}"));
+        installation.close().await;
+        Ok(Ending::Done)
+    }
+}

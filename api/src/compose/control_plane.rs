@@ -1,0 +1,159 @@
+//! `serve`: starts everything in order, and runs it until its end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use commands::bootstrap::Installation;
+use commands::bus::{self, CommandBus};
+use commands::{entropy, tasks::Tasks};
+use dataplane_sync::projected::Projected;
+use dataplane_sync::{DataplaneSync, Protection};
+use domain::{Clock, Secret};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use projections::Projections;
+use tracing::{info, warn};
+
+use super::data_directory::DataDirectory;
+use super::first_start;
+use super::http_listener::HttpListener;
+use super::read_side;
+use super::storage::Storage;
+use super::tls;
+use crate::clock::SystemClock;
+use crate::config::{DataplaneSettings, Settings};
+use crate::http;
+use crate::lifecycle::Lifecycle;
+
+/// How often measurements are tidied up.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs the control plane until its end. `announce` hears the admin token if this is the first start.
+pub async fn serve(
+    settings: Settings,
+    announce: impl FnOnce(&Secret),
+) -> anyhow::Result<ExitCode> {
+    let lifecycle = Lifecycle::start()?;
+    let directory = DataDirectory::create_and_lock(&settings.storage.data_dir)?;
+    // Bound before anything is made: an address that is taken leaves nothing behind.
+    let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listener = HttpListener::bind(settings.listen, tls)
+        .with_context(|| format!("the API can't listen on {}", settings.listen))?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = measure(lifecycle.tasks())?;
+    let storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
+    if let Some(doubt) = &storage.durability_doubt {
+        warn!("durability not verified: {doubt}");
+    }
+    let data_dir = &settings.storage.data_dir;
+    let projections = read_side::open(data_dir, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
+    let bus = command_bus(&storage, &projections, &clock, lifecycle.tasks());
+    let (installation, admin) = first_start::run(&directory, &bus, &*clock).await?;
+    if let Some(admin) = &admin {
+        announce(admin);
+    }
+    let dataplane = dataplane(&settings.dataplane, &installation, &projections, &bus, &clock, &lifecycle)?;
+    let reactors = bus.clone();
+    lifecycle
+        .tasks()
+        .spawn("reactors", async move { reactors.run_reactors().await });
+
+    let address = listener.local_address()?;
+    let endpoint = control_plane_endpoint(&settings.dataplane, &dataplane);
+    listener.serve(
+        http::router(http::Parts {
+            commands: bus,
+            projections,
+            nodes: Arc::clone(dataplane.nodes()),
+            log: storage.log,
+            clock,
+            entropy: entropy::seed,
+            metrics,
+            settings: http::Settings {
+                telemetry_endpoint: endpoint.clone(),
+                control_plane_endpoint: endpoint,
+                durability_unverified: storage.durability_doubt,
+            },
+            shutdown: lifecycle.doors().token().clone(),
+        }),
+        lifecycle.doors(),
+    );
+    info!("API: {scheme}://{address}");
+    for address in dataplane.local_addresses() {
+        info!("runtime instances: {address}");
+    }
+    Ok(lifecycle.run().await)
+}
+
+fn measure(tasks: &Tasks) -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    let (tidied, stop) = (handle.clone(), tasks.token().clone());
+    tasks.spawn("metrics upkeep", async move {
+        let mut rounds = tokio::time::interval(METRICS_UPKEEP);
+        while stop.run_until_cancelled(rounds.tick()).await.is_some() {
+            tidied.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+fn command_bus(
+    storage: &Storage,
+    projections: &Projections,
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> CommandBus {
+    CommandBus::new(bus::Options {
+        log: Arc::clone(&storage.log),
+        keyring: Arc::clone(&storage.keyring),
+        states: Some(projections.states()),
+        clock: Arc::clone(clock),
+        spawner: Arc::new(tasks.clone()),
+        deadline: bus::DEADLINE,
+    })
+}
+
+fn dataplane(
+    settings: &DataplaneSettings,
+    installation: &Installation,
+    projections: &Projections,
+    bus: &CommandBus,
+    clock: &Arc<dyn Clock>,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<DataplaneSync> {
+    let system = &installation.system.state;
+    let authority = system.authority.clone().context("the installation has no certificate authority")?;
+    let protection = if settings.plaintext {
+        Protection::Plaintext
+    } else {
+        Protection::Tls {
+            authority,
+            names: settings.names(),
+        }
+    };
+    let projected = Arc::new(Projected::new(projections.clone()));
+    Ok(DataplaneSync::start(dataplane_sync::Options {
+        listen: settings.listen.clone(),
+        protection,
+        configurations: projected.clone(),
+        tokens: projected.clone(),
+        observed: projected,
+        commands: Arc::new(bus.clone()),
+        clock: Arc::clone(clock),
+        spawner: Arc::new(lifecycle.doors().clone()),
+        log_id: system.log_id.context("the installation has no identity")?,
+    })?)
+}
+
+/// Where instances are told to connect.
+fn control_plane_endpoint(settings: &DataplaneSettings, dataplane: &DataplaneSync) -> String {
+    let scheme = if settings.plaintext { "ws" } else { "wss" };
+    match (settings.public_names.first(), dataplane.local_addresses().first()) {
+        (Some(name), Some(address)) => format!("{scheme}://{name}:{}", address.port()),
+        (None, Some(address)) => format!("{scheme}://{address}"),
+        (_, None) => String::new(),
+    }
+}

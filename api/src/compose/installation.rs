@@ -1,0 +1,47 @@
+//! An existing installation, opened without a server: for the commands that work on the log directly.
+
+use anyhow::bail;
+use commands::keyring::master_key;
+use commands::tasks::Tasks;
+
+use super::data_directory::DataDirectory;
+use super::storage::{MASTER_KEY_FILE, Storage};
+use crate::config::StorageSettings;
+
+/// Log and keyring in a data directory that this process holds.
+pub struct Installation {
+    /// Log and keyring.
+    pub storage: Storage,
+    tasks: Tasks,
+    _directory: DataDirectory,
+}
+
+impl Installation {
+    /// Takes the data directory and opens what belongs to it. The master key must be there: a new one would open nothing.
+    pub async fn open(settings: &StorageSettings) -> anyhow::Result<Self> {
+        let directory = DataDirectory::lock(&settings.data_dir)?;
+        let key_file = directory.file(MASTER_KEY_FILE);
+        let variable = master_key::ENVIRONMENT_VARIABLE;
+        if std::env::var_os(variable).is_none() && !key_file.exists() {
+            let key_file = key_file.display();
+            bail!("no master key: put the installation's into {variable} or {key_file} (mode 600)");
+        }
+        let tasks = Tasks::default();
+        let storage = Storage::open(settings, &tasks).await?;
+        Ok(Self {
+            storage,
+            tasks,
+            _directory: directory,
+        })
+    }
+
+    /// The tasks that work on it.
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Closes everything in order.
+    pub async fn close(self) {
+        self.tasks.shut_down().await;
+    }
+}
