@@ -23,10 +23,20 @@ pub struct Agent {
     #[arg(long, short)]
     group: String,
     /// The control plane's listener for runtime instances: host:port, or ws://host:port where it has no TLS
-    #[arg(long, value_name = "ADDRESS", env = "RUNTIME_MANAGER_CONNECT", default_value = "127.0.0.1:8005")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "RUNTIME_MANAGER_CONNECT",
+        default_value = "127.0.0.1:8005"
+    )]
     connect: String,
     /// The certificate authority that the listener's certificate is checked against: the server's data/ca.pem
-    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_CA", default_value = "./data/ca.pem")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNTIME_MANAGER_CA",
+        default_value = "./data/ca.pem"
+    )]
     ca: PathBuf,
     /// A file with the instance token, read at each connection, so that it can be replaced
     #[arg(long, value_name = "FILE")]

@@ -35,7 +35,11 @@ impl Diff {
             let changes = &answer["changes"];
             match changes.as_array().is_none_or(Vec::is_empty) {
                 true => "no difference".to_owned(),
-                false => format!("{}\n{}", difference::render(changes), difference::summary(changes)),
+                false => format!(
+                    "{}\n{}",
+                    difference::render(changes),
+                    difference::summary(changes)
+                ),
             }
         })?;
         Ok(Ending::Done)

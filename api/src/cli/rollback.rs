@@ -64,7 +64,9 @@ impl Rollback {
         );
         for entity in answer["left_out"].as_array().into_iter().flatten() {
             let (kind, id) = (cell(&entity["kind"]), cell(&entity["id"]));
-            verdict.push_str(&format!("\nleft out, because it was erased or has expired: {kind} {id}"));
+            verdict.push_str(&format!(
+                "\nleft out, because it was erased or has expired: {kind} {id}"
+            ));
         }
         format!("{}\n{verdict}", difference::render(&answer["changes"]))
     }

@@ -45,5 +45,9 @@ fn page(change: &Value) -> String {
         .iter()
         .map(|(name, value)| format!("{name:8} {value}"))
         .collect();
-    format!("{}\n\n{}", lines.join("\n"), difference::render(&change["changes"]))
+    format!(
+        "{}\n\n{}",
+        lines.join("\n"),
+        difference::render(&change["changes"])
+    )
 }

@@ -86,9 +86,13 @@ impl Wait {
 
 fn refusals(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let refused = nodes
-        .filter(|node| node["state"] == "refused")
-        .map(|node| format!("{} refused it: {}", cell(&node["hostname"]), cell(&node["reason"])));
+    let refused = nodes.filter(|node| node["state"] == "refused").map(|node| {
+        format!(
+            "{} refused it: {}",
+            cell(&node["hostname"]),
+            cell(&node["reason"])
+        )
+    });
     refused.collect::<Vec<_>>().join("\n")
 }
 

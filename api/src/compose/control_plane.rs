@@ -30,10 +30,7 @@ use crate::lifecycle::Lifecycle;
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the control plane until its end. `announce` hears the admin token if this is the first start.
-pub async fn serve(
-    settings: Settings,
-    announce: impl FnOnce(&Secret),
-) -> anyhow::Result<ExitCode> {
+pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::start()?;
     let directory = DataDirectory::create_and_lock(&settings.storage.data_dir)?;
     // Bound before anything is made: an address that is taken leaves nothing behind.
@@ -55,7 +52,14 @@ pub async fn serve(
     if let Some(admin) = &admin {
         announce(admin);
     }
-    let dataplane = dataplane(&settings.dataplane, &installation, &projections, &bus, &clock, &lifecycle)?;
+    let dataplane = dataplane(
+        &settings.dataplane,
+        &installation,
+        &projections,
+        &bus,
+        &clock,
+        &lifecycle,
+    )?;
     let reactors = bus.clone();
     lifecycle
         .tasks()
@@ -125,7 +129,10 @@ fn dataplane(
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<DataplaneSync> {
     let system = &installation.system.state;
-    let authority = system.authority.clone().context("the installation has no certificate authority")?;
+    let authority = system
+        .authority
+        .clone()
+        .context("the installation has no certificate authority")?;
     let protection = if settings.plaintext {
         Protection::Plaintext
     } else {

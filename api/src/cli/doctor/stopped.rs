@@ -18,7 +18,10 @@ const WHOLE: Position = Position(100_000);
 pub(super) async fn look(settings: &StorageSettings, report: &mut Report) {
     let log_file = settings.data_dir.join(LOG_FILE);
     if settings.log == LogEngine::Sqlite && !log_file.exists() {
-        let detail = format!("{} doesn't exist: nothing was started here yet, or it is lost; restore it from a backup", log_file.display());
+        let detail = format!(
+            "{} doesn't exist: nothing was started here yet, or it is lost; restore it from a backup",
+            log_file.display()
+        );
         return report.fail("log", &detail);
     }
     let installation = match Installation::open(settings).await {
@@ -47,7 +50,10 @@ async fn log(storage: &Storage, report: &mut Report) {
     match verify::verify(&*storage.log, &*storage.keyring, |_| ()).await {
         Ok(verified) => report.ok(
             "log",
-            &format!("whole: {} records, {} commits", verified.records, verified.commits),
+            &format!(
+                "whole: {} records, {} commits",
+                verified.records, verified.commits
+            ),
         ),
         Err(error) => report.fail("log", &format!("{error}; restore it from a backup or an export")),
     }
@@ -66,7 +72,10 @@ async fn views(settings: &StorageSettings, installation: &Installation, report: 
         Err(error) => return report.fail("views", &error.to_string()),
     };
     let caught_up = match storage.log.tail().await {
-        Ok(tail) => projections.caught_up_to(tail).await.map_err(|error| error.to_string()),
+        Ok(tail) => projections
+            .caught_up_to(tail)
+            .await
+            .map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let status = projections.status();
