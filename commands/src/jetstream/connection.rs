@@ -64,8 +64,8 @@ pub enum ConnectError {
     /// An address can't be read.
     #[error("`{0}` is no address of a NATS server: expected nats://host:port or tls://host:port")]
     Address(String),
-    /// No server answered.
-    #[error("no NATS server can be reached at {servers}: {reason}")]
+    /// No server let us in.
+    #[error("can't connect to NATS at {servers}: {reason}; check the address, the credentials and the certificates")]
     Unreachable {
         /// The addresses without credentials.
         servers: String,
