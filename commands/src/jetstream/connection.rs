@@ -65,7 +65,9 @@ pub enum ConnectError {
     #[error("`{0}` is no address of a NATS server: expected nats://host:port or tls://host:port")]
     Address(String),
     /// No server let us in.
-    #[error("can't connect to NATS at {servers}: {reason}; check the address, the credentials and the certificates")]
+    #[error(
+        "can't connect to NATS at {servers}: {reason}; check the address, the credentials and the certificates"
+    )]
     Unreachable {
         /// The addresses without credentials.
         servers: String,
