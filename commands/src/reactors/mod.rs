@@ -29,8 +29,14 @@ impl CommandBus {
     /// Runs the reactors until the process shall end. In a cluster every process may: they ask for the same, and what
     /// is already so stays so.
     pub async fn run_reactors(&self) {
+        tokio::select! {
+            () = self.inner.surroundings.spawner.shutdown() => {}
+            () = self.rounds() => {}
+        }
+    }
+
+    async fn rounds(&self) {
         let mut scanned: Option<Instant> = None;
-        let mut shutdown = self.inner.surroundings.spawner.shutdown();
         loop {
             if scanned.is_none_or(|at| at.elapsed() >= SCAN) {
                 match self.scan().await {
@@ -39,10 +45,7 @@ impl CommandBus {
                 }
             }
             self.react().await;
-            tokio::select! {
-                () = &mut shutdown => return,
-                () = tokio::time::sleep(ROUND) => {}
-            }
+            tokio::time::sleep(ROUND).await;
         }
     }
 
