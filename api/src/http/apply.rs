@@ -58,7 +58,8 @@ async fn apply(exchange: Exchange) -> Result<Answer, Refusal> {
     let prune = exchange.query.flag("prune")?;
     let expected_version = preconditions::expected_version(&exchange.headers)?;
     let document = document(&exchange)?;
-    let declaration = parse(&document).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let declaration =
+        parse(&document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let command = GroupCommand::Declare {
         declaration: Arc::new(declaration),
         prune,

@@ -2,6 +2,8 @@
 //! problem+json on our own endpoints (`runtime-manager-features.md` §2.2), Kong's error body below the entity
 //! prefixes (`deck-go-kong.md` §5.4).
 
+use std::ops::{Deref, DerefMut};
+
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -17,9 +19,13 @@ pub(crate) enum Form {
     Kong,
 }
 
-/// A refusal, before it is put into a form.
+/// A refusal, before it is put into a form. Boxed: it travels as the rare half of every result.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal(Box<Words>);
+
+/// What a refusal says.
+#[derive(Clone, Debug)]
+pub(crate) struct Words {
     /// The HTTP status.
     pub(crate) status: StatusCode,
     /// What, where and how to mend it.
@@ -40,10 +46,24 @@ pub(crate) struct Refusal {
     pub(crate) allow: Option<String>,
 }
 
+impl Deref for Refusal {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.0
+    }
+}
+
+impl DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Words {
+        &mut self.0
+    }
+}
+
 impl Refusal {
     /// A refusal with nothing but a status and a message.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Words {
             status,
             message: message.into(),
             code: None,
@@ -53,7 +73,7 @@ impl Refusal {
             kind: None,
             retry_after: None,
             allow: None,
-        }
+        }))
     }
 
     /// 400.
@@ -127,7 +147,11 @@ impl Refusal {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(allow) = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
+        if let Some(allow) = self
+            .0
+            .allow
+            .and_then(|methods| HeaderValue::try_from(methods).ok())
+        {
             headers.insert(ALLOW, allow);
         }
         response

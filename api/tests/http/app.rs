@@ -201,6 +201,13 @@ impl Call {
         call
     }
 
+    /// Sends it and answers the body of a success, which may not end.
+    pub(crate) async fn open(self) -> Body {
+        let response = self.router.oneshot(self.request).await.unwrap();
+        assert!(response.status().is_success(), "{}", response.status());
+        response.into_body()
+    }
+
     /// Sends it.
     pub(crate) async fn send(self) -> Heard {
         let said = format!("{} {}", self.request.method(), self.request.uri());

@@ -66,13 +66,7 @@ async fn a_repeated_request_is_answered_again_and_done_once() {
     assert_eq!(again.body, first.body);
     assert_eq!(again.header("etag"), first.header("etag"));
     let other = post(json!({"name": "t", "host": "h"})).send().await.expect(422);
-    assert_eq!(
-        other.body["message"]
-            .as_str()
-            .unwrap()
-            .contains("another request"),
-        true
-    );
+    assert!(other.text.contains("another request"), "{}", other.text);
     assert_eq!(app.get(SERVICES).await.body["data"].as_array().unwrap().len(), 1);
 }
 
