@@ -1,5 +1,7 @@
 //! Snapshot + deltas = snapshot, for any history and whichever steps of it an instance is sent.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::sync::Arc;
 
 use dataplane_sync::agent::replica::{Origin, Replica};

@@ -1,5 +1,7 @@
 //! Agents and a data-plane listener over real TLS sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

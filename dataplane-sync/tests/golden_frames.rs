@@ -1,6 +1,8 @@
 //! Frames as releases have written them, in `golden/`, are understood for ever. A file is written once, when its frame
 //! is new, with `WRITE_GOLDEN=1 cargo test -p dataplane-sync --test golden_frames`, and never changed after a release.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::path::PathBuf;
 
 use dataplane_sync::native::frames::{decode_instance, decode_server, encode, encode_plain};

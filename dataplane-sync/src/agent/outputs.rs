@@ -107,11 +107,11 @@ pub async fn restore_kong(kong: Option<KongAdmin>, replica: Replica) {
         match kong.load(replica).await {
             Ok(()) => tracing::info!(version = applied.version, "Kong has the last known configuration"),
             Err(error) => {
-                tracing::warn!(version = applied.version, %error, "the last known configuration was refused")
+                tracing::warn!(version = applied.version, %error, "the last known configuration was refused");
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn declarative_text(replica: &Replica) -> String {

@@ -21,13 +21,16 @@ pub(crate) enum Step {
     Delete(u128),
 }
 
+/// A version's digest and what it touched.
+type Past = (Digest, Vec<(Kind, EntityId)>);
+
 /// One state of it.
 #[derive(Clone, Default)]
 pub(crate) struct State {
     group: Group,
     digest: Digest,
-    /// Per version from 1 on: its digest and what it touched.
-    history: Arc<Vec<(Digest, Vec<(Kind, EntityId)>)>>,
+    /// Per version from 1 on.
+    history: Arc<Vec<Past>>,
 }
 
 impl ConfigurationState for State {
