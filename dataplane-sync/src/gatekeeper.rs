@@ -32,7 +32,7 @@ pub struct Pass {
     pub admission: Admission,
     /// `token:<id>`.
     pub credential: String,
-    /// Ends when the token admits no more.
+    /// Ends when the token admits no more, or the process ends.
     pub withdrawn: CancellationToken,
 }
 
@@ -41,19 +41,21 @@ pub struct Gatekeeper {
     tokens: SharedTokens,
     clock: Arc<dyn Clock>,
     in_use: Mutex<HashMap<TokenHash, CancellationToken>>,
+    shutdown: CancellationToken,
 }
 
 impl Gatekeeper {
-    /// A gatekeeper over these tokens.
-    pub fn new(tokens: SharedTokens, clock: Arc<dyn Clock>) -> Self {
+    /// A gatekeeper over these tokens; everybody is out when the process ends.
+    pub fn new(tokens: SharedTokens, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         Self {
             tokens,
             clock,
             in_use: Mutex::default(),
+            shutdown,
         }
     }
 
-    /// Judges the bearer of a token; the answered [`CancellationToken`] is a child of the token's own.
+    /// Judges the bearer of a token.
     pub async fn admit(&self, bearer: Option<&str>) -> Result<Pass, Refused> {
         let bearer = bearer.ok_or(Denied::NoToken)?;
         let hash = token::read(bearer).map_err(|_| Denied::NotValid)?;
@@ -61,19 +63,20 @@ impl Gatekeeper {
         let admission = admit(stored.as_ref(), self.clock.now())?;
         let id = stored.map(|StoredToken { record, .. }| record.id);
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = in_use.entry(hash).or_insert_with(|| self.shutdown.child_token());
         Ok(Pass {
             admission,
             credential: id.map(|id| format!("token:{id}")).unwrap_or_default(),
-            withdrawn: in_use.entry(hash).or_default().child_token(),
+            withdrawn: token.child_token(),
         })
     }
 
     /// Looks the tokens in use up again and again, until the process ends.
-    pub(crate) async fn recheck(self: Arc<Self>, shutdown: CancellationToken) {
+    pub(crate) async fn recheck(self: Arc<Self>) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RECHECK) => (),
-                () = shutdown.cancelled() => return,
+                () = self.shutdown.cancelled() => return,
             }
             for hash in self.hashes() {
                 // While tokens can't be looked up nobody is thrown out: instances outlive a control plane in trouble.

@@ -25,7 +25,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Ends when the configuration isn't followed any more: whoever still wants it opens it again.
+    /// Ends when the configuration isn't followed any more, and wakes all sessions: whoever still wants it opens it
+    /// again.
     pub const fn ended(&self) -> &CancellationToken {
         &self.ended
     }
@@ -131,6 +132,7 @@ async fn follow(
         };
         if changed.is_err() {
             hub.ended.cancel();
+            hub.newest.send_modify(|_| ());
             return;
         }
         hub.publish(live.current()).await;

@@ -148,6 +148,8 @@ pub(crate) struct Fleet {
     members: Mutex<BTreeMap<NodeId, Member>>,
     loaded: OnceCell<()>,
     pub(crate) changed: watch::Sender<()>,
+    /// Also changed at each refusal.
+    pub(crate) refused: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -161,12 +163,17 @@ impl Fleet {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The records of all members, in order of their ids.
-    pub(crate) fn records(&self) -> Vec<NodeRecord> {
-        self.members()
-            .values()
-            .map(|member| member.record.clone())
-            .collect()
+    /// Looks at the records of all members, in order of their ids.
+    pub(crate) fn with_records<Out>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = &NodeRecord>) -> Out,
+    ) -> Out {
+        look(&mut self.members().values().map(|member| &member.record))
+    }
+
+    /// Looks at the record of one member.
+    pub(crate) fn with_record<Out>(&self, node: NodeId, look: impl FnOnce(&NodeRecord) -> Out) -> Option<Out> {
+        self.members().get(&node).map(|member| look(&member.record))
     }
 }
 
@@ -188,8 +195,8 @@ impl NodeRegistry {
         let fleet = self.fleet(group).await?;
         let expected = self.expected(group).await;
         let now = self.clock.now();
-        let node = |record| shown(record, expected, now);
-        Ok(fleet.records().into_iter().map(node).collect())
+        let node = |record: &NodeRecord| shown(record.clone(), expected, now);
+        Ok(fleet.with_records(|records| records.map(node).collect()))
     }
 
     /// One instance.
@@ -270,6 +277,9 @@ impl NodeRegistry {
             record.last_error = Some(reason.clone());
             record.refusal = Some(Refusal { refused, reason, at });
         });
+        if let Some(fleet) = self.fleets.get(&group) {
+            fleet.refused.send_replace(());
+        }
     }
 
     /// A session has ended.

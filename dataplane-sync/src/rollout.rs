@@ -6,7 +6,7 @@ use domain::{Digest, GroupId, NodeId, Version};
 use serde::Serialize;
 
 use crate::configurations::ConfigurationUnavailable;
-use crate::nodes::{NodeRecord, NodeRegistry};
+use crate::nodes::{Fleet, NodeRecord, NodeRegistry, Refusal};
 use crate::observed_nodes::ObservedNodesUnavailable;
 
 /// How far a version has got.
@@ -64,7 +64,7 @@ impl NodeRegistry {
         let newest = self.hubs.hub(group).await?.current();
         let digest = newest.digest_at(target);
         let fleet = self.fleet(group).await?;
-        Ok(rollout_of(&fleet.records(), target, digest))
+        Ok(fleet.with_records(|records| rollout_of(records, target, digest)))
     }
 
     /// The same, as soon as it is settled or the time is up.
@@ -75,7 +75,7 @@ impl NodeRegistry {
         patience: Duration,
     ) -> Result<Rollout, RolloutError> {
         let fleet = self.fleet(group).await?;
-        let mut changed = fleet.changed.subscribe();
+        let (mut changed, mut refused) = (fleet.changed.subscribe(), fleet.refused.subscribe());
         let hub = self.hubs.hub(group).await?;
         let mut versions = hub.versions();
         let up = tokio::time::sleep(patience);
@@ -85,16 +85,38 @@ impl NodeRegistry {
             if rollout.settled() {
                 return Ok(rollout);
             }
-            tokio::select! {
-                _ = changed.changed() => (),
-                _ = versions.changed() => (),
-                () = &mut up => return Ok(rollout),
+            // Looking at the whole fleet at each acknowledgement would cost its size squared: the last one that is
+            // pending is looked at, until it isn't any more.
+            let last = rollout.pending.last().copied();
+            let digest = hub.current().digest_at(target);
+            let still = || last.is_some_and(|last| fleet.still_pending(last, target, digest));
+            while still() {
+                tokio::select! {
+                    _ = changed.changed() => (),
+                    _ = refused.changed() => break,
+                    _ = versions.changed() => break,
+                    () = &mut up => return self.rollout(group, target).await,
+                }
             }
         }
     }
 }
 
-fn rollout_of(records: &[NodeRecord], target: Version, digest: Option<Digest>) -> Rollout {
+impl Fleet {
+    /// Whether waiting for the rest of a rollout must go on, because this instance is pending.
+    fn still_pending(&self, node: NodeId, target: Version, digest: Option<Digest>) -> bool {
+        let pending = self.with_record(node, |record| {
+            record.connected_since.is_some() && !runs(record, target, digest) && refusal(record, target).is_none()
+        });
+        pending == Some(true)
+    }
+}
+
+fn rollout_of<'records>(
+    records: impl Iterator<Item = &'records NodeRecord>,
+    target: Version,
+    digest: Option<Digest>,
+) -> Rollout {
     let mut rollout = Rollout {
         target,
         connected: 0,
@@ -102,7 +124,7 @@ fn rollout_of(records: &[NodeRecord], target: Version, digest: Option<Digest>) -
         pending: Vec::new(),
         refused: Vec::new(),
     };
-    for record in records.iter().filter(|record| record.connected_since.is_some()) {
+    for record in records.filter(|record| record.connected_since.is_some()) {
         rollout.connected += 1;
         let runs = record
             .applied
@@ -124,6 +146,16 @@ fn rollout_of(records: &[NodeRecord], target: Version, digest: Option<Digest>) -
     rollout
 }
 
+fn runs(record: &NodeRecord, target: Version, digest: Option<Digest>) -> bool {
+    record
+        .applied
+        .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest)
+}
+
+fn refusal(record: &NodeRecord, target: Version) -> Option<&Refusal> {
+    record.refusal.as_ref().filter(|refusal| refusal.refused.version >= target)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -133,7 +165,6 @@ mod tests {
 
     use super::*;
     use crate::native::frames::Applied;
-    use crate::nodes::Refusal;
 
     fn applied(version: Version, content: u8) -> Applied {
         Applied {
@@ -166,7 +197,7 @@ mod tests {
             connected_since: None,
             ..node(1, None)
         };
-        let rollout = rollout_of(&[gone], 3, None);
+        let rollout = rollout_of([gone].iter(), 3, None);
         assert!(rollout.complete());
         assert_eq!(rollout.connected, 0);
     }
@@ -178,7 +209,7 @@ mod tests {
             node(2, Some(applied(2, 5))),
             node(3, Some(applied(4, 4))),
         ];
-        let rollout = rollout_of(&fleet, 5, Some(Digest([5; 32])));
+        let rollout = rollout_of(fleet.iter(), 5, Some(Digest([5; 32])));
         assert_eq!(rollout.current, 2);
         assert_eq!(rollout.pending, [NodeId(Uuid::from_u128(3))]);
         assert!(!rollout.settled());
@@ -194,7 +225,7 @@ mod tests {
             }),
             ..node(1, Some(applied(4, 4)))
         };
-        let rollout = rollout_of(&[refusing, node(2, None)], 5, None);
+        let rollout = rollout_of([refusing, node(2, None)].iter(), 5, None);
         assert!(rollout.settled() && !rollout.complete());
         assert_eq!(rollout.refused[0].reason, "no such plugin");
     }

@@ -95,7 +95,7 @@ impl DataplaneSync {
             options.observed,
             options.clock.clone(),
         ));
-        let gatekeeper = Arc::new(Gatekeeper::new(options.tokens, options.clock.clone()));
+        let gatekeeper = Arc::new(Gatekeeper::new(options.tokens, options.clock.clone(), shutdown.clone()));
         let (events, hand_over) = FleetEvents::new(options.commands, shutdown.clone());
         let shared = Arc::new(Shared {
             log: options.log_id,
@@ -113,7 +113,7 @@ impl DataplaneSync {
             addresses.push(listener.local_addr().map_err(failed)?);
             spawner.spawn("data-plane listener", entrance.clone().serve(listener).boxed());
         }
-        let recheck = gatekeeper.recheck(shutdown.clone());
+        let recheck = gatekeeper.recheck();
         let write_records = nodes.clone().write_records(shutdown.clone());
         let end = spawner.shutdown();
         let pass_on = async move {

@@ -10,6 +10,7 @@ use domain::organization::OrganizationCommand;
 use domain::{Clock, NodeId};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -73,8 +74,8 @@ struct Connection<Stream> {
     pass: Pass,
     address: SocketAddr,
     node: Option<NodeId>,
-    /// Ends when a newer connection of the same instance replaces this one.
-    replaced: CancellationToken,
+    /// Ends when the connection must: with its token, with the process, or replaced by a newer one of the instance.
+    interrupted: CancellationToken,
     outbox: VecDeque<Bytes>,
 }
 
@@ -95,6 +96,7 @@ pub async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
         newest,
         shared.clock.now(),
     );
+    let interrupted = pass.withdrawn.child_token();
     let connection = Connection {
         socket,
         session,
@@ -104,7 +106,7 @@ pub async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
         pass,
         address,
         node: None,
-        replaced: CancellationToken::new(),
+        interrupted,
         outbox: VecDeque::new(),
     };
     connection.run().await;
@@ -112,7 +114,11 @@ pub async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
 
 impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
     async fn run(mut self) {
-        let end = self.converse().await;
+        let interrupted = self.interrupted.clone();
+        let end = tokio::select! {
+            end = self.converse() => end,
+            () = interrupted.cancelled() => self.interruption(),
+        };
         let reason = match &end {
             End::Gone(reason) => reason.clone(),
             End::Close(reason) => Some(reason.clone()),
@@ -129,32 +135,54 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         drop(tokio::time::timeout(FAREWELL, self.farewell(end)).await);
     }
 
+    /// Why the connection must end although nobody said anything on it.
+    fn interruption(&self) -> End {
+        if self.shared.shutdown.is_cancelled() {
+            End::GoingAway("the control plane is shutting down")
+        } else if self.pass.withdrawn.is_cancelled() {
+            End::Close("the token or its runtime group doesn't admit this instance any more".to_owned())
+        } else {
+            End::Close("a newer connection of the same node id has replaced this one".to_owned())
+        }
+    }
+
     async fn converse(&mut self) -> End {
         let mut newest = self.hub.subscribe();
+        // Armed once and not at each frame: when it fires too early, the session has nothing to say.
+        let tick = tokio::time::sleep(self.until_deadline());
+        tokio::pin!(tick);
         loop {
             if let Err(end) = self.catch_up().await {
                 return end;
             }
-            let wait = self.session.deadline().0 - self.shared.clock.now().0;
             let outputs = tokio::select! {
                 message = self.socket.next() => match self.heard(message) {
                     Ok(outputs) => outputs,
                     Err(end) => return end,
                 },
                 _ = newest.changed() => {
+                    if self.hub.ended().is_cancelled() {
+                        return End::GoingAway("the configuration isn't followed any more");
+                    }
                     let state = applied(newest.borrow_and_update().as_ref());
                     self.session.available(state);
                     Vec::new()
                 }
-                () = tokio::time::sleep(Duration::from_millis(wait.max(1) as u64)) => {
-                    self.session.tick(self.shared.clock.now())
+                () = &mut tick => {
+                    let outputs = self.session.tick(self.shared.clock.now());
+                    tick.as_mut().reset(Instant::now() + self.until_deadline());
+                    outputs
                 }
-                end = interrupted(&self.shared.shutdown, &self.hub, &self.pass, &self.replaced) => return end,
             };
             if let Err(end) = self.carry_out(outputs).await {
                 return end;
             }
         }
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let wait = self.session.deadline().0 - self.shared.clock.now().0;
+        Duration::from_millis(wait.max(1) as u64)
     }
 
     /// Sends the update that the session wants, if any, and everything else that waits to be sent.
@@ -167,14 +195,15 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             metrics::counter!("dataplane_update_bytes_sent").increment(update.size() as u64);
         }
         while let Some(message) = self.outbox.pop_front() {
-            let interrupted = interrupted(&self.shared.shutdown, &self.hub, &self.pass, &self.replaced);
             tokio::select! {
+                biased;
                 sent = self.socket.send(Message::Binary(message)) => sent.map_err(gone)?,
-                end = interrupted => return Err(end),
                 () = stalled() => return Err(End::Close("an update wasn't read for too long".to_owned())),
             }
             // Between the parts of a large update heartbeats are still answered.
-            while let Some(message) = self.socket.next().now_or_never() {
+            while !self.outbox.is_empty()
+                && let Some(message) = self.socket.next().now_or_never()
+            {
                 let outputs = self.heard(message)?;
                 self.carry_out(outputs).await?;
             }
@@ -235,7 +264,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             hello,
             address: self.address,
             credential: &self.pass.credential,
-            connection: self.replaced.clone(),
+            connection: self.interrupted.clone(),
         };
         self.shared
             .nodes
@@ -296,25 +325,6 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         let reason = Utf8Bytes::from(shortened(&reason));
         if self.socket.close(Some(CloseFrame { code, reason })).await.is_ok() {
             while let Some(Ok(_)) = self.socket.next().await {}
-        }
-    }
-}
-
-/// Returns when the connection must end although nobody said anything on it.
-async fn interrupted(
-    shutdown: &CancellationToken,
-    hub: &Hub,
-    pass: &Pass,
-    replaced: &CancellationToken,
-) -> End {
-    tokio::select! {
-        () = shutdown.cancelled() => End::GoingAway("the control plane is shutting down"),
-        () = hub.ended().cancelled() => End::GoingAway("the configuration isn't followed any more"),
-        () = pass.withdrawn.cancelled() => {
-            End::Close("the token or its runtime group doesn't admit this instance any more".to_owned())
-        }
-        () = replaced.cancelled() => {
-            End::Close("a newer connection of the same node id has replaced this one".to_owned())
         }
     }
 }
