@@ -172,7 +172,11 @@ impl Fleet {
     }
 
     /// Looks at the record of one member.
-    pub(crate) fn with_record<Out>(&self, node: NodeId, look: impl FnOnce(&NodeRecord) -> Out) -> Option<Out> {
+    pub(crate) fn with_record<Out>(
+        &self,
+        node: NodeId,
+        look: impl FnOnce(&NodeRecord) -> Out,
+    ) -> Option<Out> {
         self.members().get(&node).map(|member| look(&member.record))
     }
 }

@@ -106,7 +106,9 @@ impl Fleet {
     /// Whether waiting for the rest of a rollout must go on, because this instance is pending.
     fn still_pending(&self, node: NodeId, target: Version, digest: Option<Digest>) -> bool {
         let pending = self.with_record(node, |record| {
-            record.connected_since.is_some() && !runs(record, target, digest) && refusal(record, target).is_none()
+            record.connected_since.is_some()
+                && !runs(record, target, digest)
+                && refusal(record, target).is_none()
         });
         pending == Some(true)
     }
@@ -153,7 +155,10 @@ fn runs(record: &NodeRecord, target: Version, digest: Option<Digest>) -> bool {
 }
 
 fn refusal(record: &NodeRecord, target: Version) -> Option<&Refusal> {
-    record.refusal.as_ref().filter(|refusal| refusal.refused.version >= target)
+    record
+        .refusal
+        .as_ref()
+        .filter(|refusal| refusal.refused.version >= target)
 }
 
 #[cfg(test)]

@@ -95,7 +95,11 @@ impl DataplaneSync {
             options.observed,
             options.clock.clone(),
         ));
-        let gatekeeper = Arc::new(Gatekeeper::new(options.tokens, options.clock.clone(), shutdown.clone()));
+        let gatekeeper = Arc::new(Gatekeeper::new(
+            options.tokens,
+            options.clock.clone(),
+            shutdown.clone(),
+        ));
         let (events, hand_over) = FleetEvents::new(options.commands, shutdown.clone());
         let shared = Arc::new(Shared {
             log: options.log_id,
