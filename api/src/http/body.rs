@@ -1,30 +1,59 @@
 //! Request bodies: size, media type, depth; refused in words before anything else looks at them.
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::body::{Body, BodyDataStream};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 use super::unique_json::UniqueJson;
 
+/// How much of a body that is too large is taken and thrown away, in bytes: a sender that listens only when it has sent
+/// everything then hears the refusal instead of a broken connection.
+const DISCARDED: usize = 16 << 20;
+
+/// How much room is made on an announcement alone, in bytes; more is made as the body comes.
+const FIRST_ALLOCATION: usize = 1 << 20;
+
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let announced = headers
         .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(0);
+    let mut pieces = body.into_data_stream();
+    if announced > limit {
+        // Who sends `Expect: 100-continue` waits for the answer before sending anything.
+        if !headers.contains_key(EXPECT) {
+            discard(&mut pieces).await;
+        }
         return Err(too_large(limit));
     }
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        match source.is_some_and(|cause| cause.to_string().contains("length limit exceeded")) {
-            true => too_large(limit),
-            false => Refusal::bad_request(format!("the request's body could not be read: {error}")),
+    let mut whole = Vec::with_capacity(announced.min(FIRST_ALLOCATION));
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            Refusal::bad_request(format!("the request's body could not be read: {error}"))
+        })?;
+        if whole.len() + piece.len() > limit {
+            discard(&mut pieces).await;
+            return Err(too_large(limit));
         }
-    })
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
+}
+
+async fn discard(pieces: &mut BodyDataStream) {
+    let mut discarded = 0;
+    while let Some(Ok(piece)) = pieces.next().await {
+        discarded += piece.len();
+        if discarded > DISCARDED {
+            return;
+        }
+    }
 }
 
 fn too_large(limit: usize) -> Refusal {
