@@ -20,8 +20,9 @@ const PULL_MESSAGES: usize = 2_000;
 /// How many bytes one pull asks for: what a slow reader holds in memory at most, about twice.
 const PULL_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often the server says that it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often the server says that it is still there. Two of these without a sign and the consumer is made again, so this
+/// decides how long reads wait after a NATS server was lost, with the consumers it held in memory.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// After how long without a reader the server forgets a consumer.
 const INACTIVE: Duration = Duration::from_secs(60);
