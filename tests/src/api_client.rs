@@ -9,6 +9,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::eventually::Patience;
+
 /// A caller of the API with one token.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
@@ -180,9 +182,8 @@ impl GroupClient {
         let mut offset = String::new();
         loop {
             let page = self
-                .get(&format!("{collection}?size=1000{offset}"))
+                .patiently(self.entity(&format!("{collection}?size=1000{offset}")))
                 .await
-                .expect_status(200)
                 .json();
             entities.extend(page["data"].as_array().expect("a list has data").iter().cloned());
             match page["offset"].as_str() {
@@ -195,9 +196,8 @@ impl GroupClient {
     /// The content hash of the group's configuration at `version`.
     pub async fn digest(&self, version: u64) -> String {
         let found = self
-            .read(&format!("versions/{version}"))
+            .patiently(self.beside(&format!("versions/{version}")))
             .await
-            .expect_status(200)
             .json();
         found["digest"]
             .as_str()
@@ -207,7 +207,7 @@ impl GroupClient {
 
     /// The runtime instances of the group.
     pub async fn nodes(&self) -> Vec<Value> {
-        let found = self.read("nodes").await.expect_status(200).json();
+        let found = self.patiently(self.beside("nodes")).await.json();
         found["items"]
             .as_array()
             .expect("a list of nodes has items")
@@ -219,7 +219,7 @@ impl GroupClient {
         let mut changes = BTreeMap::new();
         for page in 1.. {
             let path = format!("versions?page[size]=1000&page[number]={page}");
-            let found = self.read(&path).await.expect_status(200).json();
+            let found = self.patiently(self.beside(&path)).await.json();
             let found = found["data"].as_array().expect("a list has data");
             // The newest come first, so changes that happen meanwhile make pages overlap.
             changes.extend(
@@ -235,6 +235,18 @@ impl GroupClient {
             }
         }
         changes.split_off(&Some(version + 1)).into_values().collect()
+    }
+
+    /// GET as a careful client does it: again, while the server says 503 because it has yet to catch up.
+    async fn patiently(&self, path: String) -> Answer {
+        let patience = Patience::new(&path);
+        loop {
+            let answer = self.api.get(&path).await;
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+                return answer.expect_status(200);
+            }
+            patience.pause(answer.text()).await;
+        }
     }
 
     fn entity(&self, path: &str) -> String {
