@@ -20,6 +20,8 @@ mod reader;
 mod rebuild;
 mod search_key;
 mod shared;
+#[cfg(test)]
+mod statements;
 mod states;
 mod summary;
 mod views;

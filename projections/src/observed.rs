@@ -12,14 +12,15 @@ use crate::database::Row;
 use crate::error::ViewError;
 use crate::shared::Shared;
 
-pub(crate) const PUT: &str =
-    "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES ($1, $2, $3, $4)
+const PUT: &str = "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES ($1, $2, $3, $4)
     ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record";
-pub(crate) const LIST: &str =
+const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
-pub(crate) const GET: &str =
-    "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
-pub(crate) const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
+const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
+const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 4] = [PUT, LIST, GET, DELETE];
 
 /// What was observed of one runtime instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,12 +10,15 @@ use sqlx::Row as _;
 use crate::database::Row;
 use crate::shared::Shared;
 
-pub(crate) const LOAD: &str =
+const LOAD: &str =
     "SELECT position, digest, bytes FROM stored_state WHERE boundary = $1 AND state_version = $2";
-pub(crate) const SAVE: &str =
+const SAVE: &str =
     "INSERT INTO stored_state (boundary, state_version, position, digest, bytes) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (boundary) DO UPDATE SET state_version = excluded.state_version, position = excluded.position,
     digest = excluded.digest, bytes = excluded.bytes";
+
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 2] = [LOAD, SAVE];
 
 /// Stored states in the views' database.
 pub(crate) struct States {

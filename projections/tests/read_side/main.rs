@@ -1,0 +1,12 @@
+//! The read side beside a log double: what it answers is what folding the log gives, whatever happens to it.
+
+mod damage;
+mod history;
+mod live_groups;
+mod log_double;
+mod lookups;
+mod parts;
+mod registry;
+mod surroundings;
+mod survival;
+mod world;
