@@ -74,8 +74,12 @@ impl Wait {
                     "no instance of {} is connected: nobody has to run version {version}",
                     self.group
                 ),
+                Some(1) => format!(
+                    "the one connected instance of {} runs version {version}",
+                    self.group
+                ),
                 _ => format!(
-                    "{connected} connected instances of {} run version {version}",
+                    "all {connected} connected instances of {} run version {version}",
                     self.group
                 ),
             })?;
