@@ -94,3 +94,31 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_ends_the_process_with_a_failure() {
+        let lifecycle = Lifecycle::start().unwrap();
+        lifecycle.tasks().spawn("unlucky", async { panic!("on purpose") });
+        assert_eq!(lifecycle.run().await, ExitCode::FAILURE);
+    }
+
+    #[tokio::test]
+    async fn the_doors_close_before_anything_else_ends() {
+        let lifecycle = Lifecycle::start().unwrap();
+        let (doors, tasks) = (lifecycle.doors().clone(), lifecycle.tasks().clone());
+        let (said, mut heard) = tokio::sync::mpsc::channel(1);
+        let inside = tasks.token().clone();
+        let closing = doors.token().clone();
+        doors.spawn("door", async move {
+            closing.cancelled().await;
+            said.send(inside.is_cancelled()).await.unwrap();
+        });
+        doors.token().cancel();
+        assert_eq!(lifecycle.run().await, ExitCode::SUCCESS);
+        assert_eq!(heard.recv().await, Some(false), "everything else still ran");
+    }
+}

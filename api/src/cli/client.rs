@@ -1,7 +1,7 @@
 //! The command line's way to the server: the same HTTP API that everybody uses, its refusals turned into sentences.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use clap::Args;
 use domain::Secret;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -107,19 +107,11 @@ impl Client {
     /// A caller with the token from the environment or, for a server on this machine, from the data directory.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let (token, token_source) = token(connection)?;
-        let mut http =
-            reqwest::Client::builder().user_agent(concat!("runtime-manager/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &connection.ca {
-            let pem = std::fs::read(path).with_context(|| format!("--ca {}", path.display()))?;
-            for certificate in Certificate::from_pem_bundle(&pem)? {
-                http = http.add_root_certificate(certificate);
-            }
-        }
         Ok(Self {
             url: connection.url.clone(),
             token,
             token_source,
-            http: http.build()?,
+            http: http_client(connection.ca.as_deref())?.build()?,
         })
     }
 
@@ -269,6 +261,19 @@ async fn complete(answer: reqwest::Response) -> Result<Answer, Refusal> {
     } else {
         Err(Refusal::read(status, &headers, &text))
     }
+}
+
+/// An HTTP client that trusts this certificate authority beside the system's.
+pub fn http_client(ca: Option<&Path>) -> anyhow::Result<ClientBuilder> {
+    let mut http =
+        reqwest::Client::builder().user_agent(concat!("runtime-manager/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = ca {
+        let pem = std::fs::read(path).with_context(|| format!("--ca {}", path.display()))?;
+        for certificate in Certificate::from_pem_bundle(&pem)? {
+            http = http.add_root_certificate(certificate);
+        }
+    }
+    Ok(http)
 }
 
 /// The token, and where it came from.

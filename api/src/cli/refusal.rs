@@ -50,7 +50,7 @@ fn message(body: &Value) -> Option<String> {
         .to_owned();
     for parameter in body["invalid_parameters"].as_array().into_iter().flatten() {
         if let (Some(field), Some(reason)) = (parameter["field"].as_str(), parameter["reason"].as_str())
-            && !(message.contains(field) && message.contains(reason))
+            && !message.contains(reason)
         {
             message.push_str(&format!("\n  {field}: {reason}"));
         }

@@ -33,7 +33,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::start()?;
     let directory = DataDirectory::create_and_lock(&settings.storage.data_dir)?;
-    // Bound before anything is made: an address that is taken leaves nothing behind.
+    // Bound before log and keys are made: an address that is taken leaves no installation behind.
     let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = HttpListener::bind(settings.listen, tls)

@@ -89,3 +89,59 @@ fn fresh_id() -> Uuid {
     entropy::fill(&mut bytes);
     Builder::from_random_bytes(bytes).into_uuid()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use commands::bus;
+    use commands::keyring::{MasterKey, MemoryKeyring, MemoryPages};
+    use commands::log::MemoryLog;
+    use commands::tasks::Tasks;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    async fn empty_bus() -> CommandBus {
+        let keyring = MemoryKeyring::open(MemoryPages::default(), MasterKey::generate());
+        CommandBus::new(bus::Options {
+            log: Arc::new(MemoryLog::new()),
+            keyring: Arc::new(keyring.await.unwrap()),
+            states: None,
+            clock: Arc::new(SystemClock),
+            spawner: Arc::new(Tasks::default()),
+            deadline: bus::DEADLINE,
+        })
+    }
+
+    #[tokio::test]
+    async fn the_first_start_makes_a_token_and_later_ones_make_none() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::create_and_lock(&home.path().join("data")).unwrap();
+        let bus = empty_bus().await;
+
+        let (installation, admin) = run(&directory, &bus, &SystemClock).await.unwrap();
+        let admin = admin.unwrap();
+        let written = directory.read(ADMIN_TOKEN_FILE).unwrap().unwrap();
+        assert_eq!(written.trim(), admin.expose());
+        assert!(installation.admin_accepted);
+        assert!(directory.read(AUTHORITY_FILE).unwrap().is_some());
+
+        directory.remove(ADMIN_TOKEN_FILE).unwrap();
+        let (again, admin) = run(&directory, &bus, &SystemClock).await.unwrap();
+        assert!(admin.is_none());
+        assert_eq!(again.organization, installation.organization);
+        assert_eq!(directory.read(ADMIN_TOKEN_FILE).unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_written_before_a_crash_is_the_one_that_the_next_start_makes_valid() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::create_and_lock(&home.path().join("data")).unwrap();
+        let promised = written_token(&directory).unwrap();
+
+        let (_, admin) = run(&directory, &empty_bus().await, &SystemClock).await.unwrap();
+
+        assert_eq!(admin.unwrap().expose(), promised.expose());
+    }
+}

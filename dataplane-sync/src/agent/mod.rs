@@ -97,7 +97,7 @@ pub enum AgentError {
         reason: String,
     },
     /// TLS without anything to check it against.
-    #[error("wss:// needs the CA that the listener's certificate is checked against: --ca-cert data/ca.pem")]
+    #[error("wss:// needs the CA that the listener's certificate is checked against: --ca data/ca.pem")]
     NoAuthority,
 }
 

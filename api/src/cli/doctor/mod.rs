@@ -8,6 +8,8 @@ mod machine;
 mod running;
 mod stopped;
 
+use std::path::PathBuf;
+
 use clap::Args;
 use reqwest::Url;
 
@@ -29,6 +31,9 @@ pub struct Doctor {
         default_value = "http://127.0.0.1:8088"
     )]
     url: Url,
+    /// A certificate authority to trust beside the system's, PEM
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_CA")]
+    ca: Option<PathBuf>,
     #[command(flatten)]
     storage: StorageFlags,
 }
@@ -47,7 +52,7 @@ impl Doctor {
             }
             Err(DataDirectoryError::InUse { holder, .. }) => {
                 report.ok("server", &format!("runs as process {holder}"));
-                running::look(&self.url, &mut report).await;
+                running::look(&self.url, self.ca.as_deref(), &mut report).await;
             }
             Err(error) => report.fail("data directory", &error.to_string()),
         }

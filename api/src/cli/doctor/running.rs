@@ -1,18 +1,20 @@
 //! What a running server says of itself.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::Value;
 
 use super::finding::Report;
+use crate::cli::client::http_client;
 use crate::cli::output::cell;
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn look(url: &Url, report: &mut Report) {
-    let checks = match ask(url).await {
+pub(super) async fn look(url: &Url, ca: Option<&Path>, report: &mut Report) {
+    let checks = match ask(url, ca).await {
         Ok(answer) => answer["checks"].clone(),
         Err(error) => {
             let detail = format!("it doesn't answer at {url}: {error}; name its address with --url");
@@ -34,8 +36,8 @@ pub(super) async fn look(url: &Url, report: &mut Report) {
     }
 }
 
-async fn ask(url: &Url) -> reqwest::Result<Value> {
+async fn ask(url: &Url, ca: Option<&Path>) -> anyhow::Result<Value> {
     let address = format!("{}/readyz", url.as_str().trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-    client.get(address).send().await?.json().await
+    let client = http_client(ca)?.timeout(PATIENCE).build()?;
+    Ok(client.get(address).send().await?.json().await?)
 }
