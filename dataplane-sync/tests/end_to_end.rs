@@ -136,7 +136,8 @@ async fn a_change_reaches_every_agent_and_the_one_that_does_not_read_holds_up_no
     for agent in agents {
         agent.stop().await;
     }
-    world.node("a", SyncStatus::Disconnected).await;
+    let gone = world.node("a", SyncStatus::Disconnected).await;
+    assert_eq!(gone.record.last_error.as_deref(), Some("the agent was stopped"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

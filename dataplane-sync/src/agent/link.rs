@@ -12,18 +12,19 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_util::sync::CancellationToken;
 
-use super::kong_admin::{KongAdmin, KongRefused};
+use super::kong_admin::KongRefused;
 use super::node_identity::spread;
-use super::outputs::Persist;
+use super::outputs::{Outputs, Persist};
 use super::replica::Replica;
 use super::{AgentError, AgentOptions, TokenSource};
 use crate::native::frames::{
@@ -94,6 +95,8 @@ enum LinkError {
     Closed(String),
     #[error("{reason}")]
     GoingAway { reason: String, retry_after: u32 },
+    #[error("this agent has been stopped")]
+    Stopped,
 }
 
 impl From<SocketError> for LinkError {
@@ -127,12 +130,11 @@ pub struct Link {
     node: NodeId,
     /// The configuration in use.
     replica: Replica,
-    kong: Option<KongAdmin>,
+    outputs: Outputs,
     loading: Option<BoxFuture<'static, Loaded>>,
     /// The update that led to `replica`, while it isn't published and on its way to the disk yet.
     unpublished: Option<ServerFrame>,
-    newest: watch::Sender<Arc<Replica>>,
-    persist: mpsc::Sender<Persist>,
+    shutdown: CancellationToken,
     attempt: u32,
 }
 
@@ -143,31 +145,35 @@ impl Link {
         address: Address,
         node: NodeId,
         replica: Replica,
-        kong: Option<KongAdmin>,
-        newest: watch::Sender<Arc<Replica>>,
-        persist: mpsc::Sender<Persist>,
+        outputs: Outputs,
+        shutdown: CancellationToken,
     ) -> Self {
         Self {
             options,
             address,
             node,
             replica,
-            kong,
+            outputs,
             loading: None,
             unpublished: None,
-            newest,
-            persist,
+            shutdown,
             attempt: 0,
         }
     }
 
-    /// Connects and stays connected, for ever.
+    /// Connects and stays connected, until it is told to end.
     pub async fn run(mut self) {
         loop {
             let Err(error) = self.connected().await;
+            if self.shutdown.is_cancelled() {
+                return;
+            }
             let wait = self.wait_after(&error);
             tracing::warn!(%error, retry_in_ms = wait.as_millis() as u64, "not connected to the control plane");
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => (),
+                () = self.shutdown.cancelled() => return,
+            }
             self.attempt = self.attempt.saturating_add(1);
         }
     }
@@ -290,6 +296,10 @@ impl Link {
                     let applied = self.replica.applied();
                     send(&mut socket, &InstanceFrame::Ping { applied }).await?;
                 }
+                () = self.shutdown.cancelled() => {
+                    socket.close(Some(farewell())).await?;
+                    return Err(LinkError::Stopped);
+                }
                 loaded = loaded(&mut self.loading) => {
                     let answer = self.kong_answered(loaded);
                     send(&mut socket, &answer).await?;
@@ -329,7 +339,7 @@ impl Link {
             _ => (),
         }
         let is_update = matches!(frame, ServerFrame::Snapshot(_) | ServerFrame::Delta(_));
-        let Some(kong) = self.kong.clone().filter(|_| is_update) else {
+        let Some(kong) = self.outputs.kong.clone().filter(|_| is_update) else {
             let answer = self.replica.answer(&frame);
             self.note(answer.as_ref());
             self.unpublished = matches!(answer, Some(InstanceFrame::Ack(_))).then_some(frame);
@@ -378,13 +388,13 @@ impl Link {
         let Some(frame) = self.unpublished.take() else {
             return;
         };
-        self.newest.send_replace(Arc::new(self.replica.clone()));
+        self.outputs.newest.send_replace(Arc::new(self.replica.clone()));
         let persist = match frame {
             ServerFrame::Delta(delta) => Persist::Delta(delta),
             _ => Persist::Whole,
         };
         // The receiver ends only after this link.
-        drop(self.persist.send(persist).await);
+        drop(self.outputs.persist.send(persist).await);
     }
 
     fn note(&self, answer: Option<&InstanceFrame>) {
@@ -417,6 +427,13 @@ fn websocket_config() -> WebSocketConfig {
         .write_buffer_size(0)
         .max_message_size(Some(SERVER_MESSAGE_LIMIT))
         .max_frame_size(Some(SERVER_MESSAGE_LIMIT))
+}
+
+fn farewell() -> CloseFrame {
+    CloseFrame {
+        code: CloseCode::Away,
+        reason: "the agent was stopped".into(),
+    }
 }
 
 async fn send<Stream>(socket: &mut WebSocketStream<Stream>, frame: &InstanceFrame) -> Result<(), LinkError>

@@ -19,18 +19,24 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Secret;
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::kong_admin::KongAdmin;
 use self::link::Link;
+use self::outputs::Outputs;
 use self::replica::Replica;
 use self::store::Store;
 
 /// How many changes may wait for the disk before the instance takes no more.
 const DISK_QUEUE: usize = 1024;
+
+/// How long the control plane may take to be told that the agent ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where an agent's token comes from.
 #[derive(Clone, Debug)]
@@ -119,14 +125,19 @@ pub async fn run(options: AgentOptions, shutdown: CancellationToken) -> Result<(
     let disk = outputs::keep_on_disk(store, to_persist, published.clone());
     let file = outputs::keep_written(options.write.clone(), published);
     let restored = outputs::restore_kong(kong.clone(), replica.clone());
-    let link = Link::new(options, address, node, replica, kong, newest, persist);
+    let outputs = Outputs {
+        kong,
+        newest,
+        persist,
+    };
+    let link = Link::new(options, address, node, replica, outputs, shutdown.clone());
     tokio::pin!(disk, file);
     tokio::select! {
         () = link.run() => (),
         () = &mut disk => (),
         () = &mut file => (),
         () = restored => (),
-        () = shutdown.cancelled() => (),
+        () = shutdown.cancelled().then(|()| tokio::time::sleep(FAREWELL)) => (),
     }
     // The link is gone, so the queue ends: what was acknowledged reaches the disk.
     disk.await;

@@ -30,6 +30,17 @@ pub enum Persist {
     Whole,
 }
 
+/// Where a link hands its configurations.
+#[derive(Debug)]
+pub struct Outputs {
+    /// The Kong that has to take a configuration before it is acknowledged.
+    pub kong: Option<KongAdmin>,
+    /// The newest acknowledged configuration.
+    pub newest: watch::Sender<Arc<Replica>>,
+    /// What has to reach the disk.
+    pub persist: mpsc::Sender<Persist>,
+}
+
 /// Keeps the store up to date until the queue ends.
 pub async fn keep_on_disk(
     mut store: Store,

@@ -1,6 +1,7 @@
 //! An instance's copy of its group's configuration: pure, so that a load program can run a thousand of them over one
 //! shared base (the maps are persistent, a clone shares them).
 
+use std::fmt;
 use std::sync::Arc;
 
 use domain::{Digest, EntityId, GroupId, Kind, SnapshotDigest, Timestamp};
@@ -35,6 +36,13 @@ pub struct Replica {
     at: Timestamp,
     entities: OrdMap<(Kind, EntityId), Arc<str>>,
     hashes: SnapshotDigest,
+}
+
+impl fmt::Debug for Replica {
+    /// Never the entities: they may hold secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Replica({:?}, {} entities)", self.applied, self.len())
+    }
 }
 
 impl Replica {

@@ -131,14 +131,17 @@ impl Store {
     }
 }
 
-/// Replaces a file's contents in one step: readers see the old or the new, also after a crash.
+/// Replaces a file's contents in one step: readers see the old or the new, also after a crash. A new file is the
+/// owner's alone, because configurations hold secrets; one that is there keeps its permissions.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
     let mut file = File::create(&new)?;
-    // The configuration holds secrets.
-    restrict(&new, 0o600)?;
+    match fs::metadata(path) {
+        Ok(there) => fs::set_permissions(&new, there.permissions())?,
+        Err(_) => restrict(&new, 0o600)?,
+    }
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

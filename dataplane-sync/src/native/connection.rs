@@ -12,9 +12,10 @@ use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -211,10 +212,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         Ok(())
     }
 
-    fn heard(
-        &mut self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Result<Vec<Output>, End> {
+    fn heard(&mut self, message: Option<Result<Message, SocketError>>) -> Result<Vec<Output>, End> {
         let now = self.shared.clock.now();
         match message {
             None => Err(End::Gone(None)),
@@ -341,8 +339,16 @@ fn applied(state: &dyn ConfigurationState) -> Applied {
     }
 }
 
-fn gone(error: tokio_tungstenite::tungstenite::Error) -> End {
-    End::Gone(Some(error.to_string()))
+fn gone(error: SocketError) -> End {
+    End::Gone(Some(match error {
+        SocketError::Io(_)
+        | SocketError::ConnectionClosed
+        | SocketError::AlreadyClosed
+        | SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            "the connection broke off".to_owned()
+        }
+        other => other.to_string(),
+    }))
 }
 
 /// A close frame holds at most 123 bytes of reason.
