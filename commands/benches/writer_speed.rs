@@ -29,8 +29,11 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 /// How many commands are sent in each round unless told otherwise.
 const COMMANDS: usize = 20_000;
 
+/// The clock's first time, in milliseconds since the epoch.
+const START: i64 = 1_767_225_600_000;
+
 /// A clock that ticks when it is looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TickingClock(AtomicI64);
 
 impl Clock for TickingClock {
@@ -85,7 +88,7 @@ async fn desk(log: Arc<dyn EventLog>, tasks: &Tasks) -> Outcome<Desk> {
         log,
         keyring: Arc::new(MemoryKeyring::in_memory()),
         states: None,
-        clock: Arc::new(TickingClock::default()),
+        clock: Arc::new(TickingClock(AtomicI64::new(START))),
         spawner: Arc::new(tasks.clone()),
         deadline: DEADLINE,
     });
