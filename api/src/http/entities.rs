@@ -9,7 +9,7 @@ use domain::gateway::Accepted;
 use domain::group::children::sni_names;
 use domain::group::decide::Outcome;
 use domain::group::{Action, Condition, Entity, GroupCommand, Operation, Selector, Target};
-use domain::{EntityId, GroupId, Kind, Version};
+use domain::{EntityId, Kind, Version};
 use serde_json::Value;
 
 use super::answer::Answer;
@@ -250,24 +250,20 @@ async fn answer_written(
         .at_version(accepted.version))
 }
 
-async fn shown(exchange: &Exchange, entity: &Entity, at: Option<Version>) -> Result<String, Refusal> {
-    let group = exchange.group()?.id;
-    Ok(present(exchange, group, entity, at).await?.to_string())
-}
-
-/// An entity as answers carry it, with the names of the children that its body lists.
-pub(crate) async fn present(
+/// An entity's JSON text as answers carry it, with the names of the children that its body lists.
+pub(crate) async fn shown(
     exchange: &Exchange,
-    group: GroupId,
     entity: &Entity,
     at: Option<Version>,
-) -> Result<Value, Refusal> {
-    let mut body = presentation::body(entity, exchange.caller()?.reads_secrets());
-    if let Some((field, child)) = listed_children(entity.kind) {
-        let parent = (entity.kind, entity.id);
-        let children = exchange.services.reads.children(group, child, parent, at).await?;
-        let names = sni_names(children.iter().map(AsRef::as_ref));
-        body.insert(field.to_owned(), Value::from(names));
-    }
-    Ok(Value::Object(body))
+) -> Result<String, Refusal> {
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let Some((field, child)) = listed_children(entity.kind) else {
+        return Ok(presentation::text(entity, with_secrets));
+    };
+    let (group, parent) = (exchange.group()?.id, (entity.kind, entity.id));
+    let children = exchange.services.reads.children(group, child, parent, at).await?;
+    let mut body = presentation::body(entity, with_secrets);
+    let names = sni_names(children.iter().map(AsRef::as_ref));
+    body.insert(field.to_owned(), Value::from(names));
+    Ok(Value::Object(body).to_string())
 }

@@ -8,7 +8,9 @@ use domain::EntityId;
 use domain::group::Selector;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use projections::{EntityQuery, TagFilter};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::entities;
@@ -55,17 +57,27 @@ pub(crate) async fn list(exchange: Exchange, place: Place) -> Result<Answer, Ref
         at: moment.at,
     };
     let page = reads.entities(group, place.kind, &wanted).await?;
-    let mut data = Vec::with_capacity(page.entities.len());
+    let mut body = PageBody::default();
     for entity in &page.entities {
-        data.push(entities::present(&exchange, group, entity, moment.at).await?);
+        let text = entities::shown(&exchange, entity, moment.at).await?;
+        let text = RawValue::from_string(text).expect("an entity's body is JSON");
+        body.data.push(text);
     }
-    let mut body = json!({ "data": data, "next": null });
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
         let token = BASE64.encode(json!([last.id]).to_string());
-        body["next"] = Value::from(next(&exchange, place, &token));
-        body["offset"] = Value::from(token);
+        body.next = Some(next(&exchange, place, &token));
+        body.offset = Some(token);
     }
     Ok(Answer::ok(&body).tagged(moment.newest).at_version(moment.newest))
+}
+
+/// A page as Kong writes it.
+#[derive(Default, Serialize)]
+struct PageBody {
+    data: Vec<Box<RawValue>>,
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<String>,
 }
 
 fn size(query: &Query) -> Result<usize, Refusal> {

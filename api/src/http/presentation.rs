@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use domain::Kind;
 use domain::group::Entity;
-use domain::schema::{present, sealed_paths};
+use domain::schema::{present, sealed_paths, shown_as_stored};
 use serde_json::{Map, Value};
 
 /// What stands in place of a secret.
@@ -17,6 +17,15 @@ pub(crate) fn body(entity: &Entity, with_secrets: bool) -> Map<String, Value> {
         redact(entity.kind, &mut body);
     }
     present(entity.kind, &body)
+}
+
+/// The same as JSON text: a copy of the stored bytes where they are what the reader may see.
+pub(crate) fn text(entity: &Entity, with_secrets: bool) -> String {
+    let readable = with_secrets || !entity.kind.schema().may_seal;
+    if readable && shown_as_stored(entity.kind) {
+        return entity.body.as_ref().to_owned();
+    }
+    Value::Object(body(entity, with_secrets)).to_string()
 }
 
 /// The entity with its secrets blotted out; none if it has none.

@@ -12,6 +12,13 @@ pub fn present(kind: Kind, body: &Map<String, Value>) -> Map<String, Value> {
     shown
 }
 
+/// Whether readers see bodies of this kind exactly as they are stored, so that showing one is a copy of bytes.
+pub fn shown_as_stored(kind: Kind) -> bool {
+    let schema = kind.schema();
+    let mut subschemas = schema.subschemas.values();
+    !shorthand::mirrors(&schema.record) && !subschemas.any(|subschema| shorthand::mirrors(&subschema.record))
+}
+
 /// What instances receive: without nulls, at any depth (README §4, last line). Elements of lists are never null.
 pub fn without_nulls(body: &Map<String, Value>) -> Map<String, Value> {
     let set = body.iter().filter(|(_, value)| !value.is_null());
@@ -40,6 +47,13 @@ mod tests {
         assert_eq!(shown["config"]["redis_port"], json!(1));
         assert_eq!(shown["config"]["redis_password"], json!(null));
         assert_eq!(shown["config"]["redis"], body["config"]["redis"]);
+    }
+
+    #[test]
+    fn only_kinds_with_moved_fields_differ_from_what_is_stored() {
+        for (kind, as_stored) in [("services", true), ("routes", true), ("plugins", false)] {
+            assert_eq!(shown_as_stored(Kind::named(kind).unwrap()), as_stored, "{kind}");
+        }
     }
 
     #[test]

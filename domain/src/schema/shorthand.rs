@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::definition::{Path, RecordSchema, Shorthand, ShorthandEffect, ValueType};
+use super::definition::{FieldSchema, Path, RecordSchema, Shorthand, ShorthandEffect, ValueType};
 use super::validate;
 
 /// Rewrites the shorthands in `input`, this record's and those of records below.
@@ -114,6 +114,16 @@ pub(super) fn value_at<'a>(body: &'a Map<String, Value>, path: &[&str]) -> Optio
     let (first, rest) = path.split_first()?;
     rest.iter()
         .try_fold(body.get(*first)?, |value, name| value.as_object()?.get(*name))
+}
+
+/// Whether [`mirror`] adds anything to bodies of this record.
+pub(super) fn mirrors(record: &RecordSchema) -> bool {
+    let moved = |shorthand: &Shorthand| matches!(shorthand.effect, ShorthandEffect::Moved(_));
+    let below = |field: &FieldSchema| match &field.value_type {
+        ValueType::Record(inner) => mirrors(inner),
+        _ => false,
+    };
+    record.shorthands_within && (record.shorthands.iter().any(moved) || record.fields.iter().any(below))
 }
 
 /// Adds the deprecated places of moved fields, as readers see them (README §4, "Select").
