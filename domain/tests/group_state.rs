@@ -25,9 +25,9 @@ fn consumer(number: u8, name: u8) -> Arc<Entity> {
     let id = EntityId(Uuid::from_u128(u128::from(number) + (1 << 64)));
     let body = json!({"id": id, "username": format!("u{number}-{name}"), "custom_id": null, "tags": ["t"]});
     Arc::new(Entity::from_map(
-        Kind::named("consumers").unwrap(),
+        Kind::named("consumers").expect("the catalogue has consumers"),
         id,
-        body.as_object().unwrap(),
+        body.as_object().expect("the body is an object"),
     ))
 }
 
