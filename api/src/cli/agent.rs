@@ -15,8 +15,11 @@ use crate::config::LogFormat;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
-/// Receives a runtime group's configuration, verifies and keeps it, and feeds a Kong without a database. It goes on with what it
-/// has while the control plane is away. Its instance token comes from RUNTIME_MANAGER_TOKEN or --token-file
+/// Runs a runtime instance: receives a group's configuration and feeds a Kong without a database
+///
+/// Receives a runtime group's configuration, verifies and keeps it, and feeds a Kong without a database. It
+/// goes on with what it has while the control plane is away. Its instance token comes from
+/// RUNTIME_MANAGER_TOKEN or --token-file.
 #[derive(Args, Debug)]
 pub struct Agent {
     /// The runtime group, for the instance's own messages; the token decides which group it gets

@@ -12,8 +12,10 @@ use super::ending::Ending;
 use super::terminal::Style;
 use super::{difference, progress, terminal};
 
-/// All of the file is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already so, 2 changed (with
-/// --dry-run: would change), 1 refused or failed
+/// Puts a declarative file (decK format) into a runtime group as one atomic change
+///
+/// All of the file is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already
+/// so, 2 changed (with --dry-run: would change), 1 refused or failed.
 #[derive(Args, Debug)]
 pub struct Apply {
     /// A declarative file in decK's format, YAML or JSON; `-` reads standard input

@@ -7,7 +7,9 @@ use super::ending::Ending;
 use super::output::Output;
 use super::terminal;
 
-/// The file goes to standard output: YAML, or JSON with --output json
+/// Prints a runtime group's configuration as a declarative file
+///
+/// The file goes to standard output: YAML, or JSON with --output json.
 #[derive(Args, Debug)]
 pub struct Dump {
     /// The runtime group, an id or a name

@@ -8,7 +8,9 @@ use super::ending::Ending;
 use super::output::cell;
 use super::table::Table;
 
-/// The newest change first
+/// Lists a runtime group's changes: who, when, why
+///
+/// The newest change first.
 #[derive(Args, Debug)]
 pub struct History {
     /// The runtime group, an id or a name; a deleted group by its id

@@ -56,41 +56,25 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Runs the control plane: API and the runtime instances' listener
     Serve(serve::Serve),
-    /// Puts a declarative file (decK format) into a runtime group as one atomic change
     Apply(apply::Apply),
-    /// Prints a runtime group's configuration as a declarative file
     Dump(dump::Dump),
-    /// Shows what differs between two versions of a runtime group
     Diff(diff::Diff),
-    /// Lists a runtime group's changes: who, when, why
     History(history::History),
-    /// Shows one change with what each entity was before and after
     Show(show::Show),
-    /// Makes a runtime group's configuration that of an earlier version again, as a new change
     Rollback(rollback::Rollback),
-    /// Runtime groups
     #[command(subcommand)]
     Group(group::Group),
-    /// Runtime instances
     #[command(subcommand)]
     Node(node::Node),
-    /// Access tokens
     #[command(subcommand)]
     Token(token::Token),
-    /// Waits until every connected instance of a runtime group runs a version
     Wait(wait::Wait),
-    /// Runs a runtime instance: receives a group's configuration and feeds a Kong without a database
     Agent(agent::Agent),
-    /// Checks an installation and says how to mend what isn't well
     Doctor(doctor::Doctor),
-    /// Makes the views again from the log
     Rebuild(rebuild::Rebuild),
-    /// The event log, while no server uses the data directory
     #[command(subcommand)]
     Log(log::Log),
-    /// Prints the API's description
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
 }

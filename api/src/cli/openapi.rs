@@ -6,7 +6,9 @@ use super::ending::Ending;
 use super::terminal;
 use crate::http;
 
-/// An OpenAPI 3.1 document on standard output, the same that a server answers at /openapi.json
+/// Prints the API's description
+///
+/// An OpenAPI 3.1 document on standard output, the same that a server answers at /openapi.json.
 #[derive(Args, Debug)]
 pub struct OpenApi {}
 

@@ -12,8 +12,10 @@ use crate::compose::installation::Installation;
 use crate::compose::read_side;
 use crate::config::{StorageFlags, StorageSettings};
 
-/// The views are derived from the log and can be made again at any time, while no server uses the data directory. Stopped anywhere,
-/// the next rebuild goes on where it was
+/// Makes the views again from the log
+///
+/// The views are derived from the log and can be made again at any time, while no server uses the data
+/// directory. Stopped anywhere, the next rebuild goes on where it was.
 #[derive(Args, Debug)]
 pub struct Rebuild {
     #[command(flatten)]

@@ -8,7 +8,9 @@ use super::ending::Ending;
 use super::output::cell;
 use super::{confirmation, difference};
 
-/// Nothing is forgotten: the changes in between stay in the history, and a rollback can be rolled back
+/// Makes a runtime group's configuration that of an earlier version again, as a new change
+///
+/// Nothing is forgotten: the changes in between stay in the history, and a rollback can be rolled back.
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// The version whose configuration shall be again

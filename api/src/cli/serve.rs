@@ -10,8 +10,10 @@ use crate::compose::first_start::ADMIN_TOKEN_FILE;
 use crate::config::{ServeFlags, Settings};
 use crate::telemetry;
 
-/// Every flag is also an environment variable RUNTIME_MANAGER_<FLAG> and a key in the file that --config names; a flag beats the
-/// variable, the variable beats the file
+/// Runs the control plane: API and the runtime instances' listener
+///
+/// Every flag is also an environment variable RUNTIME_MANAGER_<FLAG> and a key in the file that --config
+/// names; a flag beats the variable, the variable beats the file.
 #[derive(Args, Debug)]
 pub struct Serve {
     #[command(flatten)]

@@ -15,8 +15,10 @@ use super::{progress, terminal};
 /// How long one question may wait at the server, in seconds.
 const LONGEST_QUESTION: u64 = 30;
 
-/// Succeeds as soon as every connected instance runs the version or a later one; at once, and saying so, when none is connected;
-/// fails at once with the reason when an instance refused it
+/// Waits until every connected instance of a runtime group runs a version
+///
+/// Succeeds as soon as every connected instance runs the version or a later one; at once, and saying so, when
+/// none is connected; fails at once with the reason when an instance refused it.
 #[derive(Args, Debug)]
 pub struct Wait {
     /// The runtime group, an id or a name

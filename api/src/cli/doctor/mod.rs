@@ -19,8 +19,10 @@ use super::{progress, terminal};
 use crate::compose::data_directory::{DataDirectory, DataDirectoryError};
 use crate::config::{StorageFlags, StorageSettings};
 
-/// Each line says ok, warn or fail, and how to mend it. While a server runs it is asked; else its files are looked at. Exit code 1
-/// if anything failed
+/// Checks an installation and says how to mend what isn't well
+///
+/// Each line says ok, warn or fail, and how to mend it. While a server runs it is asked; else its files are
+/// looked at. Exit code 1 if anything failed.
 #[derive(Args, Debug)]
 pub struct Doctor {
     /// Where the server answers, if one runs

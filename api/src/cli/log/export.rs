@@ -14,7 +14,7 @@ use crate::cli::terminal;
 use crate::compose::installation::Installation;
 use crate::config::{StorageFlags, StorageSettings};
 
-/// The keys in the file are sealed with the master key, which isn't in it: keep that elsewhere
+/// Writes the whole log and its keys into one file: a backup, and the way to another engine
 #[derive(Args, Debug)]
 pub struct Export {
     /// The file to write; it must not exist

@@ -14,8 +14,7 @@ use crate::cli::terminal;
 use crate::compose::installation::Installation;
 use crate::config::{StorageFlags, StorageSettings};
 
-/// The log must be empty or hold the beginning of the same one; an import that was cut short continues. The master key of the
-/// exported installation must be here: in RUNTIME_MANAGER_MASTER_KEY, or as master.key in the data directory
+/// Reads an exported file into an empty log, or continues an import that was cut short
 #[derive(Args, Debug)]
 pub struct Import {
     /// What `log export` wrote

@@ -12,10 +12,19 @@ use super::ending::Ending;
 #[derive(Subcommand, Debug)]
 pub enum Log {
     /// Checks every record, every hash chain and every secret
+    ///
+    /// Positions without gaps, each boundary's hash chain, every commit decoded and its secrets opened. Exit
+    /// code 1 names the first fault.
     Verify(verify::Verify),
     /// Writes the whole log and its keys into one file: a backup, and the way to another engine
+    ///
+    /// The keys in the file are sealed with the master key, which isn't in it: keep that elsewhere.
     Export(export::Export),
     /// Reads an exported file into an empty log, or continues an import that was cut short
+    ///
+    /// The log must be empty or hold the beginning of the same one; an import that was cut short continues.
+    /// The master key of the exported installation must be here: in RUNTIME_MANAGER_MASTER_KEY, or as
+    /// master.key in the data directory.
     Import(import::Import),
 }
 

@@ -9,7 +9,7 @@ use crate::cli::terminal;
 use crate::compose::installation::Installation;
 use crate::config::{StorageFlags, StorageSettings};
 
-/// Positions without gaps, each boundary's hash chain, every commit decoded and its secrets opened. Exit code 1 names the first fault
+/// Checks every record, every hash chain and every secret
 #[derive(Args, Debug)]
 pub struct Verify {
     #[command(flatten)]
