@@ -123,6 +123,11 @@ impl NatsServer {
         &self.name
     }
 
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL.
     pub fn kill9(&mut self) {
         self.process.kill9();

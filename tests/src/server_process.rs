@@ -105,6 +105,14 @@ impl ServerProcess {
         .await;
     }
 
+    /// The process's id.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server was started").id()
+    }
+
     /// Where the API listens: `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.api_port.address())

@@ -1,0 +1,89 @@
+//! The project's benchmark: `cargo bench -p tests --bench control_plane -- --help`.
+//!
+//! Every figure stands beside its floor, measured in the same run: an fsync probe, the engine's bare append, a bare
+//! scan of the log. The load comes from this process, the server is a process of its own; both share the machine.
+
+mod commands;
+mod engine;
+mod fold;
+mod load_agent;
+mod load_client;
+mod probe;
+mod process_usage;
+mod push;
+mod report;
+
+use clap::{Parser, ValueEnum};
+
+use crate::engine::Engine;
+
+/// Measures a control plane of this program on this machine.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where the log is kept.
+    #[arg(long, value_enum, default_value_t = EngineName::Sqlite)]
+    log: EngineName,
+    /// Which measurements to make; all unless some are named.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Measurement>,
+    /// How long each point of the command measurement takes, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How many events the folded log has.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// How many changes each commit of the folded log carries.
+    #[arg(long, default_value_t = 1)]
+    changes_per_commit: u64,
+    /// How many agents connect, one series after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1000])]
+    agents: Vec<usize>,
+    /// How many entities the pushed configuration has, one series after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 10_000])]
+    entities: Vec<usize>,
+    /// How many changes are pushed per series.
+    #[arg(long, default_value_t = 200)]
+    changes: usize,
+    /// Given by `cargo bench`; means nothing.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    Sqlite,
+    /// One NATS server with `sync_interval: always`, started for the benchmark.
+    Nats,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measurement {
+    Commands,
+    Push,
+    Fold,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
+    report::machine()?;
+    probe::fsync()?;
+    if wanted(Measurement::Commands) {
+        commands::measure(&Engine::start(arguments.log, true).await?, arguments.seconds).await?;
+        probe::fsync()?;
+    }
+    if wanted(Measurement::Push) {
+        for entities in &arguments.entities {
+            let engine = Engine::start(arguments.log, true).await?;
+            push::measure(&engine, *entities, &arguments.agents, arguments.changes).await?;
+        }
+        probe::fsync()?;
+    }
+    if wanted(Measurement::Fold) {
+        // Only reading is measured, so the log is filled without waiting for the disk where the engine lets us.
+        let engine = Engine::start(arguments.log, false).await?;
+        fold::measure(&engine, arguments.events, arguments.changes_per_commit).await?;
+    }
+    Ok(())
+}
