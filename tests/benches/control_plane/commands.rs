@@ -19,7 +19,10 @@ const RECORD_SIZE: usize = 800;
 /// Runs every point.
 pub(crate) async fn measure(engine: &Engine, seconds: u64) -> anyhow::Result<()> {
     let duration = Duration::from_secs(seconds);
-    report::heading(&format!("Durable commands over HTTP ({}): PUT of a service", engine.name()))?;
+    report::heading(&format!(
+        "Durable commands over HTTP ({}): PUT of a service",
+        engine.name()
+    ))?;
     let mut server = ServerProcess::start(engine.for_server()).await;
     let mut groups = Vec::new();
     for index in 0..GROUPS {
@@ -35,7 +38,9 @@ pub(crate) async fn measure(engine: &Engine, seconds: u64) -> anyhow::Result<()>
     server.stop().await;
     for writers in CONNECTIONS {
         let rate = engine.append_ceiling(writers, RECORD_SIZE, duration).await?;
-        report::line(&format!("bare append, {writers:>2} boundaries at once: {rate:>8.0} appends/s"))?;
+        report::line(&format!(
+            "bare append, {writers:>2} boundaries at once: {rate:>8.0} appends/s"
+        ))?;
     }
     Ok(())
 }
@@ -73,16 +78,25 @@ async fn point(
     Ok(())
 }
 
-async fn put_until(mut client: LoadClient, group: String, deadline: Instant) -> anyhow::Result<Histogram<u64>> {
+async fn put_until(
+    mut client: LoadClient,
+    group: String,
+    deadline: Instant,
+) -> anyhow::Result<Histogram<u64>> {
     let mut histogram = report::histogram();
-    let id = Uuid::from_bytes(commands::entropy::seed()[..16].try_into().expect("16 of 32 bytes"));
+    let id = Uuid::from_bytes(
+        commands::entropy::seed()[..16]
+            .try_into()
+            .expect("16 of 32 bytes"),
+    );
     let path = format!("/v2/runtime-groups/{group}/core-entities/services/{id}");
     for number in 0_u64.. {
         let begun = Instant::now();
         if begun >= deadline {
             break;
         }
-        let body = format!(r#"{{"name":"s-{id}","host":"h{number}.example.com","path":"/p","tags":["load"]}}"#);
+        let body =
+            format!(r#"{{"name":"s-{id}","host":"h{number}.example.com","path":"/p","tags":["load"]}}"#);
         let status = client.send("PUT", &path, &body).await?;
         anyhow::ensure!(matches!(status, 200 | 201), "PUT {path} answered {status}");
         report::note(&mut histogram, begun.elapsed());

@@ -29,14 +29,28 @@ impl Engine {
     pub(crate) async fn start(name: EngineName, durable: bool) -> anyhow::Result<Self> {
         let nats = match name {
             EngineName::Sqlite => None,
-            EngineName::Nats => Some(NatsServer::start(Options { sync_always: durable, ..Options::default() }).await),
+            EngineName::Nats => Some(
+                NatsServer::start(Options {
+                    sync_always: durable,
+                    ..Options::default()
+                })
+                .await,
+            ),
         };
-        Ok(Self { home: tempfile::tempdir()?, nats, tasks: Tasks::default() })
+        Ok(Self {
+            home: tempfile::tempdir()?,
+            nats,
+            tasks: Tasks::default(),
+        })
     }
 
     /// What figures are headed with.
     pub(crate) const fn name(&self) -> &'static str {
-        if self.nats.is_some() { "NATS JetStream, one server" } else { "SQLite" }
+        if self.nats.is_some() {
+            "NATS JetStream, one server"
+        } else {
+            "SQLite"
+        }
     }
 
     /// As the engine of a server process.
@@ -61,20 +75,35 @@ impl Engine {
     }
 
     /// Guarded appends of `size` bytes per second, by so many writers with a boundary each.
-    pub(crate) async fn append_ceiling(&self, writers: usize, size: usize, duration: Duration) -> anyhow::Result<f64> {
+    pub(crate) async fn append_ceiling(
+        &self,
+        writers: usize,
+        size: usize,
+        duration: Duration,
+    ) -> anyhow::Result<f64> {
         let log = self.bare_log().await?;
         let deadline = Instant::now() + duration;
         let mut running = JoinSet::new();
         for _ in 0..writers {
             running.spawn(append_until(Arc::clone(&log), size, deadline));
         }
-        let counts = running.join_all().await.into_iter().collect::<anyhow::Result<Vec<u64>>>()?;
+        let counts = running
+            .join_all()
+            .await
+            .into_iter()
+            .collect::<anyhow::Result<Vec<u64>>>()?;
         Ok(counts.iter().sum::<u64>() as f64 / duration.as_secs_f64())
     }
 }
 
 async fn append_until(log: Arc<dyn EventLog>, size: usize, deadline: Instant) -> anyhow::Result<u64> {
-    let random = || Uuid::from_bytes(commands::entropy::seed()[..16].try_into().expect("16 of 32 bytes"));
+    let random = || {
+        Uuid::from_bytes(
+            commands::entropy::seed()[..16]
+                .try_into()
+                .expect("16 of 32 bytes"),
+        )
+    };
     let boundary = Boundary::Group(GroupId(random()));
     let (mut expected, mut count) = (Expected::Empty, 0);
     while Instant::now() < deadline {

@@ -10,8 +10,8 @@ use domain::commit::Changes;
 use domain::group::{Entity, Group, GroupEvent, stored};
 use domain::schema::{Generator, Write, fill_and_validate};
 use domain::{
-    Actor, Boundary, Change, CommitId, Context, DataKeys, Digest, EntityId, EventLog, Expected, GroupId, KeyId, Keyring,
-    Kind, Position, Timestamp,
+    Actor, Boundary, Change, CommitId, Context, DataKeys, Digest, EntityId, EventLog, Expected, GroupId,
+    KeyId, Keyring, Kind, Position, Timestamp,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
@@ -26,14 +26,28 @@ const BOUNDARY: Boundary = Boundary::Group(GroupId(Uuid::from_u128(0x4000_8000_0
 
 /// Writes a history of `events` events over 10,000 services, then reads it in three ways.
 pub(crate) async fn measure(engine: &Engine, events: u64, changes_per_commit: u64) -> anyhow::Result<()> {
-    report::heading(&format!("Start from a history of {events} events, {changes_per_commit} per commit ({})", engine.name()))?;
+    report::heading(&format!(
+        "Start from a history of {events} events, {changes_per_commit} per commit ({})",
+        engine.name()
+    ))?;
     let keyring = PagedKeyring::in_memory();
-    keyring.ensure(&[KeyId { boundary: BOUNDARY, owner: None }].into()).await?;
+    keyring
+        .ensure(
+            &[KeyId {
+                boundary: BOUNDARY,
+                owner: None,
+            }]
+            .into(),
+        )
+        .await?;
     let log = engine.bare_log().await?;
     write(&log, &keyring, events, changes_per_commit).await?;
     for _ in 0..3 {
         let begun = Instant::now();
-        let records = log.read_boundary(BOUNDARY, Position::START).try_fold(0, |count, _| async move { Ok(count + 1) }).await?;
+        let records = log
+            .read_boundary(BOUNDARY, Position::START)
+            .try_fold(0, |count, _| async move { Ok(count + 1) })
+            .await?;
         let scan = begun.elapsed();
         let begun = Instant::now();
         let group = fold(&log, &keyring).await?;
@@ -72,15 +86,24 @@ async fn fold(log: &Arc<dyn EventLog>, keys: &dyn DataKeys) -> anyhow::Result<Gr
     let mut chain = BoundaryChain::start(BOUNDARY);
     let mut records = log.read_boundary(BOUNDARY, Position::START);
     while let Some(record) = records.try_next().await? {
-        let Accepted::Commit(commit) = chain.accept(&record)? else { continue };
-        let Changes::Group(_, changes) = commit.open(keys)?.changes else { continue };
+        let Accepted::Commit(commit) = chain.accept(&record)? else {
+            continue;
+        };
+        let Changes::Group(_, changes) = commit.open(keys)?.changes else {
+            continue;
+        };
         changes.iter().for_each(|change| group.apply(change));
     }
     Ok(group)
 }
 
 /// Appends the history with many records in flight: one writer knows every guard in advance.
-async fn write(log: &Arc<dyn EventLog>, keys: &dyn DataKeys, events: u64, per_commit: u64) -> anyhow::Result<()> {
+async fn write(
+    log: &Arc<dyn EventLog>,
+    keys: &dyn DataKeys,
+    events: u64,
+    per_commit: u64,
+) -> anyhow::Result<()> {
     let (mut position, mut digest) = (Position::START, Digest::ZERO);
     let mut records = Vec::new();
     let mut version = 0;
@@ -88,7 +111,8 @@ async fn write(log: &Arc<dyn EventLog>, keys: &dyn DataKeys, events: u64, per_co
         let last = (version + per_commit).min(events);
         let changes: Vec<_> = (version + 1..=last).map(change).collect();
         let id = CommitId(Uuid::from_u128(u128::from(last)));
-        let record = encode_changes(id, BOUNDARY, &changes, keys, log.record_limit())?.record(0, position, digest, None);
+        let record = encode_changes(id, BOUNDARY, &changes, keys, log.record_limit())?
+            .record(0, position, digest, None);
         let expected = Expected::after(Some(position));
         digest = Digest::of(&record);
         position = position.next();
@@ -101,9 +125,17 @@ async fn write(log: &Arc<dyn EventLog>, keys: &dyn DataKeys, events: u64, per_co
     Ok(())
 }
 
-async fn append(log: &Arc<dyn EventLog>, records: Vec<(Expected, CommitId, bytes::Bytes)>) -> anyhow::Result<()> {
-    let appends = records.into_iter().map(|(expected, id, record)| log.append(BOUNDARY, expected, id, record));
-    stream::iter(appends).buffered(IN_FLIGHT).try_for_each(|_| async { Ok(()) }).await?;
+async fn append(
+    log: &Arc<dyn EventLog>,
+    records: Vec<(Expected, CommitId, bytes::Bytes)>,
+) -> anyhow::Result<()> {
+    let appends = records
+        .into_iter()
+        .map(|(expected, id, record)| log.append(BOUNDARY, expected, id, record));
+    stream::iter(appends)
+        .buffered(IN_FLIGHT)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
     Ok(())
 }
 
@@ -117,17 +149,24 @@ fn change(version: u64) -> Change<GroupEvent> {
         "id": id, "name": format!("service-{number}"), "host": format!("h{version}.example.com"),
         "path": "/v1", "tags": ["load"], "created_at": context.now().seconds(),
     });
-    let Value::Object(input) = input else { unreachable!("json! of an object") };
+    let Value::Object(input) = input else {
+        unreachable!("json! of an object")
+    };
     let body = fill_and_validate(kind, Write::Insert, input, &mut context).expect("a valid service");
     let entity = Arc::new(Entity::from_map(kind, id, &body));
     let event = match version <= LIVE_ENTITIES {
         true => GroupEvent::EntityCreated { entity },
-        false => GroupEvent::EntityUpdated { entity, changed: vec!["host".to_owned(), "updated_at".to_owned()] },
+        false => GroupEvent::EntityUpdated {
+            entity,
+            changed: vec!["host".to_owned(), "updated_at".to_owned()],
+        },
     };
     Change {
         version,
         at: context.at,
-        actor: Actor::System { part: "benchmark".to_owned() },
+        actor: Actor::System {
+            part: "benchmark".to_owned(),
+        },
         reason: None,
         request_id: None,
         source: None,

@@ -45,7 +45,11 @@ impl Station {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let token = server.api().instance_token(group).await;
-        Ok(Self { address: server.dataplane_address(), token, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self {
+            address: server.dataplane_address(),
+            token,
+            tls: TlsConnector::from(Arc::new(config)),
+        })
     }
 }
 
@@ -80,15 +84,24 @@ impl LoadAgent {
     async fn open(station: &Station, replica: Replica) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(&station.address).await?;
         stream.set_nodelay(true)?;
-        let stream = station.tls.connect(ServerName::try_from("127.0.0.1")?, stream).await?;
+        let stream = station
+            .tls
+            .connect(ServerName::try_from("127.0.0.1")?, stream)
+            .await?;
         let mut request = format!("wss://{}{PATH}", station.address).into_client_request()?;
         let credential = HeaderValue::from_str(&format!("Bearer {}", station.token))?;
         request.headers_mut().insert("Authorization", credential);
         let (socket, _) = client_async(request, stream).await?;
-        let mut agent = Self { socket, replica, parts: Assembler::default() };
+        let mut agent = Self {
+            socket,
+            replica,
+            parts: Assembler::default(),
+        };
         agent.say(&agent.hello()).await?;
         let (frame, _) = agent.frame().await?;
-        let ServerFrame::Welcome { .. } = frame else { bail!("the control plane did not welcome the agent") };
+        let ServerFrame::Welcome { .. } = frame else {
+            bail!("the control plane did not welcome the agent")
+        };
         agent.replica.answer(&frame);
         Ok(agent)
     }
@@ -97,7 +110,11 @@ impl LoadAgent {
         let origin = self.replica.origin();
         InstanceFrame::Hello(Hello {
             protocol: PROTOCOL,
-            node: NodeId(Uuid::from_bytes(commands::entropy::seed()[..16].try_into().expect("16 of 32 bytes"))),
+            node: NodeId(Uuid::from_bytes(
+                commands::entropy::seed()[..16]
+                    .try_into()
+                    .expect("16 of 32 bytes"),
+            )),
             hostname: "load".to_owned(),
             version: "benchmark".to_owned(),
             labels: BTreeMap::new(),
@@ -121,16 +138,28 @@ impl LoadAgent {
     /// Takes one frame; answers what was acknowledged, if it was an update.
     async fn next(&mut self) -> anyhow::Result<Option<Acknowledged>> {
         let (frame, received) = self.frame().await?;
-        let Some(answer) = self.replica.answer(&frame) else { return Ok(None) };
-        let InstanceFrame::Ack(_) = &answer else { bail!("an update was not accepted: {answer:?}") };
+        let Some(answer) = self.replica.answer(&frame) else {
+            return Ok(None);
+        };
+        let InstanceFrame::Ack(_) = &answer else {
+            bail!("an update was not accepted: {answer:?}")
+        };
         self.say(&answer).await?;
-        Ok(Some(Acknowledged { at: Instant::now(), received }))
+        Ok(Some(Acknowledged {
+            at: Instant::now(),
+            received,
+        }))
     }
 
     async fn frame(&mut self) -> anyhow::Result<(ServerFrame, usize)> {
         let mut received = 0;
         loop {
-            match self.socket.next().await.context("the control plane closed the connection")?? {
+            match self
+                .socket
+                .next()
+                .await
+                .context("the control plane closed the connection")??
+            {
                 Message::Binary(bytes) => {
                     received += bytes.len();
                     if let Some(frame) = self.parts.take(frames::decode_server(&bytes)?)? {
@@ -144,7 +173,9 @@ impl LoadAgent {
     }
 
     async fn say(&mut self, frame: &InstanceFrame) -> anyhow::Result<()> {
-        self.socket.send(Message::Binary(frames::encode(frame).into())).await?;
+        self.socket
+            .send(Message::Binary(frames::encode(frame).into()))
+            .await?;
         Ok(())
     }
 }

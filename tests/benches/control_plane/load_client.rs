@@ -18,7 +18,13 @@ impl LoadClient {
     pub(crate) async fn connect(host: &str, token: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, host: host.to_owned(), token: token.to_owned(), buffer: Vec::with_capacity(16 * 1024), body: 0 })
+        Ok(Self {
+            stream,
+            host: host.to_owned(),
+            token: token.to_owned(),
+            buffer: Vec::with_capacity(16 * 1024),
+            body: 0,
+        })
     }
 
     /// Sends a request and answers the status once the whole answer has come.
@@ -44,9 +50,14 @@ impl LoadClient {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection");
             }
-            let Some(end) = find(&self.buffer, b"\r\n\r\n") else { continue };
+            let Some(end) = find(&self.buffer, b"\r\n\r\n") else {
+                continue;
+            };
             let head = std::str::from_utf8(&self.buffer[..end])?;
-            let status = head.get(9..12).and_then(|status| status.parse().ok()).context("no status line")?;
+            let status = head
+                .get(9..12)
+                .and_then(|status| status.parse().ok())
+                .context("no status line")?;
             let whole = end + 4 + content_length(head)?;
             while self.buffer.len() < whole {
                 if self.stream.read_buf(&mut self.buffer).await? == 0 {
@@ -60,7 +71,10 @@ impl LoadClient {
 }
 
 fn content_length(head: &str) -> anyhow::Result<usize> {
-    let named = |line: &&str| line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case("content-length:"));
+    let named = |line: &&str| {
+        line.get(..15)
+            .is_some_and(|name| name.eq_ignore_ascii_case("content-length:"))
+    };
     match head.lines().find(named) {
         Some(line) => Ok(line[15..].trim().parse()?),
         None if head.contains(" 204 ") || head.contains(" 304 ") => Ok(0),

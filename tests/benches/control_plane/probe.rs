@@ -17,6 +17,9 @@ pub(crate) fn fsync() -> anyhow::Result<()> {
         file.sync_data()?;
         report::note(&mut histogram, begun.elapsed());
     }
-    report::line(&format!("fsync probe (4 KiB append + fdatasync): {}", report::quantiles(&histogram)))?;
+    report::line(&format!(
+        "fsync probe (4 KiB append + fdatasync): {}",
+        report::quantiles(&histogram)
+    ))?;
     Ok(())
 }

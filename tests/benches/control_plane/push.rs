@@ -23,11 +23,24 @@ const WARM_UP: usize = 20;
 const SPACING: Duration = Duration::from_millis(5);
 
 /// Runs one series per number of agents on a configuration of `entities` services.
-pub(crate) async fn measure(engine: &Engine, entities: usize, agents: &[usize], changes: usize) -> anyhow::Result<()> {
-    report::heading(&format!("Change to acknowledgement, {entities} entities ({})", engine.name()))?;
+pub(crate) async fn measure(
+    engine: &Engine,
+    entities: usize,
+    agents: &[usize],
+    changes: usize,
+) -> anyhow::Result<()> {
+    report::heading(&format!(
+        "Change to acknowledgement, {entities} entities ({})",
+        engine.name()
+    ))?;
     let mut server = ServerProcess::start(engine.for_server()).await;
     server.api().create_group(GROUP).await;
-    server.api().group(GROUP).apply(&services(entities), "").await.expect_status(200);
+    server
+        .api()
+        .group(GROUP)
+        .apply(&services(entities), "")
+        .await
+        .expect_status(200);
     for count in agents {
         series(&server, *count, changes).await?;
     }
@@ -61,7 +74,8 @@ async fn series(server: &ServerProcess, count: usize, changes: usize) -> anyhow:
         running.spawn(agent.run(acknowledge.clone()));
     }
     let resident = process_usage::resident(server.pid());
-    let mut client = LoadClient::connect(server.url().trim_start_matches("http://"), &server.admin_token()).await?;
+    let mut client =
+        LoadClient::connect(server.url().trim_start_matches("http://"), &server.admin_token()).await?;
     let (mut last, mut each) = (report::histogram(), report::histogram());
     let (mut bytes, mut size) = (0, 0);
     let mut cpu = Duration::ZERO;

@@ -21,7 +21,10 @@ pub(crate) fn heading(text: &str) -> io::Result<()> {
 pub(crate) fn machine() -> io::Result<()> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    line(&format!("{cores} cores shared by load and server; load average before: {}", load.trim()))
+    line(&format!(
+        "{cores} cores shared by load and server; load average before: {}",
+        load.trim()
+    ))
 }
 
 /// Durations in microseconds, up to a minute.
