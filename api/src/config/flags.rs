@@ -24,7 +24,7 @@ pub struct StorageFlags {
     /// Which database keeps the views: `sqlite` [default: sqlite]
     #[arg(long, value_name = "DATABASE", env = "RUNTIME_MANAGER_DATABASE")]
     pub database: Option<String>,
-    /// On how many NATS servers each record is kept: 1, 3 or 5 [default: as many as the cluster has, at most 3]
+    /// How many NATS servers keep a copy of a log that this start creates: 1, 3 or 5 [default: 1]
     #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_NATS_REPLICAS")]
     pub nats_replicas: Option<usize>,
     /// A NATS server's monitoring address, `http://host:8222`: its sync setting is then verified at start
