@@ -8,12 +8,13 @@ use domain::chain::{Accepted, BoundaryChain};
 use domain::codec::encode_changes;
 use domain::commit::Changes;
 use domain::group::{Entity, Group, GroupEvent, stored};
+use domain::log::Placed;
 use domain::schema::{Generator, Write, fill_and_validate};
 use domain::{
     Actor, Boundary, Change, CommitId, Context, DataKeys, Digest, EntityId, EventLog, Expected, GroupId,
-    KeyId, Keyring, Kind, Position, Timestamp,
+    KeyId, Keyring, Kind, Position, Record, Timestamp,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::engine::Engine;
 use crate::report;
 
 const LIVE_ENTITIES: u64 = 10_000;
-const IN_FLIGHT: usize = 512;
+const AT_ONCE: usize = 4_096;
 const BOUNDARY: Boundary = Boundary::Group(GroupId(Uuid::from_u128(0x4000_8000_0000_0000_0001)));
 
 /// Writes a history of `events` events over 10,000 services, then reads it in three ways.
@@ -97,7 +98,7 @@ async fn fold(log: &Arc<dyn EventLog>, keys: &dyn DataKeys) -> anyhow::Result<Gr
     Ok(group)
 }
 
-/// Appends the history with many records in flight: one writer knows every guard in advance.
+/// Appends the history many records at once: one writer knows every position in advance.
 async fn write(
     log: &Arc<dyn EventLog>,
     keys: &dyn DataKeys,
@@ -111,31 +112,22 @@ async fn write(
         let last = (version + per_commit).min(events);
         let changes: Vec<_> = (version + 1..=last).map(change).collect();
         let id = CommitId(Uuid::from_u128(u128::from(last)));
-        let record = encode_changes(id, BOUNDARY, &changes, keys, log.record_limit())?
-            .record(0, position, digest, None);
+        let encoded = encode_changes(id, BOUNDARY, &changes, keys, log.record_limit())?;
+        let bytes = encoded.record(0, position, digest, None);
         let expected = Expected::after(Some(position));
-        digest = Digest::of(&record);
+        digest = Digest::of(&bytes);
         position = position.next();
-        records.push((expected, id, record));
+        let record = Record {
+            position,
+            boundary: BOUNDARY,
+            bytes,
+        };
+        records.push(Placed { record, expected, id });
         version = last;
-        if records.len() == 8 * IN_FLIGHT || version == events {
-            append(log, std::mem::take(&mut records)).await?;
+        if records.len() == AT_ONCE || version == events {
+            log.append_at(std::mem::take(&mut records)).await?;
         }
     }
-    Ok(())
-}
-
-async fn append(
-    log: &Arc<dyn EventLog>,
-    records: Vec<(Expected, CommitId, bytes::Bytes)>,
-) -> anyhow::Result<()> {
-    let appends = records
-        .into_iter()
-        .map(|(expected, id, record)| log.append(BOUNDARY, expected, id, record));
-    stream::iter(appends)
-        .buffered(IN_FLIGHT)
-        .try_for_each(|_| async { Ok(()) })
-        .await?;
     Ok(())
 }
 
