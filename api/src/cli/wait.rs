@@ -45,7 +45,11 @@ impl Wait {
     async fn ask(&self, client: &Client) -> anyhow::Result<Ending> {
         let deadline = Instant::now() + Duration::from_secs(self.timeout);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+            // At least a second, or the last one would be spent asking without a pause.
+            let left = deadline
+                .saturating_duration_since(Instant::now())
+                .as_secs()
+                .max(1);
             let rollout = self.rollout(client, left.min(LONGEST_QUESTION)).await?;
             match rollout["state"].as_str() {
                 Some("live") => return self.report(&rollout),
