@@ -1,8 +1,11 @@
 //! Bad input gets a clear 4xx, changes nothing and never panics.
 
+use api::clock::SystemClock;
+use domain::{Clock as _, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api_client::{Answer, ApiClient};
+use tests::eventually::eventually;
 use tests::server_process::{Log, ServerProcess};
 
 /// A mebibyte: what a body may weigh.
@@ -223,6 +226,36 @@ async fn tokens_that_are_not_valid_open_nothing() {
             .await
             .refused(&[401]);
     }
+    scene.untouched().await;
+}
+
+#[tokio::test]
+async fn a_token_opens_nothing_once_it_has_expired() {
+    let scene = Scene::set().await;
+    let soon = Timestamp(SystemClock.now().0 + 1_500);
+    let body = json!({ "name": "short", "role": "admin", "expires_at": soon.to_string() });
+    let made = scene
+        .api
+        .post("/v2/tokens", &body)
+        .await
+        .expect_status(201)
+        .json();
+    let short = scene.api.with_token(made["token"].as_str().expect("a new token"));
+    let read = async || short.group("default").get("services").await;
+
+    read().await.expect_status(200);
+    eventually("the token has expired", async || match read().await {
+        answer if answer.status == 401 => Ok(()),
+        answer => Err(format!("{answer:?}")),
+    })
+    .await;
+
+    let refused = short
+        .group("default")
+        .post("services", &json!({ "host": "a.test" }));
+    let refused = refused.await;
+    refused.refused(&[401]);
+    assert!(refused.text().contains("expired"), "{refused:?}");
     scene.untouched().await;
 }
 

@@ -41,6 +41,9 @@ struct Arguments {
     /// How many entities the pushed configuration has, one series after another.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 10_000])]
     entities: Vec<usize>,
+    /// How many further agents are connected to each series and read nothing.
+    #[arg(long, default_value_t = 0)]
+    paused: usize,
     /// How many changes are pushed per series.
     #[arg(long, default_value_t = 200)]
     changes: usize,
@@ -74,9 +77,13 @@ async fn main() -> anyhow::Result<()> {
         probe::fsync()?;
     }
     if wanted(Measurement::Push) {
-        for entities in &arguments.entities {
+        for &entities in &arguments.entities {
             let engine = Engine::start(arguments.log, true).await?;
-            push::measure(&engine, *entities, &arguments.agents, arguments.changes).await?;
+            let series = push::Series {
+                paused: arguments.paused,
+                changes: arguments.changes,
+            };
+            push::measure(&engine, entities, &arguments.agents, &series).await?;
         }
         probe::fsync()?;
     }

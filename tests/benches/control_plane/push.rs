@@ -22,12 +22,20 @@ const WARM_UP: usize = 20;
 /// Between two changes: they are measured one by one.
 const SPACING: Duration = Duration::from_millis(5);
 
+/// What the series of one measurement have in common.
+pub(crate) struct Series {
+    /// How many further agents are connected and read nothing: they must not hold up the others.
+    pub(crate) paused: usize,
+    /// How many changes are measured.
+    pub(crate) changes: usize,
+}
+
 /// Runs one series per number of agents on a configuration of `entities` services.
 pub(crate) async fn measure(
     engine: &Engine,
     entities: usize,
     agents: &[usize],
-    changes: usize,
+    of: &Series,
 ) -> anyhow::Result<()> {
     report::heading(&format!(
         "Change to acknowledgement, {entities} entities ({})",
@@ -42,7 +50,7 @@ pub(crate) async fn measure(
         .await
         .expect_status(200);
     for count in agents {
-        series(&server, *count, changes).await?;
+        series(&server, *count, of).await?;
     }
     server.stop().await;
     Ok(())
@@ -63,7 +71,8 @@ fn service_id(number: usize) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 + number as u128)
 }
 
-async fn series(server: &ServerProcess, count: usize, changes: usize) -> anyhow::Result<()> {
+async fn series(server: &ServerProcess, count: usize, of: &Series) -> anyhow::Result<()> {
+    let changes = of.changes;
     let before = process_usage::resident(server.pid());
     let station = Arc::new(Station::prepare(server, GROUP).await?);
     let (acknowledge, mut acknowledged) = mpsc::unbounded_channel();
@@ -72,6 +81,10 @@ async fn series(server: &ServerProcess, count: usize, changes: usize) -> anyhow:
     for _ in 0..count {
         let agent = LoadAgent::connect(Arc::clone(&station), base.clone()).await?;
         running.spawn(agent.run(acknowledge.clone()));
+    }
+    let mut paused = Vec::new();
+    for _ in 0..of.paused {
+        paused.push(LoadAgent::connect(Arc::clone(&station), base.clone()).await?);
     }
     let resident = process_usage::resident(server.pid());
     let mut client =
@@ -99,11 +112,16 @@ async fn series(server: &ServerProcess, count: usize, changes: usize) -> anyhow:
     let cpu = process_usage::cpu(server.pid()).saturating_sub(cpu).as_secs_f64() * 1e3 / changes as f64;
     let per_change = bytes as f64 / (changes * count) as f64;
     report::line(&format!(
-        "{count:>4} agents: to the last {}, to each {}; {per_change:.0} bytes per change per agent ({:.2} × the entity's {size}); {cpu:.2} ms server CPU per change; {} kB per connected agent",
+        "{count:>4} agents{}: to the last {}, to each {}; {per_change:.0} bytes per change per agent ({:.2} × the entity's {size}); {cpu:.2} ms server CPU per change; {} kB per connected agent",
+        if paused.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} paused", paused.len())
+        },
         report::quantiles(&last),
         report::quantiles(&each),
         per_change / size as f64,
-        resident.saturating_sub(before) / 1000 / count as u64
+        resident.saturating_sub(before) / 1000 / (count + paused.len()) as u64
     ))?;
     running.shutdown().await;
     Ok(())
