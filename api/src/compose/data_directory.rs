@@ -4,12 +4,19 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Who may enter the data directory: its owner.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// Who may read the files in it that hold secrets.
 const PRIVATE_FILE: u32 = 0o600;
+
+/// How often a held directory is asked for again, and how long in between: a killed process lets go of it only when the
+/// operating system has taken it down.
+const ATTEMPTS: u32 = 20;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
 
 /// The data directory, held by this process until this is dropped.
 #[derive(Debug)]
@@ -63,8 +70,19 @@ impl DataDirectory {
         Self::lock(path)
     }
 
-    /// Takes an existing directory for this process.
+    /// Takes an existing directory for this process; waits up to 2 s for a holder that is ending.
     pub fn lock(path: &Path) -> Result<Self, DataDirectoryError> {
+        for _ in 1..ATTEMPTS {
+            match Self::lock_at_once(path) {
+                Err(DataDirectoryError::InUse { .. }) => thread::sleep(BETWEEN_ATTEMPTS),
+                taken => return taken,
+            }
+        }
+        Self::lock_at_once(path)
+    }
+
+    /// Takes an existing directory for this process unless another holds it now.
+    pub fn lock_at_once(path: &Path) -> Result<Self, DataDirectoryError> {
         if !path.is_dir() {
             return Err(DataDirectoryError::Missing {
                 path: path.display().to_string(),
@@ -161,10 +179,27 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("data");
         let first = DataDirectory::create_and_lock(&path).unwrap();
-        let refusal = DataDirectory::lock(&path).unwrap_err().to_string();
+        let refusal = DataDirectory::lock_at_once(&path).unwrap_err().to_string();
         assert!(refusal.contains(&std::process::id().to_string()), "{refusal}");
         drop(first);
-        DataDirectory::lock(&path).unwrap();
+        DataDirectory::lock_at_once(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_whose_holder_is_ending_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("data");
+        let ending = DataDirectory::create_and_lock(&path).unwrap();
+        let next = thread::spawn({
+            let path = path.clone();
+            move || DataDirectory::lock(&path)
+        });
+        assert!(matches!(
+            DataDirectory::lock_at_once(&path),
+            Err(DataDirectoryError::InUse { .. })
+        ));
+        drop(ending);
+        next.join().unwrap().unwrap();
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Doctor {
         let settings = StorageSettings::from_flags(self.storage)?;
         let mut report = Report::default();
         machine::look(&settings, &mut report);
-        match DataDirectory::lock(&settings.data_dir) {
+        match DataDirectory::lock_at_once(&settings.data_dir) {
             Ok(held) => {
                 drop(held);
                 report.ok("server", "none runs on this data directory");
