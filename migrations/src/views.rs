@@ -1,8 +1,19 @@
-//! `views.db`: the read models, stored states and observed nodes.
+//! The views: read models, stored states and observed nodes. Both databases have the same tables, keys and indexes.
 
 use sqlx::migrate::Migrator;
 
 /// Brings `views.db` to the newest schema.
-pub fn migrator() -> Migrator {
-    crate::embedded::migrator(&[(1, "views", include_str!("../views/0001_views.sql"))])
+pub fn sqlite() -> Migrator {
+    crate::embedded::migrator(&[
+        (1, "views", include_str!("../views/sqlite/0001_views.sql")),
+        (2, "epoch", include_str!("../views/sqlite/0002_epoch.sql")),
+    ])
+}
+
+/// Brings the views in PostgreSQL to the newest schema; processes that start together take turns.
+pub fn postgres() -> Migrator {
+    crate::embedded::migrator(&[
+        (1, "views", include_str!("../views/postgres/0001_views.sql")),
+        (2, "epoch", include_str!("../views/postgres/0002_epoch.sql")),
+    ])
 }

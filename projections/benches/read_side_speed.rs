@@ -12,6 +12,9 @@ mod log_double;
 #[path = "../tests/read_side/surroundings.rs"]
 mod surroundings;
 #[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/read_side/views_database.rs"]
+mod views_database;
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/read_side/world.rs"]
 mod world;
 

@@ -99,11 +99,6 @@ struct PutEntity {
 }
 
 impl Batch {
-    /// Whether there is nothing to write.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.checkpoint.is_none()
-    }
-
     /// Takes a record in. When a key isn't loaded, nothing of the record has been taken.
     pub(crate) fn add(&mut self, decoded: &Decoded, keys: &dyn DataKeys) -> Result<(), KeyNotLoaded> {
         let newest = match &decoded.commit {

@@ -10,6 +10,18 @@ use futures::StreamExt;
 
 use crate::error::ProjectionError;
 
+/// A record that stands where it should, before it is opened.
+pub(crate) struct Checked {
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// Its digest.
+    digest: Digest,
+    /// Whose it is.
+    pub(crate) boundary: Boundary,
+    /// The commit it completes; none for a part of one.
+    sealed: Option<SealedCommit>,
+}
+
 /// What one record came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Decoded {
@@ -54,8 +66,8 @@ impl Decoder {
         self.position
     }
 
-    /// Decodes the next record. After an error that passes, the same record may be given again.
-    pub(crate) async fn decode(&mut self, record: &Record) -> Result<Decoded, ProjectionError> {
+    /// Checks the next record. After an error that passes, the same record may be given again.
+    pub(crate) async fn check(&mut self, record: &Record) -> Result<Checked, ProjectionError> {
         let (position, boundary) = (record.position, record.boundary);
         if position != self.position.next() {
             return Err(ProjectionError::Gap {
@@ -70,17 +82,27 @@ impl Decoder {
             Accepted::Part => None,
             Accepted::Missing { first } => reassemble(&*self.log, boundary, first, position).await?,
         };
-        let commit = match sealed {
-            Some(sealed) => Some(Arc::new(open(&sealed, &*self.keyring).await?)),
-            None => None,
-        };
         let digest = chain.digest();
         self.chains.insert(boundary, chain);
         self.position = position;
-        Ok(Decoded {
+        Ok(Checked {
             position,
             digest,
             boundary,
+            sealed,
+        })
+    }
+
+    /// Opens a record that was checked. After an error that passes, the same one may be given again.
+    pub(crate) async fn open(&self, checked: &Checked) -> Result<Decoded, ProjectionError> {
+        let commit = match &checked.sealed {
+            Some(sealed) => Some(Arc::new(open(sealed, &*self.keyring).await?)),
+            None => None,
+        };
+        Ok(Decoded {
+            position: checked.position,
+            digest: checked.digest,
+            boundary: checked.boundary,
             commit,
         })
     }

@@ -6,16 +6,36 @@ use domain::keyring::KeyringError;
 use domain::log::ReadError;
 use domain::{Boundary, Position};
 
+use crate::database;
+
 /// Why the views can't be opened or can't go on. Each says how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProjectionError {
-    /// The database failed.
-    #[error("views.db: {0}")]
+    /// The views' database refuses, and will again.
+    #[error("the views' database: {0}")]
     Database(String),
+    /// The views' database is away or busy: this passes.
+    #[error("the views' database: {0}")]
+    DatabaseUnavailable(String),
+    /// A newer version of the program made the views.
+    #[error(
+        "the views were made by a newer version of this program: run that version everywhere, or give this one a \
+         database of its own"
+    )]
+    NewerViews,
+    /// The views were replaced while they were rebuilt here.
+    #[error("the views were made again by another process meanwhile; nothing is left to do here")]
+    OtherRebuild,
+    /// Another process holds a later lease.
+    #[error("another process projects the views now")]
+    Superseded,
+    /// Another process projects, and doesn't get on.
+    #[error("{0}")]
+    Standstill(String),
     /// The log ends before the last record that was projected: it lost its tail, or is another log.
     #[error(
         "the log has lost its tail: the views hold everything up to position {checkpoint}, but the log ends at {tail}; \
-         restore the log from a backup or an export (delete views.db only if the loss is accepted)"
+         restore the log from a backup or an export (delete the views only if the loss is accepted)"
     )]
     LostTail {
         /// The last record the views hold.
@@ -26,7 +46,7 @@ pub enum ProjectionError {
     /// Another record stands where the views' last one was.
     #[error(
         "the log was rewritten: its record at position {checkpoint} is not the one the views were made from; \
-         restore the log from a backup or an export (delete views.db only if this log is the right one)"
+         restore the log from a backup or an export (delete the views only if this log is the right one)"
     )]
     Rewritten {
         /// The last record the views hold.
@@ -75,13 +95,11 @@ pub enum ProjectionError {
 
 impl From<sqlx::Error> for ProjectionError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.to_string())
-    }
-}
-
-impl From<sqlx::migrate::MigrateError> for ProjectionError {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
-        Self::Database(error.to_string())
+        if database::passes(&error) {
+            Self::DatabaseUnavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
+        }
     }
 }
 
@@ -90,7 +108,8 @@ impl ProjectionError {
     pub(crate) const fn passes(&self) -> bool {
         matches!(
             self,
-            Self::Database(_)
+            Self::DatabaseUnavailable(_)
+                | Self::Standstill(_)
                 | Self::Log(ReadError::Unavailable(_))
                 | Self::Keyring(KeyringError::Unavailable(_))
         )
@@ -109,10 +128,10 @@ pub struct NotCaughtUp {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
     /// The database failed.
-    #[error("views.db: {0}")]
+    #[error("the views' database: {0}")]
     Database(String),
     /// A row doesn't have the form it should.
-    #[error("views.db is damaged: {0}; run `runtime-manager rebuild`")]
+    #[error("the views are damaged: {0}; run `runtime-manager rebuild`")]
     Damaged(String),
     /// The keys that open secrets can't be had.
     #[error(transparent)]

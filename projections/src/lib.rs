@@ -1,9 +1,11 @@
 //! Everything derived from the log: read models, history, live group state, stored states (DESIGN §6).
 //!
 //! What passes through, in order: [`reader`] follows the log and has each record checked and opened ([`decoding`]);
-//! commits go to the [`live`] groups first and then to the [`projector`], which folds them into rows ([`batch`]) and
-//! writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`] fills them anew
-//! beside those that are read. [`states`] and [`observed`] are kept in the same database but aren't derived.
+//! commits go to the [`live`] groups first and then by the [`feed`] to the [`projector`], which folds them into rows
+//! ([`batch`]) and writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`]
+//! fills them anew beside those that are read. [`states`] and [`observed`] are kept in the same [`database`] but aren't
+//! derived. Of many processes over one PostgreSQL database one projects ([`leading`], by a [`lease`]) and the others
+//! hear how far it is ([`hearing`]).
 //!
 //! Where to start reading: [`Projections`], then [`reader`].
 
@@ -11,7 +13,12 @@ mod batch;
 mod database;
 mod decoding;
 mod error;
+mod feed;
+mod hearing;
+mod leading;
+mod lease;
 mod live;
+mod location;
 mod observed;
 mod progress;
 mod projections;
@@ -29,6 +36,7 @@ mod write;
 
 pub use error::{NotCaughtUp, ProjectionError, ViewError};
 pub use live::{LiveError, LiveGroup, LiveGroups, LiveState};
+pub use location::Location;
 pub use observed::{Observed, ObservedNode};
 pub use progress::Status;
 pub use projections::{Options, Projections};
@@ -37,3 +45,25 @@ pub use views::{
     ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail, GroupFilter, GroupPage,
     GroupRow, GroupSelector, GroupSort, Page, TagCursor, TagFilter, TagPage, TaggedEntity, Views,
 };
+
+// The harness's own fixtures: this room can't depend on the crate that depends on it.
+#[cfg(test)]
+#[path = "../../tests/src/eventually.rs"]
+#[expect(unreachable_pub, reason = "a file of the harness")]
+mod eventually;
+#[cfg(test)]
+#[path = "../../tests/src/postgres_server.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; these tests use part of it"
+)]
+mod postgres_server;
+#[cfg(test)]
+#[path = "../../tests/src/process.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; these tests use part of it"
+)]
+mod process;

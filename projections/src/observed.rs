@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use domain::{GroupId, NodeId, Timestamp};
-use sqlx::Connection as _;
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use crate::database::Row;
@@ -13,7 +11,8 @@ use crate::error::ViewError;
 use crate::shared::Shared;
 
 const PUT: &str = "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record";
+    ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record
+    WHERE excluded.last_seen >= observed_node.last_seen";
 const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
 const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
@@ -46,18 +45,21 @@ impl Observed {
         Self { shared }
     }
 
-    /// Writes many records in one transaction, replacing earlier ones.
+    /// Writes many records in one transaction, replacing earlier ones; a later one stays.
     pub async fn put(&self, nodes: &[ObservedNode]) -> Result<(), ViewError> {
-        let mut connection = self.shared.database.write().await;
-        let mut transaction = connection.begin().await?;
+        // In one order for all processes, so that none waits for another that waits for it.
+        let mut nodes: Vec<_> = nodes.iter().collect();
+        nodes.sort_by_key(|node| (node.group, node.node));
+        let mut writer = self.shared.database.write().await?;
+        let mut transaction = writer.begin().await?;
         for node in nodes {
-            sqlx::query(PUT)
-                .bind(node.group.0.as_bytes().as_slice())
-                .bind(node.node.0.as_bytes().as_slice())
-                .bind(node.last_seen.0)
-                .bind(node.record.to_string())
-                .execute(&mut *transaction)
-                .await?;
+            let arguments = [
+                node.group.0.as_bytes().into(),
+                node.node.0.as_bytes().into(),
+                node.last_seen.0.into(),
+                node.record.to_string().into(),
+            ];
+            transaction.connection().execute(PUT, arguments).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -65,40 +67,38 @@ impl Observed {
 
     /// The records of a group's nodes, by id.
     pub async fn list(&self, group: GroupId) -> Result<Vec<ObservedNode>, ViewError> {
-        let rows = sqlx::query(LIST)
-            .bind(group.0.as_bytes().as_slice())
-            .fetch_all(self.shared.database.reads())
+        let rows = self
+            .shared
+            .database
+            .fetch_all(LIST, [group.0.as_bytes().into()])
             .await?;
         rows.iter().map(|row| observed(group, row)).collect()
     }
 
     /// One node's record.
     pub async fn get(&self, group: GroupId, node: NodeId) -> Result<Option<ObservedNode>, ViewError> {
-        let row = sqlx::query(GET)
-            .bind(group.0.as_bytes().as_slice())
-            .bind(node.0.as_bytes().as_slice())
-            .fetch_optional(self.shared.database.reads())
+        let row = self
+            .shared
+            .database
+            .fetch_optional(GET, [group.0.as_bytes().into(), node.0.as_bytes().into()])
             .await?;
         row.map(|row| observed(group, &row)).transpose()
     }
 
     /// Forgets a node; says whether there was a record.
     pub async fn delete(&self, group: GroupId, node: NodeId) -> Result<bool, ViewError> {
-        let deleted = sqlx::query(DELETE)
-            .bind(group.0.as_bytes().as_slice())
-            .bind(node.0.as_bytes().as_slice())
-            .execute(&mut *self.shared.database.write().await)
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        let mut writer = self.shared.database.write().await?;
+        let arguments = [group.0.as_bytes().into(), node.0.as_bytes().into()];
+        Ok(writer.connection().execute(DELETE, arguments).await? > 0)
     }
 }
 
 fn observed(group: GroupId, row: &Row) -> Result<ObservedNode, ViewError> {
-    let node = Uuid::from_slice(row.try_get(0)?).map_err(ViewError::damaged)?;
+    let node = Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?;
     Ok(ObservedNode {
         group,
         node: NodeId(node),
-        last_seen: Timestamp(row.try_get(1)?),
-        record: serde_json::from_str(row.try_get(2)?).map_err(ViewError::damaged)?,
+        last_seen: Timestamp(row.get(1)?),
+        record: serde_json::from_str(row.get(2)?).map_err(ViewError::damaged)?,
     })
 }

@@ -30,6 +30,21 @@ struct Standing {
     trouble: Option<(Arc<str>, bool)>,
 }
 
+impl Standing {
+    fn stands_for_good(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|(_, for_good)| *for_good)
+    }
+
+    /// Says whether there was something.
+    fn forget_what_passes(&mut self) -> bool {
+        let passes = self.trouble.is_some() && !self.stands_for_good();
+        if passes {
+            self.trouble = None;
+        }
+        passes
+    }
+}
+
 /// Shared between those who project and those who wait for it.
 pub(crate) struct Progress {
     standing: watch::Sender<Standing>,
@@ -58,27 +73,54 @@ impl Progress {
         self.seen.fetch_max(position.0, Ordering::Relaxed);
     }
 
-    /// Notes that the views hold everything up to here.
+    /// The last record that the log was seen to have.
+    pub(crate) fn seen(&self) -> Position {
+        Position(self.seen.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the views hold everything up to here; who hears it late has heard of more already.
     pub(crate) fn projected(&self, position: Position) {
         self.standing.send_modify(|standing| {
-            standing.position = position;
-            if standing.trouble.as_ref().is_some_and(|(_, for_good)| !for_good) {
-                standing.trouble = None;
-            }
+            standing.position = standing.position.max(position);
+            standing.forget_what_passes();
         });
+    }
+
+    /// Notes that other rows are read from now on, which may hold less.
+    pub(crate) fn replaced(&self, position: Position) {
+        self.standing.send_modify(|standing| {
+            standing.position = position;
+            standing.forget_what_passes();
+        });
+    }
+
+    /// Notes that nothing stands in the way any more.
+    pub(crate) fn recovered(&self) {
+        self.standing.send_if_modified(Standing::forget_what_passes);
+    }
+
+    /// Waits for trouble that doesn't pass.
+    pub(crate) async fn stopped(&self) {
+        let mut standing = self.standing.subscribe();
+        // The sender lives as long as this.
+        drop(standing.wait_for(Standing::stands_for_good).await);
     }
 
     /// Notes why projecting stands still; an error that passes is tried again.
     pub(crate) fn troubled(&self, error: &ProjectionError) {
         let for_good = !error.passes();
+        let reason: Arc<str> = error.to_string().into();
+        if self.standing.borrow().trouble == Some((Arc::clone(&reason), for_good)) {
+            return;
+        }
         if for_good {
             tracing::error!(%error, "projecting has stopped; queries are answered from what was projected before");
         } else {
             tracing::warn!(%error, "projecting stands still and is tried again");
         }
         self.standing.send_modify(|standing| {
-            if standing.trouble.as_ref().is_none_or(|(_, for_good)| !for_good) {
-                standing.trouble = Some((error.to_string().into(), for_good));
+            if !standing.stands_for_good() {
+                standing.trouble = Some((reason, for_good));
             }
         });
     }
@@ -86,7 +128,7 @@ impl Progress {
     /// Where the views stand.
     pub(crate) fn status(&self) -> Status {
         let standing = self.standing.borrow();
-        let seen = self.seen.load(Ordering::Relaxed);
+        let seen = self.seen().0;
         Status {
             position: standing.position,
             lag: seen.saturating_sub(standing.position.0),
@@ -97,9 +139,8 @@ impl Progress {
     /// Waits until the views hold a position.
     pub(crate) async fn reached(&self, position: Position) -> Result<(), NotCaughtUp> {
         let mut standing = self.standing.subscribe();
-        let arrived = standing.wait_for(|standing| {
-            standing.position >= position || standing.trouble.as_ref().is_some_and(|(_, for_good)| *for_good)
-        });
+        let arrived =
+            standing.wait_for(|standing| standing.position >= position || standing.stands_for_good());
         let in_time = tokio::time::timeout(PATIENCE, arrived).await.is_ok();
         let standing = self.standing.borrow();
         if standing.position >= position {

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner, state_store::StateStore};
-use tokio::sync::{Mutex, Notify, RwLock, mpsc};
+use futures::future::BoxFuture;
+use tokio::sync::{Mutex, Notify, RwLock, watch};
 
 use crate::database::Database;
-use crate::decoding::{Decoded, Decoder};
+use crate::decoding::Decoder;
 use crate::error::{NotCaughtUp, ProjectionError};
+use crate::feed::Feed;
+use crate::hearing::hear;
+use crate::leading::lead;
 use crate::live::LiveGroups;
+use crate::location::Location;
 use crate::observed::Observed;
 use crate::progress::{Progress, Status};
-use crate::projector::{BATCH_RECORDS, Projector};
 use crate::reader::Reader;
 use crate::rebuild;
 use crate::shared::{Shared, verify_checkpoint};
@@ -25,8 +29,10 @@ const LOOK_THROUGH: Duration = Duration::from_secs(15);
 
 /// What the read side is made from.
 pub struct Options {
-    /// The path of the views' SQLite file.
-    pub database: String,
+    /// Where the views are.
+    pub database: Location,
+    /// What this process is called where others that share the views see it: a machine and a process id, for example.
+    pub holder: String,
     /// The log it is derived from.
     pub log: Arc<dyn EventLog>,
     /// Opens and seals secrets.
@@ -57,29 +63,28 @@ impl Projections {
     /// lost its tail or was rewritten is refused.
     pub async fn open(options: Options) -> Result<Self, ProjectionError> {
         let database = Database::open(&options.database).await?;
-        let mut connection = database.write().await;
-        let generation = generations::live(&mut connection).await?;
-        let (position, digest) = generations::checkpoint(&mut connection, generation).await?;
-        let ends = generations::boundary_ends(&mut connection, generation).await?;
-        drop(connection);
-        let tail = verify_checkpoint(&*options.log, position, digest).await?;
-        let decoder = Decoder::resumed(
-            Arc::clone(&options.log),
-            Arc::clone(&options.keyring),
-            position,
-            ends,
-        );
+        generations::prepare(&database).await?;
+        let resumption = generations::resume_live(&mut database.write().await?).await?;
+        let position = resumption.position;
+        let tail = verify_checkpoint(&*options.log, position, resumption.digest).await?;
+        let (log, keyring) = (Arc::clone(&options.log), Arc::clone(&options.keyring));
+        let decoder = Decoder::resumed(log, keyring, position, resumption.ends);
         let shared = Arc::new(Shared {
             database,
             log: options.log,
             keyring: options.keyring,
             clock: options.clock,
-            generation: RwLock::new(generation),
+            generation: RwLock::new(resumption.generation),
             progress: Progress::new(position, tail),
+            feed: Feed::new(position),
+            leading: watch::Sender::new(false),
+            holder: options.holder,
             retired: Notify::new(),
+            flipped: Notify::new(),
+            vacant: Notify::new(),
         });
         let projections = Self::over(shared);
-        projections.start(decoder, position, &*options.spawner);
+        projections.start(decoder, &*options.spawner);
         Ok(projections)
     }
 
@@ -99,27 +104,21 @@ impl Projections {
         }
     }
 
-    fn start(&self, decoder: Decoder, position: Position, spawner: &dyn Spawner) {
-        let (sender, receiver) = mpsc::channel::<Decoded>(BATCH_RECORDS);
+    fn start(&self, decoder: Decoder, spawner: &dyn Spawner) {
         let shared = || Arc::clone(&self.inner.shared);
-        let reader = Reader::new(shared(), decoder, self.inner.live.clone(), sender);
-        let projector = Projector::new(shared(), receiver, position);
+        let reader = Reader::new(shared(), decoder, self.inner.live.clone());
         spawner.spawn("log reader", Box::pin(reader.run(spawner.shutdown())));
-        spawner.spawn("projector", Box::pin(projector.run(spawner.shutdown())));
-        let (clean_up, shutdown) = (rebuild::clean_up(shared()), spawner.shutdown());
-        spawner.spawn(
-            "views clean-up",
-            Box::pin(async {
-                tokio::select! { () = clean_up => {}, () = shutdown => {} }
-            }),
-        );
-        let (tend, shutdown) = (tend(self.inner.live.clone(), shared()), spawner.shutdown());
-        spawner.spawn(
-            "live groups",
-            Box::pin(async {
-                tokio::select! { () = tend => {}, () = shutdown => {} }
-            }),
-        );
+        spawner.spawn("projector", Box::pin(lead(shared(), spawner.shutdown())));
+        let until_shutdown = |name, task: BoxFuture<'static, ()>| {
+            let shutdown = spawner.shutdown();
+            let task = async {
+                tokio::select! { () = task => {}, () = shutdown => {} }
+            };
+            spawner.spawn(name, Box::pin(task));
+        };
+        until_shutdown("views hearing", Box::pin(hear(shared())));
+        until_shutdown("views clean-up", Box::pin(rebuild::clean_up(shared())));
+        until_shutdown("live groups", Box::pin(tend(self.inner.live.clone(), shared())));
     }
 
     /// Queries on the read models.
@@ -156,6 +155,12 @@ impl Projections {
     /// Waits until the views hold everything up to a position. At most 5 s.
     pub async fn caught_up_to(&self, position: Position) -> Result<(), NotCaughtUp> {
         self.inner.shared.progress.reached(position).await
+    }
+
+    /// Whether this process leads those that share the views: it projects, and it alone runs the reactors. Always so
+    /// on SQLite, soon after the start.
+    pub fn leading(&self) -> watch::Receiver<bool> {
+        self.inner.shared.leading.subscribe()
     }
 
     /// Where the views stand.

@@ -1,14 +1,14 @@
-//! The reader: the process's one follower of the log. Decodes each commit once and hands it first to the live groups,
-//! which somebody's instances wait for, then to the projector.
+//! The reader: the process's one follower of the log. Checks each record, opens those that somebody wants, and hands
+//! them first to the live groups, which somebody's instances wait for, then to whoever follows the feed. It waits for
+//! nobody.
 
 use std::sync::Arc;
 
 use domain::{Record, log::ReadError};
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 
-use crate::decoding::{Decoded, Decoder};
+use crate::decoding::{Checked, Decoder};
 use crate::error::ProjectionError;
 use crate::live::LiveGroups;
 use crate::projector::pause;
@@ -19,22 +19,18 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     decoder: Decoder,
     live: LiveGroups,
-    projector: mpsc::Sender<Decoded>,
+    /// A record that is checked, but couldn't be opened yet.
+    held_back: Option<Checked>,
 }
 
 impl Reader {
     /// Goes on where the decoder stands.
-    pub(crate) const fn new(
-        shared: Arc<Shared>,
-        decoder: Decoder,
-        live: LiveGroups,
-        projector: mpsc::Sender<Decoded>,
-    ) -> Self {
+    pub(crate) const fn new(shared: Arc<Shared>, decoder: Decoder, live: LiveGroups) -> Self {
         Self {
             shared,
             decoder,
             live,
-            projector,
+            held_back: None,
         }
     }
 
@@ -45,9 +41,6 @@ impl Reader {
                 () = &mut shutdown => return,
                 error = self.follow() => error,
             };
-            if error == ProjectionError::ShuttingDown {
-                return;
-            }
             self.shared.progress.troubled(&error);
             if !pause(&error, &mut shutdown).await {
                 return;
@@ -56,6 +49,9 @@ impl Reader {
     }
 
     async fn follow(&mut self) -> ProjectionError {
+        if let Err(error) = self.hand_out().await {
+            return error;
+        }
         let mut records = self.shared.log.follow(self.decoder.position());
         while let Some(record) = records.next().await {
             if let Err(error) = self.take(record).await {
@@ -68,13 +64,23 @@ impl Reader {
     async fn take(&mut self, record: Result<Record, ReadError>) -> Result<(), ProjectionError> {
         let record = record?;
         self.shared.progress.saw(record.position);
-        let decoded = self.decoder.decode(&record).await?;
-        if let Some(commit) = &decoded.commit {
-            self.live.feed(commit);
+        self.held_back = Some(self.decoder.check(&record).await?);
+        self.hand_out().await
+    }
+
+    async fn hand_out(&mut self) -> Result<(), ProjectionError> {
+        let Some(checked) = &self.held_back else {
+            return Ok(());
+        };
+        let followed = self.shared.feed.takes(checked.position);
+        if followed || self.live.wants(checked.boundary) {
+            let decoded = self.decoder.open(checked).await?;
+            if let Some(commit) = &decoded.commit {
+                self.live.feed(commit);
+            }
+            self.shared.feed.send(decoded);
         }
-        self.projector
-            .send(decoded)
-            .await
-            .map_err(|_| ProjectionError::ShuttingDown)
+        self.held_back = None;
+        Ok(())
     }
 }

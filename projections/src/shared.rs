@@ -1,12 +1,14 @@
 //! What the parts of the read side share.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use domain::{Clock, Digest, EventLog, Keyring, Position};
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, watch};
 
 use crate::database::Database;
 use crate::error::ProjectionError;
+use crate::feed::Feed;
 use crate::progress::Progress;
 
 /// What the parts of the read side share.
@@ -19,8 +21,34 @@ pub(crate) struct Shared {
     /// writing connection too takes that first.
     pub(crate) generation: RwLock<i64>,
     pub(crate) progress: Progress,
+    pub(crate) feed: Feed,
+    /// Whether this process projects.
+    pub(crate) leading: watch::Sender<bool>,
+    /// What this process calls itself where others see it.
+    pub(crate) holder: String,
     /// Told when a generation was retired.
     pub(crate) retired: Notify,
+    /// Told when another process made another generation the one that is read.
+    pub(crate) flipped: Notify,
+    /// Told when nobody holds the projector's lease any more.
+    pub(crate) vacant: Notify,
+}
+
+impl Shared {
+    /// Notes which generation is read and how far it has come.
+    pub(crate) async fn reads(&self, generation: i64, position: Position) {
+        let read = *self.generation.read().await;
+        match generation.cmp(&read) {
+            Ordering::Equal => self.progress.projected(position),
+            Ordering::Greater => {
+                *self.generation.write().await = generation;
+                self.progress.replaced(position);
+                self.retired.notify_one();
+            }
+            // Generations only grow: this was said before the last flip.
+            Ordering::Less => {}
+        }
+    }
 }
 
 /// Checks that the log still holds what was read from it up to a checkpoint; answers the log's tail.

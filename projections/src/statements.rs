@@ -1,25 +1,69 @@
-//! Every statement is prepared against the newest schema: a misspelt column fails here and not in front of somebody.
+//! Every statement is prepared against the newest schema of both databases: a misspelt column fails here and not in
+//! front of somebody.
 
+use std::sync::LazyLock;
+
+use sqlx::postgres::PgTypeInfo;
+use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
 
-use crate::database::Database;
+use crate::database::{Connection, Database};
+use crate::location::Location;
+use crate::postgres_server::PostgresServer;
 
-#[tokio::test]
-async fn every_statement_can_be_prepared() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("views.db");
-    let database = Database::open(&path.display().to_string())
-        .await
-        .expect("a database");
+fn shared_statements() -> Vec<String> {
     let mut all = crate::write::statements();
     all.extend(crate::views::statements().into_iter().map(str::to_owned));
     all.extend(crate::observed::STATEMENTS.map(str::to_owned));
     all.extend(crate::states::STATEMENTS.map(str::to_owned));
-    let mut connection = database.write().await;
-    for statement in all {
-        let prepared = connection
-            .prepare(AssertSqlSafe(statement.clone()).into_sql_str())
-            .await;
-        assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+    all
+}
+
+/// PostgreSQL takes the parameters of a list of tuples for texts, unless it is told.
+fn parameters(statement: &str) -> &'static [PgTypeInfo] {
+    const ENDED: [PgTypeInfo; 5] = [
+        PgTypeInfo::with_oid(Oid(20)),
+        PgTypeInfo::with_oid(Oid(17)),
+        PgTypeInfo::with_oid(Oid(25)),
+        PgTypeInfo::with_oid(Oid(17)),
+        PgTypeInfo::with_oid(Oid(20)),
+    ];
+    static ALL: LazyLock<Vec<PgTypeInfo>> = LazyLock::new(|| [ENDED; 64].concat());
+    if !statement.contains("(VALUES") {
+        return &[];
     }
+    &ALL[..statement.matches('$').count()]
+}
+
+async fn assert_each_can_be_prepared(database: &Database, statements: Vec<String>) {
+    let mut writer = database.write().await.expect("a connection");
+    for statement in statements {
+        let sql = AssertSqlSafe(statement.clone()).into_sql_str();
+        let refused = match writer.connection() {
+            Connection::Sqlite(connection) => connection.prepare(sql).await.err(),
+            Connection::Postgres(connection) => {
+                connection.prepare_with(sql, parameters(&statement)).await.err()
+            }
+        };
+        assert!(refused.is_none(), "{statement}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn sqlite_can_prepare_every_statement() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("views.db").display().to_string();
+    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    assert_each_can_be_prepared(&database, shared_statements()).await;
+}
+
+#[tokio::test]
+async fn postgres_can_prepare_every_statement() {
+    let url = PostgresServer::shared().fresh_database().await;
+    let location = Location::Postgres(domain::Secret::new(url));
+    let database = Database::open(&location).await.expect("a database");
+    let mut statements = shared_statements();
+    statements.extend(crate::lease::STATEMENTS.map(str::to_owned));
+    statements.extend(crate::hearing::STATEMENTS.map(str::to_owned));
+    assert_each_can_be_prepared(&database, statements).await;
 }

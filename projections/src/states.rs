@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::state_store::{StateStore, StateStoreError, StoredState};
 use domain::{Boundary, Digest, Position};
-use sqlx::Row as _;
 
 use crate::database::Row;
 use crate::shared::Shared;
@@ -15,7 +14,8 @@ const LOAD: &str =
 const SAVE: &str =
     "INSERT INTO stored_state (boundary, state_version, position, digest, bytes) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (boundary) DO UPDATE SET state_version = excluded.state_version, position = excluded.position,
-    digest = excluded.digest, bytes = excluded.bytes";
+    digest = excluded.digest, bytes = excluded.bytes
+    WHERE stored_state.state_version <> excluded.state_version OR stored_state.position <= excluded.position";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 2] = [LOAD, SAVE];
@@ -37,12 +37,12 @@ fn failed(error: impl std::fmt::Display) -> StateStoreError {
 }
 
 fn state(row: &Row, state_version: u32) -> Result<StoredState, StateStoreError> {
-    let digest: &[u8] = row.try_get(1).map_err(failed)?;
+    let digest: &[u8] = row.get(1).map_err(failed)?;
     Ok(StoredState {
-        position: Position(row.try_get::<i64, _>(0).map_err(failed)?.cast_unsigned()),
+        position: Position(row.get::<i64>(0).map_err(failed)?.cast_unsigned()),
         digest: Digest(digest.try_into().map_err(failed)?),
         state_version,
-        bytes: row.try_get::<Vec<u8>, _>(2).map_err(failed)?.into(),
+        bytes: row.get::<Vec<u8>>(2).map_err(failed)?.into(),
     })
 }
 
@@ -53,23 +53,27 @@ impl StateStore for States {
         boundary: Boundary,
         state_version: u32,
     ) -> Result<Option<StoredState>, StateStoreError> {
-        let row = sqlx::query(LOAD)
-            .bind(boundary.subject())
-            .bind(i64::from(state_version))
-            .fetch_optional(self.shared.database.reads())
+        let row = self
+            .shared
+            .database
+            .fetch_optional(LOAD, [boundary.subject().into(), i64::from(state_version).into()])
             .await
             .map_err(failed)?;
         row.map(|row| state(&row, state_version)).transpose()
     }
 
     async fn save(&self, boundary: Boundary, state: StoredState) -> Result<(), StateStoreError> {
-        sqlx::query(SAVE)
-            .bind(boundary.subject())
-            .bind(i64::from(state.state_version))
-            .bind(state.position.0.cast_signed())
-            .bind(state.digest.0.as_slice())
-            .bind(state.bytes.to_vec())
-            .execute(&mut *self.shared.database.write().await)
+        let arguments = [
+            boundary.subject().into(),
+            i64::from(state.state_version).into(),
+            state.position.0.cast_signed().into(),
+            (&state.digest.0).into(),
+            state.bytes.to_vec().into(),
+        ];
+        let mut writer = self.shared.database.write().await.map_err(failed)?;
+        writer
+            .connection()
+            .execute(SAVE, arguments)
             .await
             .map_err(failed)?;
         Ok(())

@@ -4,6 +4,7 @@
 //! removed when the fixture is dropped. Nothing that already runs on the machine is touched.
 //!
 //! - [`nats_server`] and [`nats_cluster`]: JetStream with one server and with three.
+//! - [`postgres_server`]: PostgreSQL, with a fresh database for each test.
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
@@ -19,6 +20,7 @@ pub mod eventually;
 pub mod nats_cluster;
 pub mod nats_server;
 pub mod port;
+pub mod postgres_server;
 pub mod process;
 pub mod program;
 pub mod server_process;

@@ -28,7 +28,7 @@ impl Rebuild {
         let settings = StorageSettings::from_flags(self.storage)?;
         let installation = Installation::open(&settings).await?;
         let projections = read_side::open(
-            &settings.data_dir,
+            &settings,
             &installation.storage,
             Arc::new(SystemClock),
             installation.tasks(),

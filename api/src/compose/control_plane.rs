@@ -45,8 +45,8 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     if let Some(doubt) = &storage.durability_doubt {
         warn!("durability not verified: {doubt}");
     }
-    let data_dir = &settings.storage.data_dir;
-    let projections = read_side::open(data_dir, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
+    let projections =
+        read_side::open(&settings.storage, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
     let bus = command_bus(&storage, &projections, &clock, lifecycle.tasks());
     let (installation, admin) = first_start::run(&directory, &bus, &*clock).await?;
     if let Some(admin) = &admin {
@@ -60,10 +60,10 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
         &clock,
         &lifecycle,
     )?;
-    let reactors = bus.clone();
-    lifecycle
-        .tasks()
-        .spawn("reactors", async move { reactors.run_reactors().await });
+    lifecycle.tasks().spawn(
+        "reactors",
+        read_side::react_while_leading(bus.clone(), projections.clone()),
+    );
 
     let address = listener.local_address()?;
     let endpoint = control_plane_endpoint(&settings.dataplane, &dataplane);

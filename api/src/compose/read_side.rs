@@ -1,27 +1,54 @@
 //! The views over an opened log.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use commands::bus::CommandBus;
 use commands::tasks::Tasks;
 use domain::Clock;
-use projections::{Options, ProjectionError, Projections};
+use projections::{Location, Options, ProjectionError, Projections};
 
 use super::storage::{Storage, VIEWS_FILE};
+use crate::config::{DatabaseEngine, StorageSettings};
 
-/// Opens, or makes, the views in the data directory and begins to follow the log.
+/// Opens, or makes, the views where the settings say and begins to follow the log.
 pub async fn open(
-    data_dir: &Path,
+    settings: &StorageSettings,
     storage: &Storage,
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<Projections, ProjectionError> {
     Projections::open(Options {
-        database: data_dir.join(VIEWS_FILE).display().to_string(),
+        database: match &settings.database {
+            DatabaseEngine::Sqlite => {
+                Location::Sqlite(settings.data_dir.join(VIEWS_FILE).display().to_string())
+            }
+            DatabaseEngine::Postgres(url) => Location::Postgres(url.clone()),
+        },
+        holder: holder(),
         log: Arc::clone(&storage.log),
         keyring: Arc::clone(&storage.keyring),
         clock,
         spawner: Arc::new(tasks.clone()),
     })
     .await
+}
+
+/// What this process is called where others that share the views see it.
+fn holder() -> String {
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy();
+    format!("process {} on {machine}", std::process::id())
+}
+
+/// Runs the reactors while this process leads those that share the views, until it ends.
+pub async fn react_while_leading(bus: CommandBus, projections: Projections) {
+    let mut leading = projections.leading();
+    let mut until = projections.leading();
+    while leading.wait_for(|leads| *leads).await.is_ok() {
+        tokio::select! {
+            // Ends when the process shall end.
+            () = bus.run_reactors() => return,
+            _ = until.wait_for(|leads| !leads) => {}
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub fn read(path: &Path) -> Result<ServeFlags, SettingsError> {
 }
 
 fn parse(text: &str) -> Result<ServeFlags, String> {
-    let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+    let table: toml::Table = toml::from_str(text).map_err(|error| explain(&error))?;
     let known = known_keys();
     if let Some(unknown) = table.keys().find(|key| !known.contains(key)) {
         let known = known.join(", ");
@@ -26,7 +26,17 @@ fn parse(text: &str) -> Result<ServeFlags, String> {
             "there is no setting '{unknown}': remove it or use one of {known}"
         ));
     }
-    table.try_into().map_err(|error| error.to_string())
+    table.try_into().map_err(|error| explain(&error))
+}
+
+/// A syntax error shows the line it is in, but not one that may hold a password.
+fn explain(error: &toml::de::Error) -> String {
+    let shown = error.to_string();
+    if shown.contains("database") {
+        error.message().to_owned()
+    } else {
+        shown
+    }
 }
 
 /// The names of the flags; the file can't name another file.
@@ -75,6 +85,12 @@ mod tests {
             refusal.contains("'lisen'") && refusal.contains("listen, "),
             "{refusal}"
         );
+    }
+
+    #[test]
+    fn a_line_with_a_password_isnt_shown() {
+        let refusal = parse("database = 'postgres://me:hunter2@db/views").unwrap_err();
+        assert!(!refusal.contains("hunter2"), "{refusal}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What can be written in a flag, an environment variable or the settings file. Everything is optional here: defaults and checks
 //! are in [`super::settings`].
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use domain::Secret;
 use serde::Deserialize;
 
 /// Where the log, the keys and the views are.
@@ -21,9 +23,16 @@ pub struct StorageFlags {
     /// Which engine keeps the log: `sqlite`, or NATS JetStream at `nats://host:port[,…]` [default: sqlite]
     #[arg(long, value_name = "ENGINE", env = "RUNTIME_MANAGER_LOG")]
     pub log: Option<String>,
-    /// Which database keeps the views: `sqlite` [default: sqlite]
-    #[arg(long, value_name = "DATABASE", env = "RUNTIME_MANAGER_DATABASE")]
-    pub database: Option<String>,
+    /// Which database keeps the views: `sqlite`, or PostgreSQL 14 or newer at
+    /// `postgres://user:password@host/database[?sslmode=verify-full]` [default: sqlite]
+    #[arg(
+        long,
+        value_name = "DATABASE",
+        env = "RUNTIME_MANAGER_DATABASE",
+        hide_env_values = true,
+        value_parser = secret
+    )]
+    pub database: Option<Secret>,
     /// How many NATS servers keep a copy of a log that this start creates: 1, 3 or 5 [default: 1]
     #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_NATS_REPLICAS")]
     pub nats_replicas: Option<usize>,
@@ -144,4 +153,8 @@ impl ServeFlags {
             storage: self.storage.or(other.storage),
         }
     }
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }

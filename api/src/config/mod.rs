@@ -10,4 +10,6 @@ pub mod flags;
 pub mod settings;
 
 pub use flags::{LogFormat, ServeFlags, StorageFlags};
-pub use settings::{DataplaneSettings, LogEngine, Settings, SettingsError, StorageSettings, TlsFiles};
+pub use settings::{
+    DatabaseEngine, DataplaneSettings, LogEngine, Settings, SettingsError, StorageSettings, TlsFiles,
+};

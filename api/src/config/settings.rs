@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use domain::Secret;
+
 use super::file;
 use super::flags::{LogFormat, ServeFlags, StorageFlags};
 
@@ -52,6 +54,17 @@ pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// The log.
     pub log: LogEngine,
+    /// The views.
+    pub database: DatabaseEngine,
+}
+
+/// Which database keeps the views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseEngine {
+    /// `views.db` in the data directory.
+    Sqlite,
+    /// PostgreSQL at an address with user and password.
+    Postgres(Secret),
 }
 
 /// Which engine keeps the log.
@@ -187,23 +200,27 @@ fn dataplane(
 }
 
 fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {
-    let database = flags.database.as_deref().unwrap_or("sqlite");
-    if database.starts_with("postgres://") || database.starts_with("postgresql://") {
-        return Err(wrong(
-            "database",
-            "PostgreSQL is not available in this version: leave the flag out or say sqlite",
-        ));
-    }
-    if database != "sqlite" {
-        return Err(wrong(
-            "database",
-            format!("'{database}' is no database: say sqlite"),
-        ));
-    }
     Ok(StorageSettings {
         data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+        database: database_engine(flags.database)?,
         log: log_engine(flags.log, flags.nats_replicas, flags.nats_monitor)?,
     })
+}
+
+/// The address holds a password, so no refusal repeats it.
+fn database_engine(engine: Option<Secret>) -> Result<DatabaseEngine, SettingsError> {
+    let Some(engine) = engine else {
+        return Ok(DatabaseEngine::Sqlite);
+    };
+    let text = engine.expose();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(DatabaseEngine::Postgres(engine));
+    }
+    if text != "sqlite" {
+        let reason = "is no database: say sqlite or postgres://user:password@host/database";
+        return Err(wrong("database", reason));
+    }
+    Ok(DatabaseEngine::Sqlite)
 }
 
 fn log_engine(
@@ -244,6 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_is_none_is_refused_without_its_password() {
+        let storage = StorageFlags {
+            database: Some(Secret::new("mysql://me:hunter2@db/views".to_owned())),
+            ..StorageFlags::default()
+        };
+        let said = refusal(ServeFlags {
+            storage: storage.clone(),
+            ..ServeFlags::default()
+        });
+        assert!(said.contains("--database") && !said.contains("hunter2"), "{said}");
+        assert!(!format!("{storage:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn without_flags_everything_stays_on_this_machine() {
         let settings = Settings::from_flags(ServeFlags::default()).unwrap();
         assert!(settings.listen.ip().is_loopback());
@@ -281,11 +312,6 @@ mod tests {
             storage,
             ..ServeFlags::default()
         };
-        let postgres = StorageFlags {
-            database: Some("postgres://localhost/views".to_owned()),
-            ..StorageFlags::default()
-        };
-        assert!(refusal(with(postgres)).contains("not available in this version"));
         let unknown = StorageFlags {
             log: Some("kafka://localhost".to_owned()),
             ..StorageFlags::default()

@@ -16,7 +16,7 @@ use domain::system::Authority;
 use domain::token::{self, Role};
 use domain::{Clock, EventLog, Keyring, OrganizationId, Secret, Spawner};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use projections::Projections;
+use projections::{Location, Projections};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -53,7 +53,8 @@ impl App {
             .unwrap();
         let views = tempfile::tempdir().unwrap();
         let projections = Projections::open(projections::Options {
-            database: views.path().join("views.db").display().to_string(),
+            database: Location::Sqlite(views.path().join("views.db").display().to_string()),
+            holder: "a test".to_owned(),
             log: Arc::clone(&log),
             keyring,
             clock: Arc::clone(&clock),

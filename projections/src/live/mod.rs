@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use domain::{Commit, EventLog, GroupId, Keyring, Timestamp, commit::Changes, state_store::StateStore};
+use domain::{
+    Boundary, Commit, EventLog, GroupId, Keyring, Timestamp, commit::Changes, state_store::StateStore,
+};
 use tokio::sync::watch;
 
 use crate::error::ProjectionError;
@@ -108,6 +110,11 @@ impl LiveGroups {
                 return Ok(LiveGroup { states, entry });
             }
         }
+    }
+
+    /// Whether somebody watches this boundary. Who begins to while a record is looked at reads that record itself.
+    pub(crate) fn wants(&self, boundary: Boundary) -> bool {
+        matches!(boundary, Boundary::Group(group) if self.shared.entries.contains_key(&group))
     }
 
     /// Hands a commit to its group, if somebody watches it.

@@ -3,7 +3,6 @@
 use domain::OrganizationId;
 use domain::organization::TokenRecord;
 use domain::token::TokenHash;
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::Views;
@@ -27,10 +26,9 @@ impl Views {
         hash: TokenHash,
     ) -> Result<Option<(OrganizationId, TokenRecord)>, ViewError> {
         let generation = *self.generation().await;
-        let row = sqlx::query(TOKEN_BY_HASH)
-            .bind(generation)
-            .bind(hash.0.as_slice())
-            .fetch_optional(self.database().reads())
+        let row = self
+            .database()
+            .fetch_optional(TOKEN_BY_HASH, [generation.into(), (&hash.0).into()])
             .await?;
         row.map(|row| token(&row)).transpose()
     }
@@ -38,10 +36,9 @@ impl Views {
     /// An organization's tokens, the revoked ones included, by id.
     pub async fn tokens(&self, organization: OrganizationId) -> Result<Vec<TokenRecord>, ViewError> {
         let generation = *self.generation().await;
-        let rows = sqlx::query(TOKENS)
-            .bind(generation)
-            .bind(organization.0.as_bytes().as_slice())
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(TOKENS, [generation.into(), organization.0.as_bytes().into()])
             .await?;
         rows.iter().map(|row| Ok(token(row)?.1)).collect()
     }
@@ -49,33 +46,33 @@ impl Views {
     /// An organization's name.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<String>, ViewError> {
         let generation = *self.generation().await;
-        Ok(sqlx::query_scalar(ORGANIZATION)
-            .bind(generation)
-            .bind(id.0.as_bytes().as_slice())
-            .fetch_optional(self.database().reads())
-            .await?)
+        let row = self
+            .database()
+            .fetch_optional(ORGANIZATION, [generation.into(), id.0.as_bytes().into()])
+            .await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
     }
 
     /// Every organization with its name, by id.
     pub async fn organizations(&self) -> Result<Vec<(OrganizationId, String)>, ViewError> {
         let generation = *self.generation().await;
-        let rows = sqlx::query(ORGANIZATIONS)
-            .bind(generation)
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(ORGANIZATIONS, [generation.into()])
             .await?;
         rows.iter()
-            .map(|row| Ok((organization(row)?, row.try_get(1)?)))
+            .map(|row| Ok((organization(row)?, row.get(1)?)))
             .collect()
     }
 }
 
 fn organization(row: &Row) -> Result<OrganizationId, ViewError> {
     Ok(OrganizationId(
-        Uuid::from_slice(row.try_get(0)?).map_err(ViewError::damaged)?,
+        Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?,
     ))
 }
 
 fn token(row: &Row) -> Result<(OrganizationId, TokenRecord), ViewError> {
-    let record = rmp_serde::from_slice(row.try_get(1)?).map_err(ViewError::damaged)?;
+    let record = rmp_serde::from_slice(row.get(1)?).map_err(ViewError::damaged)?;
     Ok((organization(row)?, record))
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use domain::group::Entity;
 use domain::{Actor, Boundary, EntityId, GroupId, Kind, Position, Timestamp, Version};
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::entity_row::EntityRow;
-use super::{Views, group_bytes};
+use super::{Views, limit};
 use crate::database::Row;
 use crate::error::ViewError;
 use crate::summary::{EventSummary, entity_name};
@@ -95,12 +94,17 @@ impl Views {
         size: usize,
     ) -> Result<Vec<ChangeRow>, ViewError> {
         let generation = *self.generation().await;
-        let rows = sqlx::query(PAGE)
-            .bind(generation)
-            .bind(boundary.subject())
-            .bind(bound(before))
-            .bind(i64::try_from(size).unwrap_or(i64::MAX))
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(
+                PAGE,
+                [
+                    generation.into(),
+                    boundary.subject().into(),
+                    bound(before).into(),
+                    limit(size).into(),
+                ],
+            )
             .await?;
         let mut changes = rows.iter().map(change).collect::<Result<Vec<_>, _>>()?;
         for change in &mut changes {
@@ -178,11 +182,16 @@ impl Views {
         boundary: Boundary,
         version: Version,
     ) -> Result<Option<ChangeRow>, ViewError> {
-        let row = sqlx::query(ONE)
-            .bind(generation)
-            .bind(boundary.subject())
-            .bind(bound(Some(version)))
-            .fetch_optional(self.database().reads())
+        let row = self
+            .database()
+            .fetch_optional(
+                ONE,
+                [
+                    generation.into(),
+                    boundary.subject().into(),
+                    bound(Some(version)).into(),
+                ],
+            )
             .await?;
         row.as_ref().map(change).transpose()
     }
@@ -252,14 +261,19 @@ impl Views {
         before: Option<Version>,
         size: usize,
     ) -> Result<Vec<EntityRow>, ViewError> {
-        let rows = sqlx::query(BODIES)
-            .bind(generation)
-            .bind(group_bytes(group).to_vec())
-            .bind(kind.name())
-            .bind(id.0.as_bytes().as_slice())
-            .bind(bound(before))
-            .bind(i64::try_from(size).unwrap_or(i64::MAX))
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(
+                BODIES,
+                [
+                    generation.into(),
+                    group.0.as_bytes().into(),
+                    kind.name().into(),
+                    id.0.as_bytes().into(),
+                    bound(before).into(),
+                    limit(size).into(),
+                ],
+            )
             .await?;
         rows.iter().map(EntityRow::read).collect()
     }
@@ -291,17 +305,17 @@ fn bound(version: Option<Version>) -> i64 {
 }
 
 fn change(row: &Row) -> Result<ChangeRow, ViewError> {
-    let request_id: Option<&[u8]> = row.try_get(5)?;
+    let request_id: Option<&[u8]> = row.get(5)?;
     let request_id = request_id.map(Uuid::from_slice).transpose();
     Ok(ChangeRow {
-        version: row.try_get::<i64, _>(0)?.cast_unsigned(),
-        at: Timestamp(row.try_get(1)?),
-        position: Position(row.try_get::<i64, _>(2)?.cast_unsigned()),
-        actor: serde_json::from_str(row.try_get(3)?).map_err(ViewError::damaged)?,
-        reason: row.try_get(4)?,
+        version: row.get::<i64>(0)?.cast_unsigned(),
+        at: Timestamp(row.get(1)?),
+        position: Position(row.get::<i64>(2)?.cast_unsigned()),
+        actor: serde_json::from_str(row.get(3)?).map_err(ViewError::damaged)?,
+        reason: row.get(4)?,
         request_id: request_id.map_err(ViewError::damaged)?,
-        source: row.try_get(6)?,
-        event_count: usize::try_from(row.try_get::<i64, _>(7)?).map_err(ViewError::damaged)?,
-        events: rmp_serde::from_slice(row.try_get(8)?).map_err(ViewError::damaged)?,
+        source: row.get(6)?,
+        event_count: usize::try_from(row.get::<i64>(7)?).map_err(ViewError::damaged)?,
+        events: rmp_serde::from_slice(row.get(8)?).map_err(ViewError::damaged)?,
     })
 }

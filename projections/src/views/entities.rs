@@ -7,12 +7,11 @@ use domain::group::{Entity, Selector, UniqueKey};
 use domain::{DataKeys, EntityId, GroupId, Kind, Version};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::entity_row::EntityRow;
-use super::{Moment, Views, group_bytes};
-use crate::database::Query;
+use super::{Moment, Views, limit};
+use crate::database::Value as Argument;
 use crate::error::ViewError;
 use crate::search_key;
 
@@ -27,20 +26,24 @@ const HOLDER: &str = "SELECT entity_id FROM entity_key
 const PAGE_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
     WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4 AND to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $5) ORDER BY entity_id LIMIT $6";
-/// Steps from id to id and takes of each the one row that may span the version, however many it has had.
-const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id) AS (
+/// Steps from id to id and takes of each the one row that may span the version, however many it has had; stops when it
+/// has passed as many as are wanted.
+const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed) AS (
         SELECT (SELECT entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4
-            ORDER BY entity_id LIMIT 1)
+            ORDER BY entity_id LIMIT 1), 0
         UNION ALL
         SELECT (SELECT entity.entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3
-            AND entity.entity_id > step.entity_id ORDER BY entity.entity_id LIMIT 1)
-        FROM step WHERE step.entity_id IS NOT NULL)
+            AND entity.entity_id > step.entity_id ORDER BY entity.entity_id LIMIT 1),
+            step.passed + coalesce((SELECT CASE WHEN past.to_version > $5 AND (past.expires_at IS NULL OR past.expires_at > $6)
+                THEN 1 ELSE 0 END FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2 AND past.kind = $3
+                AND past.entity_id = step.entity_id AND past.from_version <= $5 ORDER BY past.from_version DESC LIMIT 1), 0)
+        FROM step WHERE step.entity_id IS NOT NULL AND step.passed < $7)
     SELECT entity.entity_id, from_version, to_version, expires_at, body, sealed FROM step CROSS JOIN entity
     WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity.entity_id = step.entity_id
     AND from_version = (SELECT past.from_version FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
         AND past.kind = $3 AND past.entity_id = step.entity_id AND past.from_version <= $5
         ORDER BY past.from_version DESC LIMIT 1)
-    AND to_version > $5 AND (expires_at IS NULL OR expires_at > $6) LIMIT $7";
+    AND to_version > $5 AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity.entity_id LIMIT $7";
 const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
     FROM entity_key CROSS JOIN entity
     WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
@@ -152,14 +155,19 @@ impl Views {
         id: EntityId,
         moment: Moment,
     ) -> Result<Option<Arc<Entity>>, ViewError> {
-        let row = sqlx::query(BY_ID)
-            .bind(generation)
-            .bind(group_bytes(group).as_slice())
-            .bind(kind.name())
-            .bind(id.0.as_bytes().as_slice())
-            .bind(moment.version)
-            .bind(moment.hide_expired_by.0)
-            .fetch_optional(self.database().reads())
+        let row = self
+            .database()
+            .fetch_optional(
+                BY_ID,
+                [
+                    generation.into(),
+                    group.0.as_bytes().into(),
+                    kind.name().into(),
+                    id.0.as_bytes().into(),
+                    moment.version.into(),
+                    moment.hide_expired_by.0.into(),
+                ],
+            )
             .await?;
         match row {
             Some(row) => Ok(Some(self.open(group, kind, EntityRow::read(&row)?).await?)),
@@ -178,18 +186,23 @@ impl Views {
         let Some(search_key) = self.search_key(group, key).await? else {
             return Ok(None);
         };
-        let id: Option<Vec<u8>> = sqlx::query_scalar(HOLDER)
-            .bind(generation)
-            .bind(group_bytes(group).as_slice())
-            .bind(search_key)
-            .bind(kind.name())
-            .bind(moment.version)
-            .fetch_optional(self.database().reads())
+        let row = self
+            .database()
+            .fetch_optional(
+                HOLDER,
+                [
+                    generation.into(),
+                    group.0.as_bytes().into(),
+                    search_key.into(),
+                    kind.name().into(),
+                    moment.version.into(),
+                ],
+            )
             .await?;
-        let Some(id) = id else {
+        let Some(row) = row else {
             return Ok(None);
         };
-        let id = EntityId(Uuid::from_slice(&id).map_err(ViewError::damaged)?);
+        let id = EntityId(Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?);
         let entity = self.entity_at(generation, group, kind, id, moment).await?;
         // An erased name finds nobody any more.
         Ok(entity.filter(|entity| entity.unique.contains(&key)))
@@ -262,21 +275,16 @@ impl Views {
         wanted: usize,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
         let moment = self.moment(scope.at);
-        let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-        let query = sqlx::query(if scope.at.is_none() { PAGE_NOW } else { PAGE_THEN })
-            .bind(scope.generation)
-            .bind(group_bytes(scope.group).to_vec())
-            .bind(scope.kind.name())
-            // The empty text stands before every id.
-            .bind(after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default());
-        let query = match scope.at {
-            None => query.bind(moment.hide_expired_by.0).bind(limit),
-            Some(_) => query
-                .bind(moment.version)
-                .bind(moment.hide_expired_by.0)
-                .bind(limit),
+        let mut arguments = scope.arguments(after);
+        let statement = match scope.at {
+            None => PAGE_NOW,
+            Some(_) => {
+                arguments.push(moment.version.into());
+                PAGE_THEN
+            }
         };
-        self.opened(scope, query).await
+        arguments.extend([moment.hide_expired_by.0.into(), limit(wanted).into()]);
+        self.opened(scope, statement, arguments).await
     }
 
     /// Entities found by a search key that satisfy a condition, read in pages until there are enough.
@@ -309,23 +317,29 @@ impl Views {
         wanted: usize,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
         let moment = self.moment(scope.at);
-        let query = sqlx::query(if scope.at.is_none() { FOUND_NOW } else { FOUND_THEN })
-            .bind(scope.generation)
-            .bind(group_bytes(scope.group).to_vec())
-            .bind(scope.kind.name())
-            .bind(after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default())
-            .bind(search_key)
-            .bind(moment.hide_expired_by.0)
-            .bind(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let query = match scope.at {
-            None => query,
-            Some(_) => query.bind(moment.version),
+        let mut arguments = scope.arguments(after);
+        arguments.extend([
+            search_key.into(),
+            moment.hide_expired_by.0.into(),
+            limit(wanted).into(),
+        ]);
+        let statement = match scope.at {
+            None => FOUND_NOW,
+            Some(_) => {
+                arguments.push(moment.version.into());
+                FOUND_THEN
+            }
         };
-        self.opened(scope, query).await
+        self.opened(scope, statement, arguments).await
     }
 
-    async fn opened(&self, scope: Scope, query: Query<'_>) -> Result<Vec<Arc<Entity>>, ViewError> {
-        let mut rows = query.fetch(self.database().reads());
+    async fn opened(
+        &self,
+        scope: Scope,
+        statement: &'static str,
+        arguments: Vec<Argument>,
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let mut rows = self.database().fetch(statement, arguments);
         let mut entities = Vec::new();
         while let Some(row) = rows.try_next().await? {
             entities.push(self.open(scope.group, scope.kind, EntityRow::read(&row)?).await?);
@@ -354,15 +368,15 @@ impl Views {
             return Ok(entities);
         }
         let moment = self.moment(None);
-        let group_bytes = group_bytes(group);
-        let mut rows = sqlx::query(ALL_NOW)
-            .bind(generation)
-            .bind(group_bytes.as_slice())
-            .bind(moment.hide_expired_by.0)
-            .fetch(self.database().reads());
+        let arguments = [
+            generation.into(),
+            group.0.as_bytes().into(),
+            moment.hide_expired_by.0.into(),
+        ];
+        let mut rows = self.database().fetch(ALL_NOW, arguments);
         let mut entities = Vec::new();
         while let Some(row) = rows.try_next().await? {
-            let name: &str = row.try_get(6)?;
+            let name: &str = row.get(6)?;
             let unknown = || ViewError::damaged(format!("entity kind `{name}` is unknown"));
             let kind = Kind::named(name).ok_or_else(unknown)?;
             entities.push(self.open(group, kind, EntityRow::read(&row)?).await?);
@@ -379,6 +393,22 @@ struct Scope {
     group: GroupId,
     kind: Kind,
     at: Option<Version>,
+}
+
+impl Scope {
+    /// The parameters with which every page begins.
+    fn arguments(&self, after: Option<EntityId>) -> Vec<Argument> {
+        vec![
+            self.generation.into(),
+            self.group.0.as_bytes().into(),
+            self.kind.name().into(),
+            // The empty text stands before every id.
+            after
+                .map(|id| id.0.as_bytes().to_vec())
+                .unwrap_or_default()
+                .into(),
+        ]
+    }
 }
 
 fn has_tags(entity: &Entity, filter: &TagFilter) -> bool {

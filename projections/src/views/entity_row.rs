@@ -6,7 +6,6 @@ use domain::codec::DecodeError;
 use domain::group::Entity;
 use domain::group::event::{SealedField, open_body};
 use domain::{Boundary, EntityId, GroupId, Kind, Timestamp, Version};
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::Views;
@@ -28,16 +27,16 @@ pub(super) struct EntityRow {
 impl EntityRow {
     /// Reads the columns.
     pub(super) fn read(row: &Row) -> Result<Self, ViewError> {
-        let id = Uuid::from_slice(row.try_get(0)?).map_err(ViewError::damaged)?;
-        let to: i64 = row.try_get(2)?;
-        let sealed: Option<&[u8]> = row.try_get(5)?;
+        let id = Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?;
+        let to: i64 = row.get(2)?;
+        let sealed: Option<&[u8]> = row.get(5)?;
         let sealed = sealed.map(rmp_serde::from_slice).transpose();
         Ok(Self {
             id: EntityId(id),
-            from: row.try_get::<i64, _>(1)?.cast_unsigned(),
+            from: row.get::<i64>(1)?.cast_unsigned(),
             to: (to != STILL_VALID).then_some(to.cast_unsigned()),
-            expires_at: row.try_get::<Option<i64>, _>(3)?.map(Timestamp),
-            body: row.try_get(4)?,
+            expires_at: row.get::<Option<i64>>(3)?.map(Timestamp),
+            body: row.get(4)?,
             sealed: sealed.map_err(ViewError::damaged)?.unwrap_or_default(),
         })
     }

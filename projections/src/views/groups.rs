@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::organization::GroupRecord;
 use domain::{Boundary, GroupId, Kind, OrganizationId, Timestamp, Version};
-use sqlx::Row as _;
 
-use super::{Views, group_bytes};
+use super::Views;
 use crate::database::Row;
 use crate::error::ViewError;
 
@@ -102,18 +101,12 @@ impl Views {
         selector: &GroupSelector,
     ) -> Result<Option<GroupRow>, ViewError> {
         let generation = *self.generation().await;
-        let organization = organization.0.as_bytes().as_slice();
-        let query = match selector {
-            GroupSelector::Id(id) => sqlx::query(BY_ID)
-                .bind(generation)
-                .bind(organization)
-                .bind(id.0.as_bytes().to_vec()),
-            GroupSelector::Name(name) => sqlx::query(BY_NAME)
-                .bind(generation)
-                .bind(organization)
-                .bind(name),
+        let (statement, named) = match selector {
+            GroupSelector::Id(id) => (BY_ID, id.0.as_bytes().into()),
+            GroupSelector::Name(name) => (BY_NAME, name.as_str().into()),
         };
-        match query.fetch_optional(self.database().reads()).await? {
+        let arguments = [generation.into(), organization.0.as_bytes().into(), named];
+        match self.database().fetch_optional(statement, arguments).await? {
             Some(row) => Ok(Some(self.group_row(generation, record(&row)?).await?)),
             None => Ok(None),
         }
@@ -128,11 +121,16 @@ impl Views {
         page: Page,
     ) -> Result<GroupPage, ViewError> {
         let generation = *self.generation().await;
-        let rows = sqlx::query(ALL)
-            .bind(generation)
-            .bind(organization.0.as_bytes().as_slice())
-            .bind(i64::from(filter.deleted))
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(
+                ALL,
+                [
+                    generation.into(),
+                    organization.0.as_bytes().into(),
+                    i64::from(filter.deleted).into(),
+                ],
+            )
             .await?;
         let mut records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         records.retain(|record| filter.admits(record));
@@ -152,15 +150,14 @@ impl Views {
 
     async fn group_row(&self, generation: i64, record: GroupRecord) -> Result<GroupRow, ViewError> {
         let version = self.version(generation, record.id).await?;
-        let rows = sqlx::query(COUNTS)
-            .bind(generation)
-            .bind(group_bytes(record.id).to_vec())
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(COUNTS, [generation.into(), record.id.0.as_bytes().into()])
             .await?;
         let mut entities = BTreeMap::new();
         for row in rows {
-            if let Some(kind) = Kind::named(row.try_get(0)?) {
-                entities.insert(kind, row.try_get::<i64, _>(1)?.unsigned_abs());
+            if let Some(kind) = Kind::named(row.get(0)?) {
+                entities.insert(kind, row.get::<i64>(1)?.unsigned_abs());
             }
         }
         Ok(GroupRow {
@@ -171,12 +168,9 @@ impl Views {
     }
 
     async fn version(&self, generation: i64, group: GroupId) -> Result<Version, ViewError> {
-        let version: Option<i64> = sqlx::query_scalar(VERSION)
-            .bind(generation)
-            .bind(Boundary::Group(group).subject())
-            .fetch_optional(self.database().reads())
-            .await?;
-        Ok(version.unwrap_or_default().cast_unsigned())
+        let subject = Boundary::Group(group).subject();
+        let arguments = [generation.into(), subject.into()];
+        version(self.database().fetch_optional(VERSION, arguments).await?)
     }
 
     /// The newest version of a group's configuration; 0 before its first change.
@@ -188,13 +182,9 @@ impl Views {
     /// The version a group had at a time: that of the last change at or before it; 0 before the first.
     pub async fn version_at(&self, group: GroupId, at: Timestamp) -> Result<Version, ViewError> {
         let generation = *self.generation().await;
-        let version: Option<i64> = sqlx::query_scalar(VERSION_AT)
-            .bind(generation)
-            .bind(Boundary::Group(group).subject())
-            .bind(at.0)
-            .fetch_optional(self.database().reads())
-            .await?;
-        Ok(version.unwrap_or_default().cast_unsigned())
+        let subject = Boundary::Group(group).subject();
+        let arguments = [generation.into(), subject.into(), at.0.into()];
+        version(self.database().fetch_optional(VERSION_AT, arguments).await?)
     }
 }
 
@@ -216,6 +206,14 @@ impl GroupFilter {
     }
 }
 
+/// The version in the answer's only column; 0 if there is none.
+fn version(row: Option<Row>) -> Result<Version, ViewError> {
+    match row {
+        Some(row) => Ok(row.get::<i64>(0)?.cast_unsigned()),
+        None => Ok(0),
+    }
+}
+
 fn record(row: &Row) -> Result<GroupRecord, ViewError> {
-    serde_json::from_str(row.try_get(0)?).map_err(ViewError::damaged)
+    serde_json::from_str(row.get(0)?).map_err(ViewError::damaged)
 }

@@ -15,7 +15,7 @@ mod tags;
 
 use std::sync::Arc;
 
-use domain::{GroupId, Timestamp, Version};
+use domain::{Timestamp, Version};
 use tokio::sync::RwLockReadGuard;
 
 use crate::database::Database;
@@ -72,8 +72,9 @@ struct Moment {
     hide_expired_by: Timestamp,
 }
 
-fn group_bytes(group: GroupId) -> [u8; 16] {
-    group.0.into_bytes()
+/// A number of rows as a statement takes it.
+fn limit(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

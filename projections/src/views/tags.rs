@@ -1,10 +1,9 @@
 //! Tags of a group, and the entities that have them.
 
 use domain::{EntityId, GroupId, Kind};
-use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{Views, group_bytes};
+use super::{Views, limit};
 use crate::database::Row;
 use crate::error::ViewError;
 use crate::search_key;
@@ -62,16 +61,21 @@ impl Views {
             ),
             None => (Vec::new(), "", Vec::new()),
         };
-        let rows = sqlx::query(PAGE)
-            .bind(generation)
-            .bind(group_bytes(group).to_vec())
-            .bind(from)
-            .bind(until)
-            .bind(after_key)
-            .bind(after_kind)
-            .bind(after_id)
-            .bind(i64::try_from(size.saturating_add(1)).unwrap_or(i64::MAX))
-            .fetch_all(self.database().reads())
+        let rows = self
+            .database()
+            .fetch_all(
+                PAGE,
+                [
+                    generation.into(),
+                    group.0.as_bytes().into(),
+                    from.into(),
+                    until.into(),
+                    after_key.into(),
+                    after_kind.into(),
+                    after_id.into(),
+                    limit(size.saturating_add(1)).into(),
+                ],
+            )
             .await?;
         let mut tagged = rows.iter().map(tagged).collect::<Result<Vec<_>, _>>()?;
         let has_more = tagged.len() > size;
@@ -81,14 +85,14 @@ impl Views {
 }
 
 fn tagged(row: &Row) -> Result<TaggedEntity, ViewError> {
-    let kind: &str = row.try_get(1)?;
-    let tag = search_key::tag_of(row.try_get(0)?);
+    let kind: &str = row.get(1)?;
+    let tag = search_key::tag_of(row.get(0)?);
     Ok(TaggedEntity {
         tag: tag
             .ok_or_else(|| ViewError::damaged("a tag isn't text"))?
             .to_owned(),
         kind: Kind::named(kind)
             .ok_or_else(|| ViewError::damaged(format!("entity kind `{kind}` is unknown")))?,
-        id: EntityId(Uuid::from_slice(row.try_get(2)?).map_err(ViewError::damaged)?),
+        id: EntityId(Uuid::from_slice(row.get(2)?).map_err(ViewError::damaged)?),
     })
 }

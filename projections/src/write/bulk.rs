@@ -1,6 +1,6 @@
 //! One statement for many rows: a statement costs a hop to the database's thread, a row in it hardly anything.
 
-use crate::database::{Connection, Query};
+use crate::database::{Connection, Value};
 
 /// How many rows the statements take: few different ones, so that each stays prepared.
 const ROWS: [usize; 3] = [64, 8, 1];
@@ -30,16 +30,17 @@ impl Bulk {
     }
 
     /// Runs the statement for all rows.
-    pub(super) async fn execute<Row>(
+    pub(super) async fn execute<Row, const COLUMNS: usize>(
         &'static self,
-        connection: &mut Connection,
+        connection: &mut Connection<'_>,
         mut rows: &[Row],
-        bind: impl Fn(Query<'static>, &Row) -> Query<'static>,
+        values: impl Fn(&Row) -> [Value; COLUMNS],
     ) -> Result<(), sqlx::Error> {
         for (size, statement) in ROWS.iter().zip(&self.statements) {
             while let Some((now, later)) = rows.split_at_checked(*size) {
-                let query = now.iter().fold(sqlx::query(statement.as_str()), &bind);
-                query.execute(&mut *connection).await?;
+                connection
+                    .execute(statement, now.iter().flat_map(&values))
+                    .await?;
                 rows = later;
                 if rows.is_empty() {
                     return Ok(());

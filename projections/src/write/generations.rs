@@ -1,10 +1,9 @@
 //! Generations of the derived rows: which one is read, how far each has come, and deleting those that are retired.
 
 use domain::{Boundary, Digest, Position};
-use sqlx::{Connection as _, Row as _};
 
-use super::VIEWS_VERSION;
-use crate::database::{Connection, Row};
+use super::{Held, VIEWS_VERSION};
+use crate::database::{Connection, Database, Row, Writer};
 use crate::error::ProjectionError;
 
 const LIVE: &str = "SELECT live, views_version FROM projection JOIN generation ON generation = live";
@@ -16,6 +15,12 @@ const SET_LIVE: &str =
     "INSERT INTO projection (one, live) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET live = excluded.live";
 const RETIRE_OTHERS: &str = "UPDATE generation SET retired = 1 WHERE generation <> $1";
 const RETIRED: &str = "SELECT generation FROM generation WHERE retired = 1 ORDER BY generation";
+/// Leaves the row as it is, but nobody else changes it until the transaction ends.
+const LOCK_LIVE: &str = "UPDATE generation SET position = position
+    WHERE generation = (SELECT live FROM projection) AND retired = 0 RETURNING position, epoch";
+const CLAIM: &str = "UPDATE generation SET epoch = $1
+    WHERE generation = (SELECT live FROM projection) AND retired = 0 AND epoch <= $1";
+const ADOPT: &str = "UPDATE generation SET epoch = $2 WHERE generation = $1 AND retired = 0";
 const FORGET: &str = "DELETE FROM generation WHERE generation = $1 AND retired = 1";
 const CHECKPOINT: &str = "SELECT position, digest FROM generation WHERE generation = $1";
 const BOUNDARIES: &str = "SELECT boundary, position, digest FROM boundary WHERE generation = $1";
@@ -41,13 +46,16 @@ const DELETE_SOME: [&str; 8] = [
 ];
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 17] = [
+pub(super) const STATEMENTS: [&str; 20] = [
     LIVE,
     FILLING,
     NEW,
     SET_LIVE,
     RETIRE_OTHERS,
     RETIRED,
+    LOCK_LIVE,
+    CLAIM,
+    ADOPT,
     FORGET,
     CHECKPOINT,
     BOUNDARIES,
@@ -61,121 +69,141 @@ pub(super) const STATEMENTS: [&str; 17] = [
     DELETE_SOME[7],
 ];
 
-/// The generation that is read. If there is none, or another version of the code filled it, an empty one takes its
-/// place and is filled from the start of the log.
-pub(crate) async fn live(connection: &mut Connection) -> Result<i64, ProjectionError> {
-    let live = sqlx::query(LIVE).fetch_optional(&mut *connection).await?;
-    if let Some(row) = live
-        && row.try_get::<i64, _>(1)? == VIEWS_VERSION
-    {
-        return Ok(row.try_get(0)?);
+/// From where a generation's writer goes on: the last record it holds, and the ends of the boundaries' chains.
+pub(crate) struct Resumption {
+    pub(crate) generation: i64,
+    pub(crate) position: Position,
+    pub(crate) digest: Digest,
+    pub(crate) ends: Vec<(Boundary, Position, Digest)>,
+}
+
+/// Makes sure that there is a generation to read. If there is none, or an older version of the code filled it, an empty
+/// one takes its place and is filled from the start of the log. On PostgreSQL a newer version's is left alone.
+pub(crate) async fn prepare(database: &Database) -> Result<(), ProjectionError> {
+    let mut writer = database.write().await?;
+    let mut transaction = writer.begin().await?;
+    transaction.take_turns().await?;
+    let live = transaction.connection().fetch_optional(LIVE, []).await?;
+    if let Some(row) = live {
+        let version: i64 = row.get(1)?;
+        if version == VIEWS_VERSION {
+            return Ok(());
+        }
+        if version > VIEWS_VERSION && database.postgres().is_some() {
+            return Err(ProjectionError::NewerViews);
+        }
     }
-    let mut transaction = connection.begin().await?;
-    let generation = new(&mut transaction).await?;
-    make_live(&mut transaction, generation).await?;
-    transaction.commit().await?;
-    Ok(generation)
-}
-
-/// The generation that a rebuild fills: one that an earlier rebuild began, or a new one.
-pub(crate) async fn filling(connection: &mut Connection) -> Result<i64, ProjectionError> {
-    let begun: Option<i64> = sqlx::query_scalar(FILLING)
-        .bind(VIEWS_VERSION)
-        .fetch_optional(&mut *connection)
-        .await?;
-    match begun {
-        Some(generation) => Ok(generation),
-        None => new(connection).await,
-    }
-}
-
-async fn new(connection: &mut Connection) -> Result<i64, ProjectionError> {
-    let generation = sqlx::query_scalar(NEW)
-        .bind(VIEWS_VERSION)
-        .bind(Digest::ZERO.0.as_slice())
-        .fetch_one(connection)
-        .await?;
-    Ok(generation)
-}
-
-/// Flips to a generation and retires every other, in one transaction.
-pub(crate) async fn flip(connection: &mut Connection, generation: i64) -> Result<(), ProjectionError> {
-    let mut transaction = connection.begin().await?;
-    make_live(&mut transaction, generation).await?;
+    let generation = new(&mut transaction.connection()).await?;
+    make_live(&mut transaction.connection(), generation).await?;
+    transaction.announce(generation, Position::START).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-async fn make_live(connection: &mut Connection, generation: i64) -> Result<(), ProjectionError> {
-    sqlx::query(SET_LIVE)
-        .bind(generation)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(RETIRE_OTHERS)
-        .bind(generation)
-        .execute(connection)
-        .await?;
-    Ok(())
+/// From where the live generation goes on.
+pub(crate) async fn resume_live(writer: &mut Writer<'_>) -> Result<Resumption, ProjectionError> {
+    let mut snapshot = writer.begin_snapshot().await?;
+    let mut connection = snapshot.connection();
+    let live = connection.fetch_optional(LIVE, []).await?;
+    let row = live.ok_or(sqlx::Error::RowNotFound)?;
+    if row.get::<i64>(1)? != VIEWS_VERSION {
+        return Err(ProjectionError::NewerViews);
+    }
+    resumption(&mut connection, row.get(0)?).await
 }
 
-/// How far a generation has come, and the digest of the last record it holds.
-pub(crate) async fn checkpoint(
-    connection: &mut Connection,
-    generation: i64,
-) -> Result<(Position, Digest), ProjectionError> {
-    let row = sqlx::query(CHECKPOINT)
-        .bind(generation)
-        .fetch_one(connection)
-        .await?;
-    Ok((position(&row, 0)?, digest(&row, 1)?))
+/// From where the generation goes on that a rebuild fills: one that an earlier rebuild began, or a new one.
+pub(crate) async fn resume_filling(writer: &mut Writer<'_>) -> Result<Resumption, ProjectionError> {
+    let mut transaction = writer.begin().await?;
+    transaction.take_turns().await?;
+    let mut connection = transaction.connection();
+    let begun = connection.fetch_optional(FILLING, [VIEWS_VERSION.into()]).await?;
+    let generation = match begun {
+        Some(row) => row.get(0)?,
+        None => new(&mut connection).await?,
+    };
+    let resumption = resumption(&mut connection, generation).await?;
+    transaction.commit().await?;
+    Ok(resumption)
 }
 
-/// The ends of the boundaries' chains that a generation holds.
-pub(crate) async fn boundary_ends(
-    connection: &mut Connection,
-    generation: i64,
-) -> Result<Vec<(Boundary, Position, Digest)>, ProjectionError> {
-    let rows = sqlx::query(BOUNDARIES)
-        .bind(generation)
-        .fetch_all(connection)
-        .await?;
+async fn new(connection: &mut Connection<'_>) -> Result<i64, ProjectionError> {
+    let arguments = [VIEWS_VERSION.into(), (&Digest::ZERO.0).into()];
+    let row = connection.fetch_optional(NEW, arguments).await?;
+    Ok(row.ok_or(sqlx::Error::RowNotFound)?.get(0)?)
+}
+
+async fn resumption(connection: &mut Connection<'_>, generation: i64) -> Result<Resumption, ProjectionError> {
+    let row = connection.fetch_optional(CHECKPOINT, [generation.into()]).await?;
+    let row = row.ok_or(sqlx::Error::RowNotFound)?;
     let end = |row: &Row| {
         let boundary = row
-            .try_get::<&str, _>(0)?
+            .get::<&str>(0)?
             .parse()
             .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok((boundary, position(row, 1)?, digest(row, 2)?))
+        Ok::<_, sqlx::Error>((boundary, position(row, 1)?, digest(row, 2)?))
     };
-    rows.iter().map(end).collect()
+    let ends = connection.fetch_all(BOUNDARIES, [generation.into()]).await?;
+    Ok(Resumption {
+        generation,
+        position: position(&row, 0)?,
+        digest: digest(&row, 1)?,
+        ends: ends.iter().map(end).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Makes the live generation the one that is written under this lease; not if a later lease has it already.
+pub(crate) async fn claim(writer: &mut Writer<'_>, epoch: i64) -> Result<bool, ProjectionError> {
+    Ok(writer.connection().execute(CLAIM, [epoch.into()]).await? > 0)
+}
+
+/// Keeps everybody else from writing into the live generation until the transaction ends; answers where it stands and
+/// under which lease it is written.
+pub(crate) async fn lock_live(connection: &mut Connection<'_>) -> Result<(Position, i64), ProjectionError> {
+    let row = connection.fetch_optional(LOCK_LIVE, []).await?;
+    let row = row.ok_or(ProjectionError::OtherRebuild)?;
+    Ok((position(&row, 0)?, row.get(1)?))
+}
+
+/// Flips to a generation and retires every other. `held` tells under which lease it is written from now on.
+pub(crate) async fn flip(connection: &mut Connection<'_>, held: Held) -> Result<(), ProjectionError> {
+    let arguments = [held.generation.into(), held.epoch.into()];
+    if connection.execute(ADOPT, arguments).await? == 0 {
+        return Err(ProjectionError::OtherRebuild);
+    }
+    make_live(connection, held.generation).await
+}
+
+async fn make_live(connection: &mut Connection<'_>, generation: i64) -> Result<(), ProjectionError> {
+    connection.execute(SET_LIVE, [generation.into()]).await?;
+    connection.execute(RETIRE_OTHERS, [generation.into()]).await?;
+    Ok(())
+}
+
+/// The generations that are retired and not deleted yet, the oldest first.
+pub(crate) async fn retired(writer: &mut Writer<'_>) -> Result<Vec<i64>, ProjectionError> {
+    let rows = writer.connection().fetch_all(RETIRED, []).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?)
 }
 
 /// Deletes some rows of a retired generation; says whether there may be more.
-pub(crate) async fn delete_some_retired(connection: &mut Connection) -> Result<bool, ProjectionError> {
-    let retired: Option<i64> = sqlx::query_scalar(RETIRED)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(generation) = retired else {
-        return Ok(false);
-    };
+pub(crate) async fn delete_some(writer: &mut Writer<'_>, generation: i64) -> Result<bool, ProjectionError> {
+    let mut connection = writer.connection();
     for statement in DELETE_SOME {
-        let deleted = sqlx::query(statement)
-            .bind(generation)
-            .execute(&mut *connection)
-            .await?;
-        if deleted.rows_affected() > 0 {
+        if connection.execute(statement, [generation.into()]).await? > 0 {
             return Ok(true);
         }
     }
-    sqlx::query(FORGET).bind(generation).execute(connection).await?;
-    Ok(true)
+    connection.execute(FORGET, [generation.into()]).await?;
+    Ok(false)
 }
 
 fn position(row: &Row, column: usize) -> Result<Position, sqlx::Error> {
-    Ok(Position(row.try_get::<i64, _>(column)?.cast_unsigned()))
+    Ok(Position(row.get::<i64>(column)?.cast_unsigned()))
 }
 
 fn digest(row: &Row, column: usize) -> Result<Digest, sqlx::Error> {
-    let bytes: &[u8] = row.try_get(column)?;
+    let bytes: &[u8] = row.get(column)?;
     let bytes = bytes
         .try_into()
         .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;

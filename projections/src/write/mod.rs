@@ -5,10 +5,9 @@ pub(crate) mod generations;
 mod rows;
 
 use domain::{Digest, Position};
-use sqlx::Connection as _;
 
 use crate::batch::Batch;
-use crate::database::Connection;
+use crate::database::{Connection, Writer};
 use crate::error::ProjectionError;
 
 /// The version of the code that fills the views; with another one, they are made again. The catalogue's revision is
@@ -18,46 +17,65 @@ pub(crate) const VIEWS_VERSION: i64 = 1_000 + domain::schema::CATALOGUE_REVISION
 /// Stands in `to_version` of what is valid now.
 pub(crate) const STILL_VALID: i64 = i64::MAX;
 
-const MOVE_CHECKPOINT: &str = "UPDATE generation SET position = $3, digest = $4 WHERE generation = $1 AND position = $2 AND retired = 0";
+const MOVE_CHECKPOINT: &str = "UPDATE generation SET position = $3, digest = $4
+    WHERE generation = $1 AND position = $2 AND epoch = $5 AND retired = 0";
 
-/// Writes a batch into a generation whose checkpoint is at `after`, all or nothing.
-pub(crate) async fn write(
-    connection: &mut Connection,
-    generation: i64,
-    after: Position,
+/// A generation's checkpoint as its one writer knows it: who finds another one there is not the writer any more.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) generation: i64,
+    /// The lease under which it is written.
+    pub(crate) epoch: i64,
+    pub(crate) position: Position,
+}
+
+/// Writes a batch after a checkpoint, all or nothing.
+pub(crate) async fn write(writer: &mut Writer<'_>, held: Held, batch: &Batch) -> Result<(), ProjectionError> {
+    let mut transaction = writer.begin().await?;
+    write_within(&mut transaction.connection(), held, batch).await?;
+    if let Some((position, _)) = batch.checkpoint {
+        transaction.announce(held.generation, position).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes a batch after a checkpoint as part of a transaction.
+pub(crate) async fn write_within(
+    connection: &mut Connection<'_>,
+    held: Held,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     let Some((position, digest)) = batch.checkpoint else {
         return Ok(());
     };
-    let mut transaction = connection.begin().await?;
-    move_checkpoint(&mut transaction, generation, after, position, digest).await?;
-    rows::write_rows(&mut transaction, generation, batch).await?;
-    transaction.commit().await?;
-    Ok(())
+    move_checkpoint(connection, held, position, digest).await?;
+    rows::write_rows(connection, held.generation, batch).await
 }
 
-/// Moves the checkpoint from where this process left it; that it isn't there any more means another process did.
+/// Moves the checkpoint from where its writer left it; that it isn't there any more means another one did.
 async fn move_checkpoint(
-    connection: &mut Connection,
-    generation: i64,
-    from: Position,
+    connection: &mut Connection<'_>,
+    held: Held,
     to: Position,
     digest: Digest,
 ) -> Result<(), ProjectionError> {
-    let moved = sqlx::query(MOVE_CHECKPOINT)
-        .bind(generation)
-        .bind(from.0.cast_signed())
-        .bind(to.0.cast_signed())
-        .bind(digest.0.as_slice())
-        .execute(connection)
-        .await?;
-    if moved.rows_affected() == 0 {
-        return Err(ProjectionError::Fenced { expected: from });
+    let arguments = [
+        held.generation.into(),
+        held.position.0.cast_signed().into(),
+        to.0.cast_signed().into(),
+        (&digest.0).into(),
+        held.epoch.into(),
+    ];
+    match connection.execute(MOVE_CHECKPOINT, arguments).await? {
+        0 => Err(ProjectionError::Fenced {
+            expected: held.position,
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
+/// Every statement of this part.
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
     let mut all = vec![MOVE_CHECKPOINT.to_owned()];

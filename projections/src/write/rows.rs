@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use domain::{EntityId, GroupId, Kind, Version};
+use domain::Version;
 
 use super::STILL_VALID;
 use super::bulk::Bulk;
 use crate::batch::{Batch, EntityKey};
-use crate::database::{Connection, Query};
+use crate::database::Connection;
 use crate::error::ProjectionError;
 
 static END_ENTITIES: LazyLock<Bulk> = LazyLock::new(|| {
@@ -105,7 +105,7 @@ pub(super) fn bulks() -> [&'static Bulk; 10] {
 
 /// Writes all rows of a batch. What ended goes first: only one row of an entity is valid now.
 pub(super) async fn write_rows(
-    connection: &mut Connection,
+    connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
@@ -115,151 +115,149 @@ pub(super) async fn write_rows(
 }
 
 async fn write_entities(
-    connection: &mut Connection,
+    connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
-    let end = |query: Query<'static>, (key, at): &(EntityKey, Version)| {
-        bind_key(query.bind(generation), key).bind(at.cast_signed())
+    let end = |((group, kind, id), at): &(EntityKey, Version)| {
+        [
+            generation.into(),
+            group.0.as_bytes().into(),
+            kind.name().into(),
+            id.0.as_bytes().into(),
+            at.cast_signed().into(),
+        ]
     };
     END_ENTITIES
         .execute(connection, &batch.ended_entities, end)
         .await?;
     END_KEYS.execute(connection, &batch.ended_keys, end).await?;
     INSERT_ENTITIES
-        .execute(connection, &batch.valid_entities(), |query, row| {
-            bind_key(query.bind(generation), &row.key)
-                .bind(row.from.cast_signed())
-                .bind(end_of(row.to))
-                .bind(row.expires_at.map(|at| at.0))
-                .bind(row.body.clone())
-                .bind(row.sealed.clone())
+        .execute(connection, &batch.valid_entities(), |row| {
+            let (group, kind, id) = row.key;
+            [
+                generation.into(),
+                group.0.as_bytes().into(),
+                kind.name().into(),
+                id.0.as_bytes().into(),
+                row.from.cast_signed().into(),
+                end_of(row.to).into(),
+                row.expires_at.map(|at| at.0).into(),
+                row.body.clone().into(),
+                row.sealed.clone().into(),
+            ]
         })
         .await?;
     INSERT_KEYS
-        .execute(connection, &batch.valid_keys(), |query, row| {
+        .execute(connection, &batch.valid_keys(), |row| {
             let (group, kind, id) = row.key;
-            query
-                .bind(generation)
-                .bind(group_bytes(group))
-                .bind(row.search_key.clone())
-                .bind(kind.name())
-                .bind(end_of(row.to))
-                .bind(entity_bytes(id))
-                .bind(row.from.cast_signed())
+            [
+                generation.into(),
+                group.0.as_bytes().into(),
+                row.search_key.clone().into(),
+                kind.name().into(),
+                end_of(row.to).into(),
+                id.0.as_bytes().into(),
+                row.from.cast_signed().into(),
+            ]
         })
         .await?;
     let counts: Vec<_> = batch.counts.iter().collect();
     ADD_COUNTS
-        .execute(connection, &counts, |query, ((group, kind), count)| {
-            query
-                .bind(generation)
-                .bind(group_bytes(*group))
-                .bind(kind.name())
-                .bind(**count)
+        .execute(connection, &counts, |((group, kind), count)| {
+            [
+                generation.into(),
+                group.0.as_bytes().into(),
+                kind.name().into(),
+                (**count).into(),
+            ]
         })
         .await?;
     Ok(())
 }
 
 async fn write_changes(
-    connection: &mut Connection,
+    connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     INSERT_CHANGES
-        .execute(connection, &batch.changes, |query, row| {
+        .execute(connection, &batch.changes, |row| {
             let what = rmp_serde::to_vec_named(&row.events)
                 .expect("summaries hold nothing that MessagePack can't express");
-            query
-                .bind(generation)
-                .bind(row.boundary.subject())
-                .bind(row.version.cast_signed())
-                .bind(row.at.0)
-                .bind(row.position.0.cast_signed())
-                .bind(row.actor.clone())
-                .bind(row.reason.clone())
-                .bind(row.request_id.map(|id| id.as_bytes().to_vec()))
-                .bind(row.source.clone())
-                .bind(row.events.len() as i64)
-                .bind(what)
+            [
+                generation.into(),
+                row.boundary.subject().into(),
+                row.version.cast_signed().into(),
+                row.at.0.into(),
+                row.position.0.cast_signed().into(),
+                row.actor.clone().into(),
+                row.reason.clone().into(),
+                row.request_id.map(|id| id.as_bytes().to_vec()).into(),
+                row.source.clone().into(),
+                (row.events.len() as i64).into(),
+                what.into(),
+            ]
         })
         .await?;
     let boundaries: Vec<_> = batch.boundaries.iter().collect();
     PUT_BOUNDARIES
-        .execute(connection, &boundaries, |query, (boundary, end)| {
+        .execute(connection, &boundaries, |(boundary, end)| {
             let (version, at) = end.newest.unwrap_or_default();
-            query
-                .bind(generation)
-                .bind(boundary.subject())
-                .bind(end.position.0.cast_signed())
-                .bind(end.digest.0.to_vec())
-                .bind(version.cast_signed())
-                .bind(at.0)
+            [
+                generation.into(),
+                boundary.subject().into(),
+                end.position.0.cast_signed().into(),
+                (&end.digest.0).into(),
+                version.cast_signed().into(),
+                at.0.into(),
+            ]
         })
         .await?;
     Ok(())
 }
 
 async fn write_registry(
-    connection: &mut Connection,
+    connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     let organizations: Vec<_> = batch.organizations.iter().collect();
     PUT_ORGANIZATIONS
-        .execute(connection, &organizations, |query, (id, name)| {
-            query
-                .bind(generation)
-                .bind(id.0.as_bytes().to_vec())
-                .bind((*name).clone())
+        .execute(connection, &organizations, |(id, name)| {
+            [generation.into(), id.0.as_bytes().into(), (*name).clone().into()]
         })
         .await?;
     let groups: Vec<_> = batch.groups.values().collect();
     PUT_GROUPS
-        .execute(connection, &groups, |query, (organization, group)| {
-            query
-                .bind(generation)
-                .bind(organization.0.as_bytes().to_vec())
-                .bind(group_bytes(group.id))
-                .bind(group.name.clone())
-                .bind(group.created_at.0)
-                .bind(i64::from(group.deleted_at.is_some()))
-                .bind(serde_json::to_string(group).expect("a group's record serializes"))
+        .execute(connection, &groups, |(organization, group)| {
+            [
+                generation.into(),
+                organization.0.as_bytes().into(),
+                group.id.0.as_bytes().into(),
+                group.name.clone().into(),
+                group.created_at.0.into(),
+                i64::from(group.deleted_at.is_some()).into(),
+                serde_json::to_string(group)
+                    .expect("a group's record serializes")
+                    .into(),
+            ]
         })
         .await?;
     let tokens: Vec<_> = batch.tokens.values().collect();
     PUT_TOKENS
-        .execute(connection, &tokens, |query, (organization, token)| {
+        .execute(connection, &tokens, |(organization, token)| {
             let record = rmp_serde::to_vec_named(token).expect("a token's record serializes");
-            query
-                .bind(generation)
-                .bind(organization.0.as_bytes().to_vec())
-                .bind(token.id.0.as_bytes().to_vec())
-                .bind(token.hash.0.to_vec())
-                .bind(record)
+            [
+                generation.into(),
+                organization.0.as_bytes().into(),
+                token.id.0.as_bytes().into(),
+                (&token.hash.0).into(),
+                record.into(),
+            ]
         })
         .await?;
     Ok(())
-}
-
-fn bind_key(query: Query<'static>, (group, kind, id): &EntityKey) -> Query<'static> {
-    bind_entity(query, *group, *kind, *id)
-}
-
-fn bind_entity(query: Query<'static>, group: GroupId, kind: Kind, id: EntityId) -> Query<'static> {
-    query
-        .bind(group_bytes(group))
-        .bind(kind.name())
-        .bind(entity_bytes(id))
-}
-
-fn group_bytes(group: GroupId) -> Vec<u8> {
-    group.0.as_bytes().to_vec()
-}
-
-fn entity_bytes(id: EntityId) -> Vec<u8> {
-    id.0.as_bytes().to_vec()
 }
 
 fn end_of(to: Option<Version>) -> i64 {

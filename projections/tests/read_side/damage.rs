@@ -24,7 +24,10 @@ async fn a_log_that_lost_its_tail_is_refused() {
     let world = three_changes().await;
     world.opened().await.kill().await;
     let shorter = world.log.cut_after(Position(2));
-    let refused = world.open_at(world.database(), shorter).await.err();
+    let refused = world
+        .open_at(world.database().await.location(), shorter)
+        .await
+        .err();
     let expected = ProjectionError::LostTail {
         checkpoint: Position(3),
         tail: Position(2),
@@ -38,7 +41,10 @@ async fn a_lost_tail_that_was_written_over_is_refused() {
     world.opened().await.kill().await;
     let other = world.log.cut_after(Position(2));
     other.push(Boundary::Group(group(1)), Bytes::from_static(b"something else"));
-    let refused = world.open_at(world.database(), other).await.err();
+    let refused = world
+        .open_at(world.database().await.location(), other)
+        .await
+        .err();
     assert_eq!(
         refused,
         Some(ProjectionError::Rewritten {

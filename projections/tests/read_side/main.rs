@@ -9,4 +9,5 @@ mod parts;
 mod registry;
 mod surroundings;
 mod survival;
+mod views_database;
 mod world;

@@ -8,6 +8,7 @@ use domain::group::GroupCommand;
 use projections::Projections;
 use serde_json::json;
 
+use crate::views_database::ViewsDatabase;
 use crate::world::{World, create, delete, group, patch};
 
 /// A history over two groups with creations, updates, moves of names and deletions.
@@ -82,14 +83,13 @@ async fn a_rebuild_says_what_incremental_projection_said() {
     running.caught_up(&world).await;
     let rebuilt = everything(&running.projections, &world).await;
     running.kill().await;
-    std::fs::remove_file(world.database()).expect("views.db goes");
-    for rest in ["-wal", "-shm"] {
-        drop(std::fs::remove_file(world.database() + rest));
-    }
-    assert_eq!(
-        everything(&world.opened().await.projections, &world).await,
-        rebuilt
-    );
+    let afresh = ViewsDatabase::fresh().await;
+    let running = world
+        .open_at(afresh.location(), world.log.clone())
+        .await
+        .expect("it opens");
+    running.caught_up(&world).await;
+    assert_eq!(everything(&running.projections, &world).await, rebuilt);
 }
 
 #[tokio::test]
@@ -130,8 +130,9 @@ async fn killed_anywhere_it_neither_skips_nor_repeats() {
         running.kill().await;
     }
     let survivor = world.opened().await;
+    let empty = ViewsDatabase::fresh().await;
     let fresh = world
-        .open_at(world.database() + ".fresh", world.log.clone())
+        .open_at(empty.location(), world.log.clone())
         .await
         .expect("it opens");
     fresh.caught_up(&world).await;

@@ -14,12 +14,14 @@ use domain::{
     Actor, Boundary, Change, CommitId, Context, EntityId, GroupId, Keyring, Kind, Position, Record,
     Timestamp, Version,
 };
-use projections::{Options, ProjectionError, Projections};
+use projections::{Location, Options, ProjectionError, Projections};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::log_double::LogDouble;
 use crate::surroundings::{ClockDouble, KeyringDouble, Killable};
+use crate::views_database::ViewsDatabase;
 
 pub(crate) const RECORD_LIMIT: usize = 900 * 1024;
 
@@ -28,7 +30,7 @@ pub(crate) struct World {
     pub(crate) log: LogDouble,
     pub(crate) keyring: Arc<KeyringDouble>,
     pub(crate) clock: Arc<ClockDouble>,
-    directory: tempfile::TempDir,
+    database: OnceCell<ViewsDatabase>,
     chains: BTreeMap<Boundary, BoundaryChain>,
     groups: BTreeMap<GroupId, Vec<Group>>,
     happened: u64,
@@ -54,25 +56,32 @@ impl World {
             log: LogDouble::new(),
             keyring: Arc::default(),
             clock: Arc::default(),
-            directory: tempfile::tempdir().expect("a temporary directory"),
+            database: OnceCell::new(),
             chains: BTreeMap::new(),
             groups: BTreeMap::new(),
             happened: 0,
         }
     }
 
-    pub(crate) fn database(&self) -> String {
-        self.directory.path().join("views.db").display().to_string()
+    /// The views' database, empty at first.
+    pub(crate) async fn database(&self) -> &ViewsDatabase {
+        self.database.get_or_init(ViewsDatabase::fresh).await
     }
 
     pub(crate) async fn open(&self) -> Result<Running, ProjectionError> {
-        self.open_at(self.database(), self.log.clone()).await
+        self.open_at(self.database().await.location(), self.log.clone())
+            .await
     }
 
-    pub(crate) async fn open_at(&self, database: String, log: LogDouble) -> Result<Running, ProjectionError> {
+    pub(crate) async fn open_at(
+        &self,
+        database: Location,
+        log: LogDouble,
+    ) -> Result<Running, ProjectionError> {
         let tasks = Killable::default();
         let projections = Projections::open(Options {
             database,
+            holder: "a test".to_owned(),
             log: Arc::new(log),
             keyring: Arc::<KeyringDouble>::clone(&self.keyring),
             clock: Arc::<ClockDouble>::clone(&self.clock),
@@ -232,10 +241,15 @@ pub(crate) struct Parts {
 
 impl Running {
     pub(crate) async fn caught_up(&self, world: &World) {
-        self.projections
-            .caught_up_to(world.log.last())
-            .await
-            .expect("the views catch up");
+        // Another process may hold the lease of one that was killed: one time of patience isn't enough.
+        let mut patience = 6;
+        while let Err(behind) = self.projections.caught_up_to(world.log.last()).await {
+            patience -= 1;
+            assert!(
+                patience > 0 && self.projections.status().halted.is_none(),
+                "{behind}"
+            );
+        }
     }
 
     pub(crate) async fn kill(self) {

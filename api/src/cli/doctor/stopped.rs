@@ -61,12 +61,7 @@ async fn log(storage: &Storage, report: &mut Report) {
 
 async fn views(settings: &StorageSettings, installation: &Installation, report: &mut Report) {
     let storage = &installation.storage;
-    let opened = read_side::open(
-        &settings.data_dir,
-        storage,
-        Arc::new(SystemClock),
-        installation.tasks(),
-    );
+    let opened = read_side::open(settings, storage, Arc::new(SystemClock), installation.tasks());
     let projections = match opened.await {
         Ok(projections) => projections,
         Err(error) => return report.fail("views", &error.to_string()),

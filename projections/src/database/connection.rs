@@ -1,0 +1,160 @@
+//! Writing: the one writer of a process, its transactions, and the connection that both work on.
+
+use domain::Position;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, PgConnection, Postgres, Sqlite};
+use tokio::sync::MutexGuard;
+
+use super::announcement::{ANNOUNCE, Announcement, CHANNEL};
+use super::row::Row;
+use super::value::{Value, postgres_arguments, sqlite_arguments};
+
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Processes that do this wait for each other until the transaction ends.
+const TAKE_TURNS: &str = "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7231900478812061553)) AS lock";
+
+/// Who writes; the next waits until this is dropped.
+pub(crate) enum Writer<'d> {
+    Sqlite(MutexGuard<'d, SqliteConnection>),
+    Postgres {
+        connection: PoolConnection<Postgres>,
+        _turn: MutexGuard<'d, ()>,
+    },
+}
+
+/// All or nothing; nothing unless it is committed.
+pub(crate) enum Transaction<'w> {
+    Sqlite(sqlx::Transaction<'w, Sqlite>),
+    Postgres(sqlx::Transaction<'w, Postgres>),
+}
+
+/// What statements run on.
+pub(crate) enum Connection<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+impl Writer<'_> {
+    /// A statement here is a transaction of its own.
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Postgres { connection, .. } => Connection::Postgres(connection),
+        }
+    }
+
+    /// Begins a transaction.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
+            Self::Postgres { connection, .. } => Transaction::Postgres(connection.begin().await?),
+        })
+    }
+
+    /// Begins a transaction whose statements all see the same state.
+    pub(crate) async fn begin_snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
+            Self::Postgres { connection, .. } => {
+                Transaction::Postgres(connection.begin_with(SNAPSHOT).await?)
+            }
+        })
+    }
+}
+
+impl Transaction<'_> {
+    /// A statement here is part of the transaction.
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(transaction) => Connection::Sqlite(transaction),
+            Self::Postgres(transaction) => Connection::Postgres(transaction),
+        }
+    }
+
+    /// Waits for other processes that are here too; on SQLite there are none.
+    pub(crate) async fn take_turns(&mut self) -> Result<(), sqlx::Error> {
+        if let Self::Postgres(_) = self {
+            self.connection().execute(TAKE_TURNS, []).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells other processes, once it is committed, how far a generation has come; on SQLite there are none.
+    pub(crate) async fn announce(&mut self, generation: i64, position: Position) -> Result<(), sqlx::Error> {
+        if let Self::Postgres(_) = self {
+            let said = Announcement::Projected { generation, position }.to_string();
+            self.connection()
+                .execute(ANNOUNCE, [CHANNEL.into(), said.into()])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+impl Connection<'_> {
+    /// Runs a statement; answers how many rows it touched.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &'static str,
+        arguments: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
+                Ok(query.execute(&mut **connection).await?.rows_affected())
+            }
+            Self::Postgres(connection) => {
+                let query = sqlx::query_with(sql, postgres_arguments(arguments));
+                Ok(query.execute(&mut **connection).await?.rows_affected())
+            }
+        }
+    }
+
+    /// All rows of an answer.
+    pub(crate) async fn fetch_all(
+        &mut self,
+        sql: &'static str,
+        arguments: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
+                let rows = query.fetch_all(&mut **connection).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Self::Postgres(connection) => {
+                let query = sqlx::query_with(sql, postgres_arguments(arguments));
+                let rows = query.fetch_all(&mut **connection).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
+    }
+
+    /// The first row of an answer, if it has one.
+    pub(crate) async fn fetch_optional(
+        &mut self,
+        sql: &'static str,
+        arguments: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
+                Ok(query.fetch_optional(&mut **connection).await?.map(Row::Sqlite))
+            }
+            Self::Postgres(connection) => {
+                let query = sqlx::query_with(sql, postgres_arguments(arguments));
+                Ok(query.fetch_optional(&mut **connection).await?.map(Row::Postgres))
+            }
+        }
+    }
+}

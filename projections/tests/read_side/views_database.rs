@@ -1,0 +1,27 @@
+//! The views in SQLite.
+
+use projections::Location;
+
+/// An empty database for one test.
+pub(crate) struct ViewsDatabase {
+    directory: tempfile::TempDir,
+}
+
+impl ViewsDatabase {
+    pub(crate) async fn fresh() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory }
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        Location::Sqlite(self.directory.path().join("views.db").display().to_string())
+    }
+
+    /// Everything that lies on the disk.
+    pub(crate) fn bytes_at_rest(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.directory.path()).expect("the directory is readable");
+        let bytes =
+            files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("a readable file"));
+        bytes.collect()
+    }
+}
