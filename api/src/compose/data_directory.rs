@@ -71,6 +71,10 @@ impl DataDirectory {
     }
 
     /// Takes an existing directory for this process; waits up to 2 s for a holder that is ending.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "before anything else runs; the operating system tells nobody when a lock is free"
+    )]
     pub fn lock(path: &Path) -> Result<Self, DataDirectoryError> {
         for _ in 1..ATTEMPTS {
             match Self::lock_at_once(path) {
