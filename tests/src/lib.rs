@@ -9,6 +9,7 @@
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised.
+//! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
 //!
 //! Start reading at [`server_process`].
@@ -23,5 +24,6 @@ pub mod port;
 pub mod postgres_server;
 pub mod process;
 pub mod program;
+pub mod runbook;
 pub mod server_process;
 pub mod workload;
