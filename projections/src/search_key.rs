@@ -8,6 +8,9 @@ const UNIQUE: u8 = b'u';
 const TAG: u8 = b't';
 const REFERENCE: u8 = b'r';
 
+/// How many bytes of a tag stand in its search key.
+const LONGEST_TAG: usize = 1_024;
+
 /// Everything an entity is found by.
 pub(crate) fn all_of(
     entity: &Entity,
@@ -47,15 +50,22 @@ pub(crate) fn unique(key: UniqueKey, hash_key: Option<&[u8; 32]>) -> Option<Vec<
     Some([&[UNIQUE], &hash.as_bytes()[..16]].concat())
 }
 
-/// The search key of a tag.
+/// The search key of a tag. Of a long one only the beginning stands there, and a digest behind a zero byte, which no tag
+/// holds: an index of PostgreSQL takes no more than 2,704 bytes.
 pub(crate) fn tag(name: &str) -> Vec<u8> {
-    [&[TAG], name.as_bytes()].concat()
+    match name.as_bytes().split_at_checked(LONGEST_TAG) {
+        Some((beginning, rest)) if !rest.is_empty() => {
+            let digest = blake3::hash(name.as_bytes());
+            [&[TAG], beginning, &[0], digest.as_bytes()].concat()
+        }
+        _ => [&[TAG], name.as_bytes()].concat(),
+    }
 }
 
-/// The tag of a search key, if it is one's.
+/// The tag of a search key; none if it is too long to stand there whole.
 pub(crate) fn tag_of(search_key: &[u8]) -> Option<&str> {
     let name = search_key.strip_prefix(&[TAG])?;
-    std::str::from_utf8(name).ok()
+    std::str::from_utf8(name).ok().filter(|name| !name.contains('\0'))
 }
 
 /// The first search key after those of tags.

@@ -54,6 +54,8 @@ pub struct ServerProcess {
     /// `None` until the first start.
     process: Option<Process>,
     log: Log,
+    /// `postgres://…`; SQLite unless one is named.
+    database: Option<String>,
     api_port: Port,
     dataplane_port: Port,
     home: TempDir,
@@ -78,10 +80,18 @@ impl ServerProcess {
         Self {
             process: None,
             log,
+            database: None,
             api_port: Port::reserve(),
             dataplane_port: Port::reserve(),
             home,
         }
+    }
+
+    /// Keeps the views in a PostgreSQL database.
+    #[must_use]
+    pub fn with_database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
+        self
     }
 
     /// Waits until `/readyz` says yes.
@@ -156,7 +166,11 @@ impl ServerProcess {
 
     /// The arguments that name this server's log and data to commands that work on them directly (`log verify`, `rebuild`).
     pub fn storage_arguments(&self) -> Vec<String> {
-        storage_arguments(&self.log, self.home.path())
+        let mut arguments = storage_arguments(&self.log, self.home.path());
+        if let Some(url) = &self.database {
+            arguments.extend(["--database".to_owned(), url.clone()]);
+        }
+        arguments
     }
 
     /// SIGKILL.
@@ -171,7 +185,12 @@ impl ServerProcess {
 
     /// Starts with the same ports and data as before; doesn't wait.
     pub fn start_again(&mut self) {
-        let process = run(&self.log, &self.api_port, &self.dataplane_port, self.home.path());
+        let process = run(
+            &self.storage_arguments(),
+            &self.api_port,
+            &self.dataplane_port,
+            self.home.path(),
+        );
         self.process = Some(process);
     }
 
@@ -209,13 +228,13 @@ impl ServerProcess {
     }
 }
 
-fn run(log: &Log, api_port: &Port, dataplane_port: &Port, home: &Path) -> Process {
+fn run(storage: &[String], api_port: &Port, dataplane_port: &Port, home: &Path) -> Process {
     let mut command = program::command();
     command
         .arg("serve")
         .args(["--listen", &api_port.address().to_string()])
         .args(["--dataplane-listen", &dataplane_port.address().to_string()])
-        .args(storage_arguments(log, home));
+        .args(storage);
     Process::start("runtime-manager serve", &mut command, &home.join("output.log"))
 }
 

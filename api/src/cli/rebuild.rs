@@ -14,8 +14,8 @@ use crate::config::{StorageFlags, StorageSettings};
 
 /// Makes the views again from the log
 ///
-/// The views are derived from the log and can be made again at any time, while no server uses the data
-/// directory. Stopped anywhere, the next rebuild goes on where it was.
+/// The views are derived from the log and can be made again at any time: while no server uses the data
+/// directory, or, with the log in NATS and the views in PostgreSQL, beside servers that run. Stopped anywhere, the next rebuild goes on where it was.
 #[derive(Args, Debug)]
 pub struct Rebuild {
     #[command(flatten)]
@@ -26,7 +26,7 @@ impl Rebuild {
     /// Fills new views and switches to them.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let settings = StorageSettings::from_flags(self.storage)?;
-        let installation = Installation::open(&settings).await?;
+        let installation = Installation::open_beside_processes(&settings).await?;
         let projections = read_side::open(
             &settings,
             &installation.storage,

@@ -6,21 +6,34 @@ use commands::tasks::Tasks;
 
 use super::data_directory::DataDirectory;
 use super::storage::{MASTER_KEY_FILE, Storage};
-use crate::config::StorageSettings;
+use crate::config::{DatabaseEngine, LogEngine, StorageSettings};
 
-/// Log and keyring in a data directory that this process holds.
+/// Log and keyring of an installation, and the data directory that this process holds for it.
 pub struct Installation {
     /// Log and keyring.
     pub storage: Storage,
     tasks: Tasks,
-    _directory: DataDirectory,
+    /// None where nothing lies in it that a server needs for itself.
+    _directory: Option<DataDirectory>,
 }
 
 impl Installation {
     /// Takes the data directory and opens what belongs to it. The master key must be there: a new one would open nothing.
     pub async fn open(settings: &StorageSettings) -> anyhow::Result<Self> {
         let directory = DataDirectory::lock(&settings.data_dir)?;
-        let key_file = directory.file(MASTER_KEY_FILE);
+        Self::open_in(settings, Some(directory)).await
+    }
+
+    /// As [`Self::open`]; where log and views are on servers, also while this directory's process runs.
+    pub async fn open_beside_processes(settings: &StorageSettings) -> anyhow::Result<Self> {
+        match (&settings.log, &settings.database) {
+            (LogEngine::Nats { .. }, DatabaseEngine::Postgres(_)) => Self::open_in(settings, None).await,
+            _ => Self::open(settings).await,
+        }
+    }
+
+    async fn open_in(settings: &StorageSettings, directory: Option<DataDirectory>) -> anyhow::Result<Self> {
+        let key_file = settings.data_dir.join(MASTER_KEY_FILE);
         let variable = master_key::ENVIRONMENT_VARIABLE;
         if std::env::var_os(variable).is_none() && !key_file.exists() {
             let key_file = key_file.display();

@@ -101,6 +101,9 @@ async fn issue(exchange: Exchange) -> Result<Answer, Refusal> {
         }
         time
     });
+    if name.as_ref().is_some_and(|name| name.contains('\0')) {
+        fields.refuse("name", "characters", "must not contain the character NUL");
+    }
     fields.finish()?;
     let role = role.unwrap_or(Role::Viewer);
     let group = match group {

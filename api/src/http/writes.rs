@@ -43,6 +43,10 @@ impl Exchange {
             reason: cause.reason.or(reason),
             ..cause
         };
+        if cause.reason.iter().any(|reason| reason.contains('\0')) {
+            let why = "must not contain the character NUL";
+            return Err(Refusal::invalid("message", "characters", why));
+        }
         let accepted = self.services.commands.group(organization, group, command, cause);
         Ok(accepted.await?)
     }

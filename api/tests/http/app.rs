@@ -28,7 +28,17 @@ pub(crate) struct App {
     router: Router,
     admin: String,
     bus: CommandBus,
-    _views: tempfile::TempDir,
+    site: Site,
+    _views: Option<tempfile::TempDir>,
+}
+
+/// What stands below the API.
+#[derive(Clone)]
+struct Site {
+    log: Arc<dyn EventLog>,
+    keyring: Arc<dyn Keyring>,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
 }
 
 impl App {
@@ -52,34 +62,30 @@ impl App {
             .await
             .unwrap();
         let views = tempfile::tempdir().unwrap();
-        let projections = Projections::open(projections::Options {
-            database: Location::Sqlite(views.path().join("views.db").display().to_string()),
-            holder: "a test".to_owned(),
-            log: Arc::clone(&log),
-            keyring,
-            clock: Arc::clone(&clock),
-            spawner: Arc::clone(&spawner),
-        });
-        let router = router(Parts {
-            commands: bus.clone(),
-            projections: projections.await.unwrap(),
-            nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&clock))),
+        let location = Location::Sqlite(views.path().join("views.db").display().to_string());
+        let site = Site {
             log,
+            keyring,
             clock,
-            entropy: commands::entropy::seed,
-            metrics: metrics(),
-            settings: Settings {
-                control_plane_endpoint: "https://127.0.0.1:8005".to_owned(),
-                telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
-                durability_unverified: Some("the log is in memory".to_owned()),
-            },
-            shutdown: tasks.token().clone(),
-        });
+            tasks,
+        };
         Self {
-            router,
+            router: site.router(&bus, location).await,
             admin: admin.expose().to_owned(),
             bus,
-            _views: views,
+            site,
+            _views: Some(views),
+        }
+    }
+
+    /// The same installation, read from another database.
+    pub(crate) async fn reading_from(&self, location: Location) -> Self {
+        Self {
+            router: self.site.router(&self.bus, location).await,
+            admin: self.admin.clone(),
+            bus: self.bus.clone(),
+            site: self.site.clone(),
+            _views: None,
         }
     }
 
@@ -141,6 +147,35 @@ impl App {
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> Heard {
         self.request(Method::DELETE, path).send().await
+    }
+}
+
+impl Site {
+    async fn router(&self, bus: &CommandBus, database: Location) -> Router {
+        let spawner: Arc<dyn Spawner> = Arc::new(self.tasks.clone());
+        let projections = Projections::open(projections::Options {
+            database,
+            holder: "a test".to_owned(),
+            log: Arc::clone(&self.log),
+            keyring: Arc::clone(&self.keyring),
+            clock: Arc::clone(&self.clock),
+            spawner: Arc::clone(&spawner),
+        });
+        router(Parts {
+            commands: bus.clone(),
+            projections: projections.await.unwrap(),
+            nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&self.clock))),
+            log: Arc::clone(&self.log),
+            clock: Arc::clone(&self.clock),
+            entropy: commands::entropy::seed,
+            metrics: metrics(),
+            settings: Settings {
+                control_plane_endpoint: "https://127.0.0.1:8005".to_owned(),
+                telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
+                durability_unverified: Some("the log is in memory".to_owned()),
+            },
+            shutdown: self.tasks.token().clone(),
+        })
     }
 }
 

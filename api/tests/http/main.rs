@@ -4,6 +4,7 @@
 
 mod app;
 mod authorization;
+mod both_databases;
 mod conditions;
 mod entities;
 mod following;
@@ -12,3 +13,22 @@ mod hostile_requests;
 mod surroundings;
 mod tokens;
 mod undo;
+
+// The harness's own fixtures: this room can't depend on the crate that depends on it.
+#[path = "../../../tests/src/eventually.rs"]
+#[expect(unreachable_pub, reason = "a file of the harness")]
+mod eventually;
+#[path = "../../../tests/src/postgres_server.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; these tests use part of it"
+)]
+mod postgres_server;
+#[path = "../../../tests/src/process.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; these tests use part of it"
+)]
+mod process;

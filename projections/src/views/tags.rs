@@ -1,9 +1,9 @@
 //! Tags of a group, and the entities that have them.
 
-use domain::{EntityId, GroupId, Kind};
+use domain::{EntityId, GroupId, Kind, Timestamp};
 use uuid::Uuid;
 
-use super::{Views, limit};
+use super::{Moment, Views, limit};
 use crate::database::Row;
 use crate::error::ViewError;
 use crate::search_key;
@@ -77,22 +77,46 @@ impl Views {
                 ],
             )
             .await?;
-        let mut tagged = rows.iter().map(tagged).collect::<Result<Vec<_>, _>>()?;
-        let has_more = tagged.len() > size;
-        tagged.truncate(size);
-        Ok(TagPage { tagged, has_more })
+        let mut page = Vec::with_capacity(rows.len());
+        for row in rows.iter().take(size) {
+            page.push(self.tagged(generation, group, row).await?);
+        }
+        Ok(TagPage {
+            tagged: page,
+            has_more: rows.len() > size,
+        })
     }
-}
 
-fn tagged(row: &Row) -> Result<TaggedEntity, ViewError> {
-    let kind: &str = row.get(1)?;
-    let tag = search_key::tag_of(row.get(0)?);
-    Ok(TaggedEntity {
-        tag: tag
-            .ok_or_else(|| ViewError::damaged("a tag isn't text"))?
-            .to_owned(),
-        kind: Kind::named(kind)
-            .ok_or_else(|| ViewError::damaged(format!("entity kind `{kind}` is unknown")))?,
-        id: EntityId(Uuid::from_slice(row.get(2)?).map_err(ViewError::damaged)?),
-    })
+    async fn tagged(&self, generation: i64, group: GroupId, row: &Row) -> Result<TaggedEntity, ViewError> {
+        let (search_key, kind): (&[u8], &str) = (row.get(0)?, row.get(1)?);
+        let unknown = || ViewError::damaged(format!("entity kind `{kind}` is unknown"));
+        let kind = Kind::named(kind).ok_or_else(unknown)?;
+        let id = EntityId(Uuid::from_slice(row.get(2)?).map_err(ViewError::damaged)?);
+        let tag = match search_key::tag_of(search_key) {
+            Some(tag) => tag.to_owned(),
+            None => self.long_tag(generation, group, kind, id, search_key).await?,
+        };
+        Ok(TaggedEntity { tag, kind, id })
+    }
+
+    /// A tag that stands whole in the entity only.
+    async fn long_tag(
+        &self,
+        generation: i64,
+        group: GroupId,
+        kind: Kind,
+        id: EntityId,
+        search_key: &[u8],
+    ) -> Result<String, ViewError> {
+        // Entities that have expired keep their tags until their deletion is recorded.
+        let moment = Moment {
+            hide_expired_by: Timestamp(i64::MIN),
+            ..self.moment(None)
+        };
+        let entity = self.entity_at(generation, group, kind, id, moment).await?;
+        let tags = entity.iter().flat_map(|entity| entity.tags.iter());
+        let mut found = tags.filter(|tag| search_key::tag(tag) == search_key);
+        let tag = found.next().map(|tag| (**tag).to_owned());
+        tag.ok_or_else(|| ViewError::damaged(format!("{kind} {id} has lost a tag")))
+    }
 }

@@ -1,0 +1,135 @@
+//! Several processes over one log in NATS and one PostgreSQL database: any may die or freeze.
+
+use serde_json::json;
+use tests::command_line::CommandLine;
+use tests::eventually::eventually;
+use tests::nats_server::{NatsServer, Options};
+use tests::postgres_server::PostgresServer;
+use tests::server_process::ServerProcess;
+
+/// Two ready processes of one installation.
+async fn two(nats: &NatsServer, database: &str) -> [ServerProcess; 2] {
+    let mut first = ServerProcess::prepare(nats.log()).with_database(database);
+    first.start_again();
+    first.ready().await;
+    let mut second = ServerProcess::prepare(nats.log()).with_database(database);
+    second.take_master_key_of(&first);
+    second.start_again();
+    second.ready().await;
+    [first, second]
+}
+
+/// A service's host as a process answers it.
+async fn host(server: &ServerProcess, token: &str) -> Result<String, String> {
+    let address = format!("{}/groups/default/admin/services/orders", server.url());
+    let asked = reqwest::Client::new().get(address).bearer_auth(token);
+    let answer = asked.send().await.map_err(|error| error.to_string())?;
+    let text = answer.text().await.map_err(|error| error.to_string())?;
+    let body: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    body["host"].as_str().map(str::to_owned).ok_or(text)
+}
+
+async fn answers_with(server: &ServerProcess, token: &str, expected: &str) {
+    eventually(&format!("{expected} is answered"), async || {
+        match host(server, token).await {
+            Ok(host) if host == expected => Ok(()),
+            Ok(other) | Err(other) => Err(other),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_process_acknowledged_the_other_answers_at_once() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let servers = two(&nats, &database).await;
+    let token = servers[0].admin_token();
+    for number in 0..20 {
+        let expected = format!("h{number}.test");
+        let (writer, reader) = (&servers[number % 2], &servers[(number + 1) % 2]);
+        let body = json!({"name": "orders", "host": expected});
+        writer
+            .api_as(&token)
+            .group("default")
+            .put("services/orders", &body)
+            .await
+            .expect_status(200);
+        assert_eq!(
+            host(reader, &token).await,
+            Ok(expected),
+            "read your writes, on every process"
+        );
+    }
+}
+
+#[tokio::test]
+async fn when_the_process_that_projects_dies_or_freezes_the_other_goes_on() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let mut servers = two(&nats, &database).await;
+    let token = servers[0].admin_token();
+    let put = async |server: &ServerProcess, host: &str| {
+        let body = json!({"name": "orders", "host": host});
+        server
+            .api_as(&token)
+            .group("default")
+            .put("services/orders", &body)
+            .await
+            .expect_status(200);
+    };
+    put(&servers[0], "both.test").await;
+    // The first one started, so it projects.
+    servers[0].process().pause();
+    put(&servers[1], "frozen.test").await;
+    answers_with(&servers[1], &token, "frozen.test").await;
+    servers[0].process().proceed();
+    answers_with(&servers[0], &token, "frozen.test").await;
+    put(&servers[0], "thawed.test").await;
+    answers_with(&servers[1], &token, "thawed.test").await;
+    // Now the second one projects.
+    servers[1].kill9();
+    put(&servers[0], "alone.test").await;
+    answers_with(&servers[0], &token, "alone.test").await;
+    servers[1].start_again();
+    servers[1].ready().await;
+    answers_with(&servers[1], &token, "alone.test").await;
+}
+
+#[tokio::test]
+async fn the_views_are_rebuilt_while_processes_run() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let servers = two(&nats, &database).await;
+    let token = servers[0].admin_token();
+    for round in 0..3 {
+        let body = json!({"name": "orders", "host": format!("h{round}.test")});
+        servers[0]
+            .api_as(&token)
+            .group("default")
+            .put("services/orders", &body)
+            .await
+            .expect_status(200);
+        let mut arguments = vec!["rebuild".to_owned()];
+        arguments.extend(servers[0].storage_arguments());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        CommandLine::new().run(&arguments).await.expect_code(0);
+        for server in &servers {
+            answers_with(server, &token, &format!("h{round}.test")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_databases_password_is_never_shown() {
+    let nats = NatsServer::start(Options::default()).await;
+    let wrong = PostgresServer::shared()
+        .url("nothing_here")
+        .replace("secret", "hunter2");
+    let mut server = ServerProcess::prepare(nats.log()).with_database(&wrong);
+    server.start_again();
+    assert!(!server.process().ended().await.success());
+    let printed = server.process().printed();
+    assert!(printed.contains("password authentication failed"), "{printed}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
