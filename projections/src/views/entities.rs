@@ -26,24 +26,24 @@ const HOLDER: &str = "SELECT entity_id FROM entity_key
 const PAGE_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
     WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4 AND to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $5) ORDER BY entity_id LIMIT $6";
-/// Steps from id to id and takes of each the one row that may span the version, however many it has had; stops when it
-/// has passed as many as are wanted.
-const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed) AS (
+/// Steps from id to id and looks for the one row of each that spans the version, however many it has had; stops soon
+/// after it has passed as many as are wanted. Each step finds the next id, and the row of the one before.
+const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed_id, passed_from, passed) AS (
         SELECT (SELECT entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4
-            ORDER BY entity_id LIMIT 1), 0
+            ORDER BY entity_id LIMIT 1), $4, CAST(NULL AS BIGINT), 0
         UNION ALL
         SELECT (SELECT entity.entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3
             AND entity.entity_id > step.entity_id ORDER BY entity.entity_id LIMIT 1),
-            step.passed + coalesce((SELECT CASE WHEN past.to_version > $5 AND (past.expires_at IS NULL OR past.expires_at > $6)
-                THEN 1 ELSE 0 END FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2 AND past.kind = $3
-                AND past.entity_id = step.entity_id AND past.from_version <= $5 ORDER BY past.from_version DESC LIMIT 1), 0)
+            step.entity_id,
+            (SELECT CASE WHEN past.to_version > $5 AND (past.expires_at IS NULL OR past.expires_at > $6)
+                THEN past.from_version END FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
+                AND past.kind = $3 AND past.entity_id = step.entity_id AND past.from_version <= $5
+                ORDER BY past.from_version DESC LIMIT 1),
+            step.passed + CASE WHEN step.passed_from IS NULL THEN 0 ELSE 1 END
         FROM step WHERE step.entity_id IS NOT NULL AND step.passed < $7)
     SELECT entity.entity_id, from_version, to_version, expires_at, body, sealed FROM step CROSS JOIN entity
-    WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity.entity_id = step.entity_id
-    AND from_version = (SELECT past.from_version FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
-        AND past.kind = $3 AND past.entity_id = step.entity_id AND past.from_version <= $5
-        ORDER BY past.from_version DESC LIMIT 1)
-    AND to_version > $5 AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity.entity_id LIMIT $7";
+    WHERE generation = $1 AND group_id = $2 AND kind = $3
+    AND entity.entity_id = step.passed_id AND from_version = step.passed_from ORDER BY entity.entity_id LIMIT $7";
 const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
     FROM entity_key CROSS JOIN entity
     WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
