@@ -10,6 +10,7 @@ use tests::agent_process::AgentProcess;
 use tests::api_client::ApiClient;
 use tests::eventually::eventually;
 use tests::nats_server::{NatsServer, Options};
+use tests::postgres_server::PostgresServer;
 use tests::program;
 use tests::runbook;
 use tests::server_process::{Log, ServerProcess};
@@ -92,7 +93,10 @@ async fn a_backup_of_a_running_server_holds_everything_acknowledged_before_it() 
 #[tokio::test]
 async fn a_cluster_is_backed_up_while_it_runs_and_restored_on_other_servers() {
     let nats = NatsServer::start(Options::default()).await;
-    let mut server = ServerProcess::start(nats.log()).await;
+    let databases = PostgresServer::shared();
+    let mut server = ServerProcess::prepare(nats.log()).with_database(&databases.fresh_database().await);
+    server.start_again();
+    server.ready().await;
     live_a_little(&server.api()).await;
     let admin_token = server.admin_token();
     let before = everything(&server, &server.api()).await;
@@ -109,7 +113,8 @@ async fn a_cluster_is_backed_up_while_it_runs_and_restored_on_other_servers() {
     server.kill9();
 
     let other_nats = NatsServer::start(Options::default()).await;
-    let mut restored = ServerProcess::prepare(other_nats.log());
+    let mut restored =
+        ServerProcess::prepare(other_nats.log()).with_database(&databases.fresh_database().await);
     restored.take_master_key_of(&server);
     let operator = operator.elsewhere(&restored, &settings(&other_nats));
     operator.follow("Restore a cluster", &mut restored).await;
