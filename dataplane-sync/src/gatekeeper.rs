@@ -78,11 +78,12 @@ impl Gatekeeper {
                 () = tokio::time::sleep(RECHECK) => (),
                 () = self.shutdown.cancelled() => return,
             }
-            for hash in self.hashes() {
-                // While tokens can't be looked up nobody is thrown out: instances outlive a control plane in trouble.
-                let Ok(stored) = self.tokens.token(hash).await else {
-                    break;
-                };
+            let hashes = self.hashes();
+            // While tokens can't be looked up nobody is thrown out: instances outlive a control plane in trouble.
+            let Ok(tokens) = self.tokens.tokens(&hashes).await else {
+                continue;
+            };
+            for (hash, stored) in hashes.into_iter().zip(tokens) {
                 if let Err(denied) = admit(stored.as_ref(), self.clock.now()) {
                     self.withdraw(hash, denied);
                 }

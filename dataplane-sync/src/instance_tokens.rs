@@ -28,8 +28,11 @@ pub struct TokensUnavailable(pub String);
 /// Looks tokens up.
 #[async_trait]
 pub trait InstanceTokens: Send + Sync + 'static {
-    /// The token with this hash.
+    /// The token with this hash, also one that was issued a moment ago.
     async fn token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable>;
+
+    /// The tokens with these hashes as they are known here, in the order asked for.
+    async fn tokens(&self, hashes: &[TokenHash]) -> Result<Vec<Option<StoredToken>>, TokensUnavailable>;
 }
 
 /// Shared tokens.

@@ -3,7 +3,8 @@
 //! A change passes through here like this: [`configurations`] (what the live groups say) → [`hub`] (one per group:
 //! encodes each step once, [`encoding`]) → [`native::session`] (what each instance is sent, and when) →
 //! [`native::connection`] (its socket) → the [`agent`] → back as an acknowledgement into [`nodes`], which
-//! [`rollout`] answers from.
+//! [`rollout`] answers from. Several processes see each other's instances through [`observed_nodes`]; `fleet_merge`
+//! says whose record of a node holds.
 //!
 //! Where to start reading:
 //! - [`service`]: what runs and what it needs; [`listener`]: how a connection gets in, [`gatekeeper`] who may.
@@ -15,22 +16,27 @@
 pub mod agent;
 pub mod configurations;
 pub mod encoding;
+mod fleet;
 pub mod fleet_events;
+mod fleet_merge;
 pub mod gatekeeper;
 pub mod hub;
 pub mod instance_tokens;
 pub mod listener;
 pub mod native;
+pub mod node_record;
 pub mod nodes;
 pub mod observed_nodes;
 pub mod projected;
 pub mod rollout;
 pub mod server_certificate;
 pub mod service;
+mod unwritten_records;
 pub mod upgrade;
 
 pub use native::frames::Applied;
-pub use nodes::{Node, NodeRecord, NodeRegistry, SyncStatus};
+pub use node_record::{Node, NodeRecord, ProcessId, SyncStatus};
+pub use nodes::NodeRegistry;
 pub use projected::Projected;
 pub use rollout::Rollout;
 pub use service::{DataplaneSync, Options, Protection, StartError};

@@ -65,7 +65,16 @@ impl Entrance {
     }
 
     /// Accepts connections until the process shall end, then waits for those there are to say good-bye.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub async fn serve(self: Arc<Self>, listeners: Vec<TcpListener>) {
+        let accepting = listeners
+            .into_iter()
+            .map(|listener| self.clone().accept(listener));
+        futures::future::join_all(accepting).await;
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
         let shutdown = self.shared.shutdown.clone();
         loop {
             let accepted = tokio::select! {
@@ -82,9 +91,6 @@ impl Entrance {
                 }
             }
         }
-        drop(listener);
-        self.connections.close();
-        self.connections.wait().await;
     }
 
     async fn enter(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {

@@ -1,105 +1,39 @@
 //! The registry of runtime instances (DESIGN §7): who is connected, what each runs, and why one doesn't run the newest.
 //!
-//! It lives in memory, one fleet per group; records are also written to the observed state, at once when an instance
-//! comes, goes or refuses, otherwise every few seconds, so that a restart remembers the fleet.
+//! What is connected to this process lives in memory, and acknowledgements go no further. The observed state, which all
+//! processes share, gets a node's record at once when it comes, goes or refuses, within half a second when it runs another
+//! configuration, and otherwise every few seconds. What is connected to other processes is read there, when somebody asks
+//! ([`crate::fleet_merge`] says which record holds).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use domain::{Clock, GroupId, NodeId, Timestamp};
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, OnceCell, watch};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::{Fleet, Member, Session};
 use crate::hub::Hubs;
-use crate::native::SILENT_SECONDS;
 use crate::native::frames::{Applied, Hello};
+use crate::node_record::{Node, NodeRecord, ProcessId, Refusal};
 use crate::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
+use crate::unwritten_records::{UnwrittenRecords, Urgency};
 
-/// How long a heartbeat may stay unwritten.
-const WRITE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long what other processes wrote isn't read again.
+pub(crate) const READ_INTERVAL: Duration = Duration::from_millis(250);
+/// At least so many times as long as the last reading took, reading rests: a large fleet is read less often.
+const READ_REST: u32 = 10;
+/// How long an arriving instance waits for what other processes know of it.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a failing store is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last records may take to be written before the process ends.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 /// The longest reason of a refusal that is kept, in characters.
 const REASON_LIMIT: usize = 4_000;
-
-/// What is known of a runtime instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeRecord {
-    /// Its id.
-    pub id: NodeId,
-    /// Its group.
-    pub group: GroupId,
-    /// Its host's name, as it says.
-    pub hostname: String,
-    /// Its program's version, as it says.
-    pub version: String,
-    /// Where it connects from.
-    pub address: String,
-    /// What its operator says of it.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// What it showed: `token:<id>` or `certificate:<fingerprint>`.
-    pub credential: String,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When it was last heard of.
-    pub last_seen: Timestamp,
-    /// Since when it is connected, if it is.
-    #[serde(default)]
-    pub connected_since: Option<Timestamp>,
-    /// What it runs.
-    #[serde(default)]
-    pub applied: Option<Applied>,
-    /// What it refused last, unless it has applied something since.
-    #[serde(default)]
-    pub refusal: Option<Refusal>,
-    /// Why its last connection ended, or what it refused.
-    #[serde(default)]
-    pub last_error: Option<String>,
-}
-
-/// A configuration that an instance can't use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Which.
-    pub refused: Applied,
-    /// Why, in the instance's words.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// How an instance stands to the newest configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SyncStatus {
-    /// It runs the newest configuration.
-    InSync,
-    /// The newest configuration is on its way.
-    Syncing,
-    /// It refused the newest configuration.
-    Refused,
-    /// It is connected, but nothing was heard for 45 seconds.
-    Silent,
-    /// It isn't connected.
-    Disconnected,
-}
-
-/// An instance as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Node {
-    /// What is known of it.
-    #[serde(flatten)]
-    pub record: NodeRecord,
-    /// What it should run; none where that can't be read for the moment.
-    pub expected: Option<Applied>,
-    /// How it stands.
-    pub status: SyncStatus,
-}
 
 /// Why a node wasn't forgotten.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -138,59 +72,28 @@ pub struct NodeRegistry {
     pub(crate) hubs: Arc<Hubs>,
     observed: Arc<dyn ObservedNodes>,
     clock: Arc<dyn Clock>,
-    unwritten: Mutex<BTreeSet<(GroupId, NodeId)>>,
-    urgent: Notify,
-}
-
-/// One group's instances.
-#[derive(Default)]
-pub(crate) struct Fleet {
-    members: Mutex<BTreeMap<NodeId, Member>>,
-    loaded: OnceCell<()>,
-    pub(crate) changed: watch::Sender<()>,
-    /// Also changed at each refusal.
-    pub(crate) refused: watch::Sender<()>,
-}
-
-#[derive(Debug)]
-struct Member {
-    record: NodeRecord,
-    session: Option<(u64, CancellationToken)>,
-}
-
-impl Fleet {
-    fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at the records of all members, in order of their ids.
-    pub(crate) fn with_records<Out>(
-        &self,
-        look: impl FnOnce(&mut dyn Iterator<Item = &NodeRecord>) -> Out,
-    ) -> Out {
-        look(&mut self.members().values().map(|member| &member.record))
-    }
-
-    /// Looks at the record of one member.
-    pub(crate) fn with_record<Out>(
-        &self,
-        node: NodeId,
-        look: impl FnOnce(&NodeRecord) -> Out,
-    ) -> Option<Out> {
-        self.members().get(&node).map(|member| look(&member.record))
-    }
+    process: Option<ProcessId>,
+    unwritten: UnwrittenRecords,
+    /// Held while records are written or deleted, so that a forgotten one isn't written again.
+    writing: Mutex<()>,
 }
 
 impl NodeRegistry {
-    /// An empty registry; fleets are read from the observed state when they are first asked for.
-    pub fn new(hubs: Arc<Hubs>, observed: Arc<dyn ObservedNodes>, clock: Arc<dyn Clock>) -> Self {
+    /// An empty registry of this process; none where no other process writes the observed state.
+    pub fn new(
+        hubs: Arc<Hubs>,
+        observed: Arc<dyn ObservedNodes>,
+        clock: Arc<dyn Clock>,
+        process: Option<ProcessId>,
+    ) -> Self {
         Self {
             fleets: DashMap::new(),
             hubs,
             observed,
             clock,
-            unwritten: Mutex::default(),
-            urgent: Notify::new(),
+            process,
+            unwritten: UnwrittenRecords::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -199,25 +102,28 @@ impl NodeRegistry {
         let fleet = self.fleet(group).await?;
         let expected = self.expected(group).await;
         let now = self.clock.now();
-        let node = |record: &NodeRecord| shown(record.clone(), expected, now);
+        let node = |record: &NodeRecord| record.clone().shown(expected, now);
         Ok(fleet.with_records(|records| records.map(node).collect()))
     }
 
     /// One instance.
     pub async fn get(&self, group: GroupId, node: NodeId) -> Result<Option<Node>, ObservedNodesUnavailable> {
         let fleet = self.fleet(group).await?;
-        let record = fleet.members().get(&node).map(|member| member.record.clone());
+        let record = fleet.with_record(node, NodeRecord::clone);
         let expected = self.expected(group).await;
-        Ok(record.map(|record| shown(record, expected, self.clock.now())))
+        Ok(record.map(|record| record.shown(expected, self.clock.now())))
     }
 
-    /// Forgets an instance that isn't connected.
+    /// Forgets an instance that isn't connected, to whichever process.
     pub async fn forget(&self, group: GroupId, node: NodeId) -> Result<(), ForgetError> {
-        let fleet = self.fleet(group).await?;
+        let _writing = self.writing.lock().await;
+        let fleet = self.remembered_fleet(group);
+        self.read(group, &fleet, &mut *fleet.fresh_until.lock().await)
+            .await?;
         {
             let mut members = fleet.members();
             let member = members.get(&node).ok_or(ForgetError::NoSuchNode(node))?;
-            if member.session.is_some() {
+            if member.record.connected_since.is_some() {
                 return Err(ForgetError::Connected(node));
             }
             members.remove(&node);
@@ -239,27 +145,68 @@ impl NodeRegistry {
     }
 
     /// An instance has introduced itself. A connection it had before is ended: the newest one is the live one.
-    pub(crate) async fn arrived(&self, arrival: Arrival<'_>) -> Result<(), ObservedNodesUnavailable> {
-        let fleet = self.fleet(arrival.group).await?;
+    pub(crate) async fn arrived(&self, arrival: Arrival<'_>) {
+        let fleet = self.fleet_for_arrival(arrival.group).await;
         let (id, now) = (arrival.hello.node, self.clock.now());
         let replaced = {
             let mut members = fleet.members();
             let before = members.remove(&id);
-            let record = record_of(&arrival, before.as_ref().map(|member| &member.record), now);
-            let session = Some((arrival.session, arrival.connection));
+            let record = self.record_of(&arrival, before.as_ref().map(|member| &member.record), now);
+            let session = Some(Session {
+                number: arrival.session,
+                connection: arrival.connection,
+            });
             members.insert(id, Member { record, session });
             before.and_then(|member| member.session)
         };
-        if let Some((_, connection)) = replaced {
-            connection.cancel();
+        if let Some(replaced) = replaced {
+            replaced.connection.cancel();
         }
-        self.changed(arrival.group, id, &fleet, true);
-        Ok(())
+        self.changed(arrival.group, id, &fleet, Urgency::Now);
+    }
+
+    /// What other processes know of a group's instances; what this one remembers, where that can't be read: instances
+    /// outlive a database in trouble.
+    async fn fleet_for_arrival(&self, group: GroupId) -> Arc<Fleet> {
+        match tokio::time::timeout(ARRIVAL_PATIENCE, self.fleet(group)).await {
+            Ok(Ok(fleet)) => return fleet,
+            Ok(Err(error)) => tracing::warn!(%group, %error, "an instance arrives unknown"),
+            Err(_) => {
+                tracing::warn!(%group, "an instance arrives unknown: the record of nodes answers too slowly");
+            }
+        }
+        self.remembered_fleet(group)
+    }
+
+    fn record_of(&self, arrival: &Arrival<'_>, before: Option<&NodeRecord>, now: Timestamp) -> NodeRecord {
+        // Later than all that is known of it, also where the clock of the process it comes from is ahead.
+        let since = before.map_or(now, |before| now.max(Timestamp(before.last_seen.0 + 1)));
+        NodeRecord {
+            id: arrival.hello.node,
+            group: arrival.group,
+            hostname: arrival.hello.hostname.clone(),
+            version: arrival.hello.version.clone(),
+            address: arrival.address.to_string(),
+            labels: arrival.hello.labels.clone(),
+            credential: arrival.credential.to_owned(),
+            process: self.process,
+            first_seen: before.map_or(now, |before| before.first_seen),
+            last_seen: since,
+            connected_since: Some(since),
+            applied: None,
+            refusal: None,
+            last_error: before.and_then(|before| before.last_error.clone()),
+        }
     }
 
     /// An instance runs this.
     pub(crate) fn runs(&self, group: GroupId, node: NodeId, session: u64, applied: Applied) {
-        self.update(group, node, session, false, |record| {
+        // Where nobody else reads them, acknowledgements needn't be written before the next heartbeats are.
+        let urgency = match self.process {
+            Some(_) => Urgency::Soon,
+            None => Urgency::Whenever,
+        };
+        self.update(group, node, session, urgency, |record| {
             record.applied = Some(applied);
             record.refusal = None;
             record.last_error = None;
@@ -268,7 +215,7 @@ impl NodeRegistry {
 
     /// An instance was heard of.
     pub(crate) fn heard(&self, group: GroupId, node: NodeId, session: u64) {
-        self.update(group, node, session, false, |_| ());
+        self.update(group, node, session, Urgency::Whenever, |_| ());
     }
 
     /// An instance refused a configuration.
@@ -277,7 +224,7 @@ impl NodeRegistry {
             self.clock.now(),
             reason.chars().take(REASON_LIMIT).collect::<String>(),
         );
-        self.update(group, node, session, true, |record| {
+        self.update(group, node, session, Urgency::Now, |record| {
             record.last_error = Some(reason.clone());
             record.refusal = Some(Refusal { refused, reason, at });
         });
@@ -302,7 +249,7 @@ impl NodeRegistry {
                 member.record.last_error = why;
             }
         }
-        self.changed(group, node, &fleet, true);
+        self.changed(group, node, &fleet, Urgency::Now);
     }
 
     fn update(
@@ -310,7 +257,7 @@ impl NodeRegistry {
         group: GroupId,
         node: NodeId,
         session: u64,
-        urgent: bool,
+        urgency: Urgency,
         change: impl FnOnce(&mut NodeRecord),
     ) {
         let Some(fleet) = self.fleets.get(&group).map(|fleet| fleet.clone()) else {
@@ -321,45 +268,54 @@ impl NodeRegistry {
             let Some(member) = members.get_mut(&node).filter(|member| member.is(session)) else {
                 return;
             };
-            member.record.last_seen = self.clock.now();
+            member.record.last_seen = member.record.last_seen.max(self.clock.now());
             change(&mut member.record);
         }
-        self.changed(group, node, &fleet, urgent);
+        self.changed(group, node, &fleet, urgency);
     }
 
-    fn changed(&self, group: GroupId, node: NodeId, fleet: &Fleet, urgent: bool) {
-        self.unwritten().insert((group, node));
+    fn changed(&self, group: GroupId, node: NodeId, fleet: &Fleet, urgency: Urgency) {
+        self.unwritten.add(group, node, urgency);
         fleet.changed.send_replace(());
-        if urgent {
-            self.urgent.notify_one();
+    }
+
+    /// The fleet of a group, with what other processes wrote until a moment ago.
+    pub(crate) async fn fleet(&self, group: GroupId) -> Result<Arc<Fleet>, ObservedNodesUnavailable> {
+        let fleet = self.remembered_fleet(group);
+        // Whoever asks while it is read shares the answer.
+        let mut fresh_until = fleet.fresh_until.lock().await;
+        let is_old = |until| self.process.is_some() && Instant::now() >= until;
+        if fresh_until.is_none_or(is_old) {
+            self.read(group, &fleet, &mut fresh_until).await?;
+        }
+        drop(fresh_until);
+        Ok(fleet)
+    }
+
+    /// Returns when what other processes wrote is worth being read again; never, where there are none.
+    pub(crate) async fn others_may_have_written(&self) {
+        match self.process {
+            Some(_) => tokio::time::sleep(READ_INTERVAL).await,
+            None => std::future::pending().await,
         }
     }
 
-    fn unwritten(&self) -> MutexGuard<'_, BTreeSet<(GroupId, NodeId)>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remembered_fleet(&self, group: GroupId) -> Arc<Fleet> {
+        self.fleets.entry(group).or_default().clone()
     }
 
-    /// The fleet of a group, read from the observed state the first time.
-    pub(crate) async fn fleet(&self, group: GroupId) -> Result<Arc<Fleet>, ObservedNodesUnavailable> {
-        let fleet = self.fleets.entry(group).or_default().clone();
-        let load = async || {
-            let records = self.observed.list(group).await?;
-            let mut members = fleet.members();
-            for record in records {
-                // Whatever the record says: nobody is connected to a process that has just started.
-                let record = NodeRecord {
-                    connected_since: None,
-                    ..record
-                };
-                members.entry(record.id).or_insert(Member {
-                    record,
-                    session: None,
-                });
-            }
-            Ok(())
-        };
-        fleet.loaded.get_or_try_init(load).await?;
-        Ok(fleet.clone())
+    async fn read(
+        &self,
+        group: GroupId,
+        fleet: &Fleet,
+        fresh_until: &mut Option<Instant>,
+    ) -> Result<(), ObservedNodesUnavailable> {
+        let began = Instant::now();
+        let stored = self.observed.list(group).await?;
+        let unwritten = |node| self.unwritten.has(group, node);
+        fleet.merge(stored, self.process, self.clock.now(), unwritten);
+        *fresh_until = Some(Instant::now() + READ_INTERVAL.max(began.elapsed() * READ_REST));
+        Ok(())
     }
 
     async fn expected(&self, group: GroupId) -> Option<Applied> {
@@ -371,27 +327,31 @@ impl NodeRegistry {
         })
     }
 
-    /// Writes changed records until the process ends, and once more then.
-    pub(crate) async fn write_records(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Writes changed records until nobody is connected any more and nobody comes, and once more then.
+    pub(crate) async fn write_records(self: Arc<Self>, deserted: CancellationToken) {
         loop {
             tokio::select! {
-                () = self.urgent.notified() => (),
-                () = tokio::time::sleep(WRITE_INTERVAL) => (),
-                () = shutdown.cancelled() => {
-                    self.write_changed().await;
-                    return;
-                }
+                () = self.unwritten.due() => (),
+                () = deserted.cancelled() => break,
             }
             if !self.write_changed().await {
                 tokio::time::sleep(RETRY_INTERVAL).await;
-                self.urgent.notify_one();
             }
+        }
+        if tokio::time::timeout(LAST_WRITE, self.write_changed())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "nodes' records weren't written in time; they show as connected until they come back"
+            );
         }
     }
 
     /// Whether all could be written.
     async fn write_changed(&self) -> bool {
-        let unwritten = std::mem::take(&mut *self.unwritten());
+        let _writing = self.writing.lock().await;
+        let unwritten = self.unwritten.take();
         let records: Vec<NodeRecord> = unwritten
             .iter()
             .filter_map(|(group, node)| self.record(*group, *node))
@@ -402,66 +362,17 @@ impl NodeRegistry {
         let written = self.observed.put(&records).await;
         if let Err(error) = &written {
             tracing::warn!(nodes = records.len(), %error, "nodes' records weren't written; trying again");
-            self.unwritten().extend(unwritten);
+            for (group, node) in unwritten {
+                self.unwritten.add(group, node, Urgency::Now);
+            }
         }
         written.is_ok()
     }
 
+    /// A node's record, if this process keeps it.
     fn record(&self, group: GroupId, node: NodeId) -> Option<NodeRecord> {
         let fleet = self.fleets.get(&group)?.clone();
-        let members = fleet.members();
-        members.get(&node).map(|member| member.record.clone())
-    }
-}
-
-impl Member {
-    fn is(&self, session: u64) -> bool {
-        self.session
-            .as_ref()
-            .is_some_and(|(number, _)| *number == session)
-    }
-}
-
-fn record_of(arrival: &Arrival<'_>, before: Option<&NodeRecord>, now: Timestamp) -> NodeRecord {
-    NodeRecord {
-        id: arrival.hello.node,
-        group: arrival.group,
-        hostname: arrival.hello.hostname.clone(),
-        version: arrival.hello.version.clone(),
-        address: arrival.address.to_string(),
-        labels: arrival.hello.labels.clone(),
-        credential: arrival.credential.to_owned(),
-        first_seen: before.map_or(now, |before| before.first_seen),
-        last_seen: now,
-        connected_since: Some(now),
-        applied: None,
-        refusal: None,
-        last_error: before.and_then(|before| before.last_error.clone()),
-    }
-}
-
-fn shown(record: NodeRecord, expected: Option<Applied>, now: Timestamp) -> Node {
-    let status = status(&record, expected, now);
-    Node {
-        record,
-        expected,
-        status,
-    }
-}
-
-fn status(record: &NodeRecord, expected: Option<Applied>, now: Timestamp) -> SyncStatus {
-    let digest = |applied: Applied| applied.digest;
-    let expected = expected.map(digest);
-    if record.connected_since.is_none() {
-        SyncStatus::Disconnected
-    } else if now >= record.last_seen.plus_seconds(SILENT_SECONDS) {
-        SyncStatus::Silent
-    } else if expected.is_some() && record.refusal.as_ref().map(|refusal| refusal.refused.digest) == expected
-    {
-        SyncStatus::Refused
-    } else if expected.is_some() && record.applied.map(digest) == expected {
-        SyncStatus::InSync
-    } else {
-        SyncStatus::Syncing
+        let record = fleet.with_record(node, NodeRecord::clone);
+        record.filter(|record| record.process == self.process)
     }
 }

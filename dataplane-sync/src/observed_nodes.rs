@@ -1,9 +1,10 @@
-//! Where the fleet's records are kept over restarts: observed state, beside the views (DESIGN §6).
+//! Where the fleet's records are kept over restarts, and where the processes of a cluster see each other's: observed
+//! state, beside the views (DESIGN §6).
 
 use async_trait::async_trait;
 use domain::{GroupId, NodeId};
 
-use crate::nodes::NodeRecord;
+use crate::node_record::NodeRecord;
 
 /// A store that didn't answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -13,7 +14,8 @@ pub struct ObservedNodesUnavailable(pub String);
 /// The durable record of nodes.
 #[async_trait]
 pub trait ObservedNodes: Send + Sync + 'static {
-    /// Writes nodes' records at once, replacing the ones before.
+    /// Writes nodes' records together, each replacing the one before unless that has a later `last_seen`: of a node that
+    /// moved to another process, what the process it left writes late changes nothing.
     async fn put(&self, nodes: &[NodeRecord]) -> Result<(), ObservedNodesUnavailable>;
 
     /// The records of a group's nodes.

@@ -7,6 +7,7 @@ use domain::group::Group;
 use domain::organization::TokenRecord;
 use domain::token::TokenHash;
 use domain::{Boundary, Digest, EntityId, GroupId, Kind, NodeId, OrganizationId, Version};
+use futures::{StreamExt as _, TryStreamExt as _};
 use projections::{GroupSelector, LiveGroup, LiveState, ObservedNode, Projections};
 use tokio::sync::watch;
 
@@ -14,8 +15,11 @@ use crate::configurations::{
     ConfigurationEnded, ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
 };
 use crate::instance_tokens::{InstanceTokens, StoredToken, TokensUnavailable};
-use crate::nodes::NodeRecord;
+use crate::node_record::NodeRecord;
 use crate::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
+
+/// How many tokens are looked up at once.
+const LOOKUPS: usize = 8;
 
 /// Configurations, tokens and the fleet's record, out of the projections.
 #[derive(Clone)]
@@ -29,65 +33,66 @@ impl Projected {
         Self { projections }
     }
 
-    async fn stored_token(
+    /// A token that may have been issued a moment ago: what isn't found is looked up once more after catching up
+    /// (DESIGN §6).
+    async fn issued_token(
         &self,
         hash: TokenHash,
     ) -> Result<Option<(OrganizationId, TokenRecord)>, TokensUnavailable> {
-        if let Some(found) = self
-            .projections
-            .views()
-            .token_by_hash(hash)
-            .await
-            .map_err(unavailable)?
-        {
+        let views = self.projections.views();
+        if let Some(found) = views.token_by_hash(hash).await.map_err(unavailable)? {
             return Ok(Some(found));
         }
-        // It may have been issued a moment ago: what isn't found is looked up once more after catching up (DESIGN §6).
-        self.projections
-            .caught_up(Boundary::System)
-            .await
-            .map_err(unavailable)?;
-        for (organization, _) in self
-            .projections
-            .views()
-            .organizations()
-            .await
-            .map_err(unavailable)?
-        {
-            let boundary = Boundary::Organization(organization);
-            self.projections.caught_up(boundary).await.map_err(unavailable)?;
+        let caught_up = async |boundary| self.projections.caught_up(boundary).await.map_err(unavailable);
+        caught_up(Boundary::System).await?;
+        for (organization, _) in views.organizations().await.map_err(unavailable)? {
+            caught_up(Boundary::Organization(organization)).await?;
         }
-        self.projections
-            .views()
-            .token_by_hash(hash)
-            .await
-            .map_err(unavailable)
+        views.token_by_hash(hash).await.map_err(unavailable)
+    }
+
+    async fn known_token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable> {
+        let found = self.projections.views().token_by_hash(hash).await;
+        match found.map_err(unavailable)? {
+            Some((organization, record)) => self.with_group(organization, record).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn with_group(
+        &self,
+        organization: OrganizationId,
+        record: TokenRecord,
+    ) -> Result<StoredToken, TokensUnavailable> {
+        let group = match record.group {
+            Some(group) => {
+                let selector = GroupSelector::Id(group);
+                let found = self.projections.views().group(organization, &selector).await;
+                found.map_err(unavailable)?.map(|group| group.record)
+            }
+            None => None,
+        };
+        Ok(StoredToken {
+            organization,
+            record,
+            group_exists: group.as_ref().is_some_and(|group| group.deleted_at.is_none()),
+            runtime_type: group.and_then(|group| group.runtime_type),
+        })
     }
 }
 
 #[async_trait]
 impl InstanceTokens for Projected {
     async fn token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable> {
-        let Some((organization, record)) = self.stored_token(hash).await? else {
-            return Ok(None);
-        };
-        let group = match record.group {
-            Some(group) => {
-                let selector = GroupSelector::Id(group);
-                let found = self.projections.views().group(organization, &selector).await;
-                found.map_err(unavailable)?
-            }
-            None => None,
-        };
-        let record_of_group = group.map(|group| group.record);
-        Ok(Some(StoredToken {
-            organization,
-            record,
-            group_exists: record_of_group
-                .as_ref()
-                .is_some_and(|group| group.deleted_at.is_none()),
-            runtime_type: record_of_group.and_then(|group| group.runtime_type),
-        }))
+        match self.issued_token(hash).await? {
+            Some((organization, record)) => self.with_group(organization, record).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn tokens(&self, hashes: &[TokenHash]) -> Result<Vec<Option<StoredToken>>, TokensUnavailable> {
+        let known: Vec<_> = hashes.iter().map(|hash| self.known_token(*hash)).collect();
+        futures::stream::iter(known).buffered(LOOKUPS).try_collect().await
     }
 }
 

@@ -6,8 +6,14 @@ use domain::{Digest, GroupId, NodeId, Version};
 use serde::Serialize;
 
 use crate::configurations::ConfigurationUnavailable;
-use crate::nodes::{Fleet, NodeRecord, NodeRegistry, Refusal};
+use crate::fleet::Fleet;
+use crate::hub::Hub;
+use crate::node_record::{NodeRecord, Refusal};
+use crate::nodes::NodeRegistry;
 use crate::observed_nodes::ObservedNodesUnavailable;
+
+/// How long a version that another process has just committed may take to arrive here, unless the caller waits longer.
+const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// How far a version has got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,14 +62,23 @@ pub enum RolloutError {
     /// The fleet can't be read.
     #[error(transparent)]
     Nodes(#[from] ObservedNodesUnavailable),
+    /// The version hasn't arrived at this process, so it can't have told its instances of it.
+    #[error("version {target} hasn't arrived at this process, which has seen version {seen}; try again")]
+    NotSeen {
+        /// The version asked for.
+        target: Version,
+        /// The newest that has arrived.
+        seen: Version,
+    },
 }
 
 impl NodeRegistry {
     /// How far a version has got.
     pub async fn rollout(&self, group: GroupId, target: Version) -> Result<Rollout, RolloutError> {
-        let newest = self.hubs.hub(group).await?.current();
-        let digest = newest.digest_at(target);
+        let hub = self.hubs.hub(group).await?;
+        seen(&hub, target, tokio::time::sleep(ARRIVAL)).await?;
         let fleet = self.fleet(group).await?;
+        let digest = hub.current().digest_at(target);
         Ok(fleet.with_records(|records| rollout_of(records, target, digest)))
     }
 
@@ -74,12 +89,13 @@ impl NodeRegistry {
         target: Version,
         patience: Duration,
     ) -> Result<Rollout, RolloutError> {
-        let fleet = self.fleet(group).await?;
-        let (mut changed, mut refused) = (fleet.changed.subscribe(), fleet.refused.subscribe());
-        let hub = self.hubs.hub(group).await?;
-        let mut versions = hub.versions();
         let up = tokio::time::sleep(patience);
         tokio::pin!(up);
+        let hub = self.hubs.hub(group).await?;
+        seen(&hub, target, up.as_mut()).await?;
+        let mut versions = hub.versions();
+        let fleet = self.fleet(group).await?;
+        let (mut changed, mut refused) = (fleet.changed.subscribe(), fleet.refused.subscribe());
         loop {
             let rollout = self.rollout(group, target).await?;
             if rollout.settled() {
@@ -95,10 +111,27 @@ impl NodeRegistry {
                     _ = changed.changed() => (),
                     _ = refused.changed() => break,
                     _ = versions.changed() => break,
+                    () = self.others_may_have_written() => {
+                        // Where that fails it is tried again, until the time is up.
+                        drop(self.fleet(group).await);
+                    }
                     () = &mut up => return self.rollout(group, target).await,
                 }
             }
         }
+    }
+}
+
+/// Waits until a version has arrived at this process: before, that nobody is known to lack it says nothing.
+async fn seen(hub: &Hub, target: Version, up: impl Future<Output = ()>) -> Result<(), RolloutError> {
+    let mut versions = hub.versions();
+    tokio::select! {
+        biased;
+        _ = versions.wait_for(|version| *version >= target) => Ok(()),
+        () = up => Err(RolloutError::NotSeen {
+            target,
+            seen: hub.current().version(),
+        }),
     }
 }
 
@@ -128,15 +161,8 @@ fn rollout_of<'records>(
     };
     for record in records.filter(|record| record.connected_since.is_some()) {
         rollout.connected += 1;
-        let runs = record
-            .applied
-            .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest);
-        let refusal = record
-            .refusal
-            .as_ref()
-            .filter(|refusal| refusal.refused.version >= target);
-        match refusal {
-            _ if runs => rollout.current += 1,
+        match refusal(record, target) {
+            _ if runs(record, target, digest) => rollout.current += 1,
             Some(refusal) => rollout.refused.push(RolloutRefusal {
                 node: record.id,
                 version: refusal.refused.version,
@@ -187,6 +213,7 @@ mod tests {
             address: "127.0.0.1:1".to_owned(),
             labels: BTreeMap::new(),
             credential: "token:1".to_owned(),
+            process: None,
             first_seen: Timestamp(0),
             last_seen: Timestamp(0),
             connected_since: Some(Timestamp(0)),

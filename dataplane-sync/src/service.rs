@@ -18,6 +18,7 @@ use crate::hub::Hubs;
 use crate::instance_tokens::SharedTokens;
 use crate::listener::{Entrance, listen};
 use crate::native::connection::Shared;
+use crate::node_record::ProcessId;
 use crate::nodes::NodeRegistry;
 use crate::observed_nodes::ObservedNodes;
 use crate::server_certificate::{CertificateError, server_tls};
@@ -56,6 +57,8 @@ pub struct Options {
     pub spawner: Arc<dyn Spawner>,
     /// The log's identity.
     pub log_id: Uuid,
+    /// This process, where others write the same record of the fleet; none where it is the only one.
+    pub process: Option<ProcessId>,
 }
 
 /// Why the service doesn't start.
@@ -94,6 +97,7 @@ impl DataplaneSync {
             hubs.clone(),
             options.observed,
             options.clock.clone(),
+            options.process,
         ));
         let gatekeeper = Arc::new(Gatekeeper::new(
             options.tokens,
@@ -109,22 +113,29 @@ impl DataplaneSync {
             shutdown: shutdown.clone(),
         });
         let entrance = Arc::new(Entrance::new(gatekeeper.clone(), hubs, shared, tls));
-        let mut addresses = Vec::new();
-        let spawner = options.spawner;
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
         for address in options.listen {
             let failed = |error| StartError::Listen { address, error };
             let listener = listen(address).map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);
-            spawner.spawn("data-plane listener", entrance.clone().serve(listener).boxed());
+            listeners.push(listener);
         }
         let recheck = gatekeeper.recheck();
-        let write_records = nodes.clone().write_records(shutdown.clone());
+        let deserted = CancellationToken::new();
+        // Until the last instance has left, so that the other processes don't believe it connected here.
+        let write_records = nodes.clone().write_records(deserted.clone());
+        let serve = async move {
+            entrance.serve(listeners).await;
+            deserted.cancel();
+        };
+        let spawner = options.spawner;
         let end = spawner.shutdown();
         let pass_on = async move {
             end.await;
             shutdown.cancel();
         };
         spawner.spawn("data-plane shutdown", pass_on.boxed());
+        spawner.spawn("data-plane listeners", serve.boxed());
         spawner.spawn("instance token check", recheck.boxed());
         spawner.spawn("node records", write_records.boxed());
         spawner.spawn("fleet events", hand_over.boxed());

@@ -152,6 +152,8 @@ fn dataplane(
         clock: Arc::clone(clock),
         spawner: Arc::new(lifecycle.doors().clone()),
         log_id: system.log_id.context("the installation has no identity")?,
+        // SQLite views, and the record of nodes beside them, are this process's own.
+        process: None,
     })?)
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dataplane_sync::NodeRecord;
 use dataplane_sync::configurations::{ConfigurationUnavailable, Configurations, LiveConfiguration};
-use dataplane_sync::nodes::NodeRecord;
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
 use domain::{GroupId, NodeId};
 
@@ -43,5 +43,5 @@ pub(crate) fn nodes(
     clock: Arc<dyn domain::Clock>,
 ) -> dataplane_sync::NodeRegistry {
     let hubs = dataplane_sync::hub::Hubs::new(Arc::new(NoConfigurations), spawner);
-    dataplane_sync::NodeRegistry::new(Arc::new(hubs), Arc::new(NoNodes), clock)
+    dataplane_sync::NodeRegistry::new(Arc::new(hubs), Arc::new(NoNodes), clock, None)
 }

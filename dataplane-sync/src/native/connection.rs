@@ -235,26 +235,25 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         for output in outputs {
             match output {
                 Output::Send(frame) => self.outbox.push_back(frames::encode(&frame).into()),
-                Output::Report(report) => self.report(report).await?,
+                Output::Report(report) => self.report(report).await,
                 Output::Close(reason) => return Err(End::Close(reason)),
             }
         }
         Ok(())
     }
 
-    async fn report(&mut self, report: Report) -> Result<(), End> {
+    async fn report(&mut self, report: Report) {
         let (group, number) = (self.pass.admission.group, self.number);
         match (report, self.node) {
-            (Report::Arrived(hello), _) => self.arrived(&hello).await?,
+            (Report::Arrived(hello), _) => self.arrived(&hello).await,
             (Report::Runs(applied), Some(node)) => self.shared.nodes.runs(group, node, number, applied),
             (Report::Heard, Some(node)) => self.shared.nodes.heard(group, node, number),
             (Report::Refused { refused, reason }, Some(node)) => self.refused(node, refused, reason),
             (_, None) => (),
         }
-        Ok(())
     }
 
-    async fn arrived(&mut self, hello: &frames::Hello) -> Result<(), End> {
+    async fn arrived(&mut self, hello: &frames::Hello) {
         let admission = self.pass.admission;
         let arrival = Arrival {
             group: admission.group,
@@ -264,11 +263,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             credential: &self.pass.credential,
             connection: self.interrupted.clone(),
         };
-        self.shared
-            .nodes
-            .arrived(arrival)
-            .await
-            .map_err(|error| End::Close(error.to_string()))?;
+        self.shared.nodes.arrived(arrival).await;
         self.node = Some(hello.node);
         tracing::info!(group = %admission.group, node = %hello.node, session = self.number, address = %self.address, "instance connected");
         let command = OrganizationCommand::AdmitNode {
@@ -282,7 +277,6 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             events.first_instance(admission.organization, admission.group, withdrawn);
         }
         events.report(admission.organization, command, withdrawn);
-        Ok(())
     }
 
     fn refused(&self, node: NodeId, refused: Applied, reason: String) {

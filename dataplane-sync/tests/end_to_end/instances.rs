@@ -1,9 +1,7 @@
-//! Agents and a data-plane listener over real TLS sockets.
-
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+//! Agents, and instances by hand, on the listener of one process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dataplane_sync::SyncStatus;
@@ -14,8 +12,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -23,13 +20,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::task::TaskTracker;
 
-#[path = "shared/configuration.rs"]
-mod configuration;
-#[path = "shared/world.rs"]
-mod world;
-
-use configuration::Step;
-use world::{Agent, GROUP, World, eventually, node_id};
+use crate::configuration::Step;
+use crate::strict_kong::strict_kong;
+use crate::world::{Agent, GROUP, Setting, World, eventually, node_id};
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -204,6 +197,35 @@ async fn an_instance_is_admitted_once_and_out_within_a_second_of_its_tokens_end(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_group_and_an_expired_token_close_the_connections() {
+    let endings: [fn(&World); 2] = [World::delete_group, World::expire];
+    for end in endings {
+        let world = World::start();
+        let agent = Agent::run(world.agent("edge"));
+        world.node("edge", SyncStatus::InSync).await;
+        end(&world);
+        let gone = world.node("edge", SyncStatus::Disconnected).await;
+        let why = gone.record.last_error.unwrap();
+        assert!(why.contains("doesn't admit this instance any more"), "{why}");
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_tls_an_instance_on_this_machine_is_served_and_let_out_all_the_same() {
+    let world = World::start_in(Setting {
+        tls: false,
+        ..Setting::default()
+    });
+    let agent = Agent::run(world.agent("edge"));
+    let version = world.configuration.change(&[put(1, "first.internal")]);
+    world.runs("edge", version).await;
+    world.revoke();
+    world.node("edge", SyncStatus::Disconnected).await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_not_come_in_is_told_why() {
     let world = World::start();
     let person = domain::token::write(domain::token::Role::Admin, [1; 32]);
@@ -279,52 +301,4 @@ async fn a_control_plane_that_shuts_down_says_when_to_come_back() {
     assert!(matches!(hear(&mut socket).await, ServerFrame::GoingAway { .. }));
     while socket.next().await.is_some_and(|message| message.is_ok()) {}
     drop(stopped.await.unwrap());
-}
-
-/// A DB-less Kong that loads everything but hosts that are called bad; its address, and how often it was asked.
-async fn strict_kong() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let posts = Arc::new(AtomicUsize::new(0));
-    let counted = posts.clone();
-    TaskTracker::new().spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            counted.fetch_add(1, Ordering::Relaxed);
-            answer_one(stream).await;
-        }
-    });
-    (url, posts)
-}
-
-async fn answer_one(mut stream: TcpStream) {
-    let mut request = Vec::new();
-    let whole = |request: &[u8]| {
-        let text = String::from_utf8_lossy(request).to_lowercase();
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let length = head
-            .split("content-length: ")
-            .nth(1)?
-            .lines()
-            .next()?
-            .parse::<usize>()
-            .ok()?;
-        (body.len() >= length).then(|| body.to_owned())
-    };
-    let body = loop {
-        if let Some(body) = whole(&request) {
-            break body;
-        }
-        if stream.read_buf(&mut request).await.unwrap() == 0 {
-            return;
-        }
-    };
-    let (status, answer) = if body.contains("bad.internal") {
-        ("400 Bad Request", r#"{"message":"bad host"}"#)
-    } else {
-        ("201 Created", "{}")
-    };
-    let length = answer.len();
-    let answer =
-        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
-    stream.write_all(answer.as_bytes()).await.unwrap();
 }

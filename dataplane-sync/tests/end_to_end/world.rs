@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use dataplane_sync::agent::{self, AgentOptions, TokenSource};
 use dataplane_sync::instance_tokens::{InstanceTokens, StoredToken, TokensUnavailable};
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
-use dataplane_sync::{DataplaneSync, Node, NodeRecord, Options, Protection, SyncStatus};
+use dataplane_sync::{DataplaneSync, Node, NodeRecord, Options, ProcessId, Protection, SyncStatus};
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{GroupCommand, Outcome};
 use domain::organization::{OrganizationCommand, OrganizationOutcome, TokenRecord};
@@ -40,43 +41,77 @@ pub(crate) struct World {
     pub(crate) service: DataplaneSync,
     pub(crate) commands: Arc<Recorded>,
     pub(crate) token: Secret,
+    pub(crate) clock: Arc<Running>,
     tokens: Arc<Tokens>,
     authority: Authority,
+    tls: bool,
     tasks: Tasks,
     home: TempDir,
 }
 
+/// What a test may choose.
+pub(crate) struct Setting {
+    pub(crate) configuration: InMemory,
+    pub(crate) observed: Arc<dyn ObservedNodes>,
+    /// Which of several processes it is.
+    pub(crate) process: Option<ProcessId>,
+    pub(crate) tls: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            configuration: InMemory::new(),
+            observed: Arc::new(Nowhere),
+            process: None,
+            tls: true,
+        }
+    }
+}
+
 impl World {
-    /// Starts it on a free port.
+    /// Starts it on a free port, as the only process.
     pub(crate) fn start() -> Self {
+        Self::start_in(Setting::default())
+    }
+
+    /// Starts it on a free port.
+    pub(crate) fn start_in(setting: Setting) -> Self {
         let home = tempfile::tempdir().unwrap();
         let token = token::write(Role::Instance, [7; 32]);
         let tokens = Arc::new(Tokens::with(&token));
         let authority = authority();
         std::fs::write(home.path().join("ca.pem"), &authority.certificate).unwrap();
-        let (configuration, commands, tasks) =
-            (InMemory::new(), Arc::<Recorded>::default(), Tasks::default());
-        let service = DataplaneSync::start(Options {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            protection: Protection::Tls {
+        let (commands, tasks) = (Arc::<Recorded>::default(), Tasks::default());
+        let (configuration, clock) = (setting.configuration, Arc::<Running>::default());
+        let protection = match setting.tls {
+            true => Protection::Tls {
                 authority: authority.clone(),
                 names: Vec::new(),
             },
+            false => Protection::Plaintext,
+        };
+        let service = DataplaneSync::start(Options {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            protection,
             configurations: Arc::new(configuration.clone()),
             tokens: tokens.clone(),
-            observed: Arc::new(Nowhere),
+            observed: setting.observed,
             commands: commands.clone(),
-            clock: Arc::new(Running),
+            clock: clock.clone(),
             spawner: Arc::new(tasks.clone()),
             log_id: Uuid::from_u128(0x63),
+            process: setting.process,
         });
         Self {
             service: service.unwrap(),
             configuration,
             commands,
             token,
+            clock,
             tokens,
             authority,
+            tls: setting.tls,
             tasks,
             home,
         }
@@ -95,7 +130,7 @@ impl World {
     /// An agent with a state directory of this name.
     pub(crate) fn agent(&self, name: &str) -> AgentOptions {
         AgentOptions {
-            server: format!("wss://{}", self.address()),
+            server: format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.address()),
             ca_certificate: Some(self.home.path().join("ca.pem")),
             token: TokenSource::Value(self.token.clone()),
             state_directory: self.home.path().join(name),
@@ -116,6 +151,17 @@ impl World {
     pub(crate) fn revoke(&self) {
         let mut token = self.tokens.0.lock().unwrap();
         token.record.revoked_at = Some(Timestamp(0));
+    }
+
+    /// Makes the token expire.
+    pub(crate) fn expire(&self) {
+        let mut token = self.tokens.0.lock().unwrap();
+        token.record.expires_at = Some(self.clock.now());
+    }
+
+    /// Deletes the group.
+    pub(crate) fn delete_group(&self) {
+        self.tokens.0.lock().unwrap().group_exists = false;
     }
 
     /// The fleet, by host name.
@@ -206,7 +252,18 @@ fn authority() -> Authority {
     }
 }
 
-struct Running;
+/// The real time, or later.
+#[derive(Default)]
+pub(crate) struct Running {
+    ahead: AtomicI64,
+}
+
+impl Running {
+    /// Goes on as if so many seconds had passed.
+    pub(crate) fn skip_seconds(&self, seconds: i64) {
+        self.ahead.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+}
 
 impl Clock for Running {
     #[expect(
@@ -215,7 +272,7 @@ impl Clock for Running {
     )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Timestamp(since.unwrap().as_millis() as i64)
+        Timestamp(since.unwrap().as_millis() as i64 + self.ahead.load(Ordering::Relaxed))
     }
 }
 
@@ -262,6 +319,10 @@ impl InstanceTokens for Tokens {
     async fn token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable> {
         let token = self.0.lock().unwrap().clone();
         Ok(Some(token).filter(|token| token.record.hash == hash))
+    }
+
+    async fn tokens(&self, hashes: &[TokenHash]) -> Result<Vec<Option<StoredToken>>, TokensUnavailable> {
+        futures::future::try_join_all(hashes.iter().map(|hash| self.token(*hash))).await
     }
 }
 
