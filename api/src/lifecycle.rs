@@ -1,10 +1,12 @@
-//! How the process ends (`model-codebases.md` §1.1): a first signal finishes what is held, a second one drops it, and a part that
-//! panicked takes the whole process down in order, with an exit code that says so.
+//! How the process ends: a first signal drains, closes the doors and finishes what is held, a second one drops it, and a part
+//! that panicked takes the whole process down in order, with an exit code that says so.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use commands::tasks::Tasks;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// The exit code after a second signal: work was dropped.
@@ -15,6 +17,8 @@ const DROPPED: u8 = 130;
 pub struct Lifecycle {
     /// What lets requests in: ended first, so that those which are inside still find everything running.
     doors: Tasks,
+    /// Cancelled some time before the doors close, at the latest with them.
+    draining: CancellationToken,
     /// Everything else.
     tasks: Tasks,
     signals: Signals,
@@ -23,8 +27,10 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Listens for SIGTERM and SIGINT from now on.
     pub fn start() -> std::io::Result<Self> {
+        let doors = Tasks::default();
         Ok(Self {
-            doors: Tasks::default(),
+            draining: doors.token().child_token(),
+            doors,
             tasks: Tasks::default(),
             signals: Signals::listen()?,
         })
@@ -35,24 +41,49 @@ impl Lifecycle {
         &self.doors
     }
 
+    /// Cancelled when requests are still taken, but shall go elsewhere.
+    pub const fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
     /// All other tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
     /// Waits until a signal or a failed part asks for the end, then until everything has finished or a second signal comes.
-    pub async fn run(self) -> ExitCode {
+    /// After a signal the doors stay open for as long as `drain` says: whoever sends requests here must first see that this
+    /// process isn't ready any more.
+    pub async fn run(self, drain: Duration) -> ExitCode {
         let Self {
             doors,
+            draining,
             tasks,
             mut signals,
         } = self;
-        tokio::select! {
-            () = signals.next() => info!("stopping: finishing what is in hand; a second signal drops it"),
-            () = doors.token().cancelled() => warn!("stopping: a part of the program has failed"),
-            () = tasks.token().cancelled() => warn!("stopping: a part of the program has failed"),
-        }
+        let failed = async || {
+            tokio::select! {
+                () = doors.token().cancelled() => {}
+                () = tasks.token().cancelled() => {}
+            }
+            warn!("stopping: a part of the program has failed");
+        };
+        let asked = tokio::select! {
+            () = signals.next() => true,
+            () = failed() => false,
+        };
         let finish = async {
+            draining.cancel();
+            if asked {
+                info!(
+                    drain_seconds = drain.as_secs(),
+                    "stopping: finishing what is in hand; a second signal drops it"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(drain) => {}
+                    () = failed() => {}
+                }
+            }
             doors.shut_down().await;
             tasks.shut_down().await;
         };
@@ -103,7 +134,7 @@ mod tests {
     async fn a_part_that_panics_ends_the_process_with_a_failure() {
         let lifecycle = Lifecycle::start().unwrap();
         lifecycle.tasks().spawn("unlucky", async { panic!("on purpose") });
-        assert_eq!(lifecycle.run().await, ExitCode::FAILURE);
+        assert_eq!(lifecycle.run(Duration::ZERO).await, ExitCode::FAILURE);
     }
 
     #[tokio::test]
@@ -118,7 +149,7 @@ mod tests {
             said.send(inside.is_cancelled()).await.unwrap();
         });
         doors.token().cancel();
-        assert_eq!(lifecycle.run().await, ExitCode::SUCCESS);
+        assert_eq!(lifecycle.run(Duration::ZERO).await, ExitCode::SUCCESS);
         assert_eq!(heard.recv().await, Some(false), "everything else still ran");
     }
 }

@@ -1,7 +1,7 @@
 //! What was observed of runtime instances: kept beside the views, not derived from the log, and exempt from
 //! rebuilding (DESIGN §6). `dataplane-sync` decides what a record says.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use domain::{GroupId, NodeId, Timestamp};
 use uuid::Uuid;
@@ -9,17 +9,26 @@ use uuid::Uuid;
 use crate::database::Row;
 use crate::error::ViewError;
 use crate::shared::Shared;
+use crate::write::bulk::Bulk;
 
-const PUT: &str = "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record
-    WHERE excluded.last_seen >= observed_node.last_seen";
+static PUT: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO observed_node (group_id, node_id, last_seen, record) VALUES",
+        4,
+        "ON CONFLICT (group_id, node_id) DO UPDATE SET last_seen = excluded.last_seen, record = excluded.record
+         WHERE excluded.last_seen >= observed_node.last_seen",
+    )
+});
 const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
 const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
 const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
 
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 4] = [PUT, LIST, GET, DELETE];
+pub(crate) fn statements() -> Vec<String> {
+    let others = [LIST, GET, DELETE].map(str::to_owned);
+    PUT.statements().into_iter().chain(others).collect()
+}
 
 /// What was observed of one runtime instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,22 +54,22 @@ impl Observed {
         Self { shared }
     }
 
-    /// Writes many records in one transaction, replacing earlier ones; a later one stays.
+    /// Writes many records, at most one of each node, in one transaction, replacing earlier ones; a later one stays.
     pub async fn put(&self, nodes: &[ObservedNode]) -> Result<(), ViewError> {
         // In one order for all processes, so that none waits for another that waits for it.
         let mut nodes: Vec<_> = nodes.iter().collect();
         nodes.sort_by_key(|node| (node.group, node.node));
         let mut writer = self.shared.database.write().await?;
         let mut transaction = writer.begin().await?;
-        for node in nodes {
-            let arguments = [
+        let values = |node: &&ObservedNode| {
+            [
                 node.group.0.as_bytes().into(),
                 node.node.0.as_bytes().into(),
                 node.last_seen.0.into(),
                 node.record.to_string().into(),
-            ];
-            transaction.connection().execute(PUT, arguments).await?;
-        }
+            ]
+        };
+        PUT.execute(&mut transaction.connection(), &nodes, values).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::postgres_server::PostgresServer;
 fn shared_statements() -> Vec<String> {
     let mut all = crate::write::statements();
     all.extend(crate::views::statements().into_iter().map(str::to_owned));
-    all.extend(crate::observed::STATEMENTS.map(str::to_owned));
+    all.extend(crate::observed::statements());
     all.extend(crate::states::STATEMENTS.map(str::to_owned));
     all
 }

@@ -63,9 +63,14 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGTERM: the process begins to end in order.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// SIGTERM, and waits for the orderly end.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.terminate();
         self.ended().await
     }
 

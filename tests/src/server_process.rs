@@ -56,6 +56,8 @@ pub struct ServerProcess {
     log: Log,
     /// `postgres://…`; SQLite unless one is named.
     database: Option<String>,
+    /// Further arguments of `serve`.
+    arguments: Vec<String>,
     api_port: Port,
     dataplane_port: Port,
     home: TempDir,
@@ -81,6 +83,7 @@ impl ServerProcess {
             process: None,
             log,
             database: None,
+            arguments: Vec::new(),
             api_port: Port::reserve(),
             dataplane_port: Port::reserve(),
             home,
@@ -91,6 +94,14 @@ impl ServerProcess {
     #[must_use]
     pub fn with_database(mut self, url: &str) -> Self {
         self.database = Some(url.to_owned());
+        self
+    }
+
+    /// Starts with these arguments of `serve` too.
+    #[must_use]
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
@@ -186,7 +197,7 @@ impl ServerProcess {
     /// Starts with the same ports and data as before; doesn't wait.
     pub fn start_again(&mut self) {
         let process = run(
-            &self.storage_arguments(),
+            &[self.storage_arguments(), self.arguments.clone()].concat(),
             &self.api_port,
             &self.dataplane_port,
             self.home.path(),
@@ -228,13 +239,13 @@ impl ServerProcess {
     }
 }
 
-fn run(storage: &[String], api_port: &Port, dataplane_port: &Port, home: &Path) -> Process {
+fn run(arguments: &[String], api_port: &Port, dataplane_port: &Port, home: &Path) -> Process {
     let mut command = program::command();
     command
         .arg("serve")
         .args(["--listen", &api_port.address().to_string()])
         .args(["--dataplane-listen", &dataplane_port.address().to_string()])
-        .args(storage);
+        .args(arguments);
     Process::start("runtime-manager serve", &mut command, &home.join("output.log"))
 }
 

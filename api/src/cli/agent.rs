@@ -1,6 +1,7 @@
 //! `agent`: a runtime instance (DESIGN §8).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -72,7 +73,7 @@ impl Agent {
         let lifecycle = Lifecycle::start()?;
         let tasks = lifecycle.tasks().clone();
         lifecycle.tasks().spawn("agent", run(options, tasks));
-        Ok(Ending::Exit(lifecycle.run().await))
+        Ok(Ending::Exit(lifecycle.run(Duration::ZERO).await))
     }
 
     fn options(self) -> anyhow::Result<AgentOptions> {

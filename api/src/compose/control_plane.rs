@@ -9,7 +9,7 @@ use commands::bootstrap::Installation;
 use commands::bus::{self, CommandBus};
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
-use dataplane_sync::{DataplaneSync, Protection};
+use dataplane_sync::{DataplaneSync, ProcessId, Protection};
 use domain::{Clock, Secret};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use projections::Projections;
@@ -22,7 +22,7 @@ use super::read_side;
 use super::storage::Storage;
 use super::tls;
 use crate::clock::SystemClock;
-use crate::config::{DataplaneSettings, Settings};
+use crate::config::{DatabaseEngine, DataplaneSettings, Settings};
 use crate::http;
 use crate::lifecycle::Lifecycle;
 
@@ -52,14 +52,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     if let Some(admin) = &admin {
         announce(admin);
     }
-    let dataplane = dataplane(
-        &settings.dataplane,
-        &installation,
-        &projections,
-        &bus,
-        &clock,
-        &lifecycle,
-    )?;
+    let dataplane = dataplane(&settings, &installation, &projections, &bus, &clock, &lifecycle)?;
     lifecycle.tasks().spawn(
         "reactors",
         read_side::react_while_leading(bus.clone(), projections.clone()),
@@ -73,6 +66,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
             projections,
             nodes: Arc::clone(dataplane.nodes()),
             log: storage.log,
+            keyring: storage.keyring,
             clock,
             entropy: entropy::seed,
             metrics,
@@ -81,15 +75,17 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
                 control_plane_endpoint: endpoint,
                 durability_unverified: storage.durability_doubt,
             },
+            draining: lifecycle.draining().clone(),
             shutdown: lifecycle.doors().token().clone(),
         }),
         lifecycle.doors(),
+        lifecycle.draining().clone(),
     );
     info!("API: {scheme}://{address}");
     for address in dataplane.local_addresses() {
         info!("runtime instances: {address}");
     }
-    Ok(lifecycle.run().await)
+    Ok(lifecycle.run(settings.drain).await)
 }
 
 fn measure(tasks: &Tasks) -> anyhow::Result<PrometheusHandle> {
@@ -121,7 +117,7 @@ fn command_bus(
 }
 
 fn dataplane(
-    settings: &DataplaneSettings,
+    settings: &Settings,
     installation: &Installation,
     projections: &Projections,
     bus: &CommandBus,
@@ -133,17 +129,17 @@ fn dataplane(
         .authority
         .clone()
         .context("the installation has no certificate authority")?;
-    let protection = if settings.plaintext {
+    let protection = if settings.dataplane.plaintext {
         Protection::Plaintext
     } else {
         Protection::Tls {
             authority,
-            names: settings.names(),
+            names: settings.dataplane.names(),
         }
     };
     let projected = Arc::new(Projected::new(projections.clone()));
     Ok(DataplaneSync::start(dataplane_sync::Options {
-        listen: settings.listen.clone(),
+        listen: settings.dataplane.listen.clone(),
         protection,
         configurations: projected.clone(),
         tokens: projected.clone(),
@@ -152,9 +148,20 @@ fn dataplane(
         clock: Arc::clone(clock),
         spawner: Arc::new(lifecycle.doors().clone()),
         log_id: system.log_id.context("the installation has no identity")?,
-        // SQLite views, and the record of nodes beside them, are this process's own.
-        process: None,
+        process: process(&settings.storage.database),
     })?)
+}
+
+/// This process among those that share the record of nodes; none where nobody shares it.
+fn process(database: &DatabaseEngine) -> Option<ProcessId> {
+    match database {
+        DatabaseEngine::Sqlite => None,
+        DatabaseEngine::Postgres(_) => {
+            let mut bytes = [0; 16];
+            entropy::fill(&mut bytes);
+            Some(ProcessId(uuid::Builder::from_random_bytes(bytes).into_uuid()))
+        }
+    }
 }
 
 /// Where instances are told to connect.

@@ -1,26 +1,22 @@
-//! The API's front door: accepts connections, speaks TLS if it has a certificate, and serves HTTP/1.1 and HTTP/2 on them until the
-//! program stops; then it answers what is in hand and lets nobody in.
+//! The API's front door: accepts connections, speaks TLS if it has a certificate, and has them served until the program stops.
+//!
+//! It listens before there is anything to serve: who connects meanwhile waits to be accepted, and nobody is refused.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use commands::tasks::Tasks;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use super::http_connection::HttpConnections;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -28,14 +24,6 @@ const BACKLOG: u32 = 4096;
 const CONNECTIONS: usize = 10_000;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and how long a connection may wait for its next request.
-const HEAD: Duration = Duration::from_secs(60);
-/// How often a silent HTTP/2 connection is asked whether somebody is there.
-const PING: Duration = Duration::from_secs(30);
-/// How many requests one HTTP/2 connection may have in flight.
-const STREAMS: u32 = 256;
-/// How long what is in hand may take after the program was asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 /// How long to wait when the operating system has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -66,125 +54,101 @@ impl HttpListener {
         self.socket.local_addr()
     }
 
-    /// Serves the router on every connection until the doors' token is cancelled.
-    pub fn serve(self, router: Router, doors: &Tasks) {
-        let connections = Connections {
-            router,
+    /// Serves the router on every connection until the doors' token is cancelled; from `draining` on so, that clients leave.
+    pub fn serve(self, router: Router, doors: &Tasks, draining: CancellationToken) {
+        let connections = HttpConnections::new(router, draining, doors.token().clone());
+        let door = Door {
+            connections: Arc::new(connections),
             tls: self.tls,
-            server: Arc::new(server()),
             doors: doors.clone(),
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
         };
-        doors.spawn("http listener", accept(self.socket, connections));
+        doors.spawn("http listener", door.accept(self.socket));
     }
 }
 
-/// What every connection is served with.
+/// What every connection comes through.
 #[derive(Clone)]
-struct Connections {
-    router: Router,
+struct Door {
+    connections: Arc<HttpConnections>,
     tls: Option<TlsAcceptor>,
-    server: Arc<Builder<TokioExecutor>>,
     doors: Tasks,
+    places: Arc<Semaphore>,
 }
 
-async fn accept(socket: TcpListener, connections: Connections) {
-    let stop = connections.doors.token().clone();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let arrival = async || {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("nobody closes the semaphore");
-        (place, socket.accept().await)
-    };
-    loop {
-        let (place, accepted) = tokio::select! {
-            arrived = arrival() => arrived,
-            () = stop.cancelled() => return,
+impl Door {
+    async fn accept(self, socket: TcpListener) {
+        let stop = self.doors.token().clone();
+        let arrival = async || {
+            let place = Arc::clone(&self.places)
+                .acquire_owned()
+                .await
+                .expect("nobody closes the semaphore");
+            (place, socket.accept().await)
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connections.clone().serve(stream, peer, place);
-                connections.doors.spawn("http connection", connection);
-            }
-            Err(error) => {
-                warn!(%error, "a connection could not be accepted");
-                tokio::select! {
-                    () = sleep(EXHAUSTED) => {}
-                    () = stop.cancelled() => return,
+        loop {
+            let (place, accepted) = tokio::select! {
+                arrived = arrival() => arrived,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.enter(stream, peer, place),
+                Err(error) => {
+                    warn!(%error, "a connection could not be accepted");
+                    tokio::select! {
+                        () = sleep(EXHAUSTED) => {}
+                        () = stop.cancelled() => break,
+                    }
                 }
             }
         }
+        if let Err(error) = self.enter_last(socket) {
+            debug!(%error, "the last connections could not be accepted");
+        }
     }
-}
 
-impl Connections {
+    /// Lets those in whose connections the operating system has made already: to them the door was open.
+    fn enter_last(&self, socket: TcpListener) -> io::Result<()> {
+        let socket = socket.into_std()?;
+        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.enter(TcpStream::from_std(stream)?, peer, place);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let serve = self.clone().serve(stream, peer, place);
+        self.doors.spawn("http connection", serve);
+    }
+
     async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "the connection is gone already");
             return;
         }
         let Some(tls) = &self.tls else {
-            return self.serve_requests(stream, peer).await;
+            return self.connections.serve(stream, peer).await;
         };
         match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_requests(stream, peer).await,
+            Ok(Ok(stream)) => self.connections.serve(stream, peer).await,
             Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
             Err(_) => debug!(%peer, "a TLS handshake took too long"),
         }
     }
-
-    async fn serve_requests(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        peer: SocketAddr,
-    ) {
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().call(request)
-        });
-        let connection = self
-            .server
-            .serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = self.doors.token().cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                match timeout(DRAIN, connection).await {
-                    Ok(ended) => ended,
-                    Err(_) => {
-                        warn!(%peer, "a request took too long to finish before the end");
-                        return;
-                    }
-                }
-            }
-        };
-        if let Err(error) = ended {
-            debug!(%peer, error, "a connection ended early");
-        }
-    }
-}
-
-/// HTTP/1.1 and HTTP/2 with bounds on what a client may make us wait for.
-fn server() -> Builder<TokioExecutor> {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING);
-    server
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::ConnectInfo;
     use axum::routing::get;
-    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -201,7 +165,8 @@ mod tests {
         let doors = Tasks::default();
         let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let url = format!("http://{}/", listener.local_address().unwrap());
-        listener.serve(Router::new().route("/", get(handler)), &doors);
+        let draining = doors.token().child_token();
+        listener.serve(Router::new().route("/", get(handler)), &doors, draining);
 
         let ask = async { reqwest::get(&url).await.unwrap().text().await.unwrap() };
         let stop = async {
@@ -214,5 +179,63 @@ mod tests {
 
         assert_eq!(answer, "answered");
         assert!(reqwest::get(&url).await.is_err(), "nobody is let in any more");
+    }
+
+    #[tokio::test]
+    async fn while_it_drains_new_requests_are_answered_and_their_clients_sent_elsewhere() {
+        let doors = Tasks::default();
+        let draining = doors.token().child_token();
+        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let url = format!("http://{}/", listener.local_address().unwrap());
+        let router = Router::new().route("/", get(|| async { "answered" }));
+        listener.serve(router, &doors, draining.clone());
+        let client = reqwest::Client::new();
+        let closes = async || {
+            let answer = client.get(&url).send().await.unwrap();
+            let closes = answer.headers().get("connection").cloned();
+            assert_eq!(answer.text().await.unwrap(), "answered");
+            closes
+        };
+
+        assert_eq!(closes().await, None);
+        draining.cancel();
+        for _ in 0..3 {
+            assert_eq!(closes().await.unwrap(), "close");
+        }
+        doors.shut_down().await;
+        assert!(client.get(&url).send().await.is_err(), "the door is closed");
+    }
+
+    #[tokio::test]
+    async fn a_client_of_http_2_hears_that_it_shall_go() {
+        let doors = Tasks::default();
+        let draining = doors.token().child_token();
+        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let address = listener.local_address().unwrap();
+        let router = Router::new().route("/", get(|| async { "answered" }));
+        listener.serve(router, &doors, draining.clone());
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut requests, connection) = hyper::client::conn::http2::handshake(
+            hyper_util::rt::TokioExecutor::new(),
+            hyper_util::rt::TokioIo::new(stream),
+        )
+        .await
+        .unwrap();
+        let connection = TaskTracker::new().spawn(connection);
+        let uri = format!("http://{address}/");
+        let request = hyper::Request::get(uri).body(axum::body::Body::empty()).unwrap();
+        assert!(
+            requests
+                .send_request(request)
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+
+        draining.cancel();
+        connection.await.unwrap().unwrap();
+        assert!(!doors.token().is_cancelled(), "the doors are still open");
+        doors.shut_down().await;
     }
 }

@@ -4,12 +4,13 @@
 //! - [`data_directory`]: the directory, held by one process; [`storage`]: log and keyring in it or in NATS.
 //! - [`first_start`]: identity, organization, admin token; [`authority`]: the built-in certificate authority.
 //! - [`read_side`]: the views over that log.
-//! - [`http_listener`]: the API's front door; [`tls`]: its certificate.
+//! - [`http_listener`]: the API's front door; [`http_connection`]: a connection and its end; [`tls`]: its certificate.
 
 pub mod authority;
 pub mod control_plane;
 pub mod data_directory;
 pub mod first_start;
+pub mod http_connection;
 pub mod http_listener;
 pub mod installation;
 pub mod read_side;

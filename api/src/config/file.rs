@@ -64,6 +64,7 @@ mod tests {
             tls-cert = "a"
             tls-key = "b"
             behind-proxy = true
+            drain-seconds = 5
             log-format = "json"
             data-dir = "c"
             log = "nats://d:1"
@@ -75,7 +76,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 13, "this test names every key");
+        assert_eq!(known_keys().len(), 14, "this test names every key");
     }
 
     #[test]

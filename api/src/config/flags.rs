@@ -94,6 +94,10 @@ pub struct ServeFlags {
         value_name = "BOOL"
     )]
     pub behind_proxy: Option<bool>,
+    /// For how many seconds requests are still taken after a SIGTERM, while /readyz says 503: until every load balancer
+    /// knows. A process alone has nobody to leave them to [default: 5 with NATS, 0 with sqlite]
+    #[arg(long, value_name = "SECONDS", env = "RUNTIME_MANAGER_DRAIN_SECONDS")]
+    pub drain_seconds: Option<u32>,
     /// The form of log lines on standard error; what is logged is set with RUST_LOG [default: text]
     #[arg(long, value_enum, value_name = "FORMAT", env = "RUNTIME_MANAGER_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -149,6 +153,7 @@ impl ServeFlags {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             behind_proxy: self.behind_proxy.or(other.behind_proxy),
+            drain_seconds: self.drain_seconds.or(other.drain_seconds),
             log_format: self.log_format.or(other.log_format),
             storage: self.storage.or(other.storage),
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::Secret;
 
@@ -11,6 +12,10 @@ use super::flags::{LogFormat, ServeFlags, StorageFlags};
 const LISTEN: &str = "127.0.0.1:8088";
 const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
 const DATA_DIR: &str = "./data";
+/// Seconds: some rounds of a load balancer's checks.
+const DRAIN_OF_MANY: u32 = 5;
+/// Seconds, at most: nothing that ends a process waits longer.
+const LONGEST_DRAIN: u32 = 600;
 
 /// Settings of `serve`.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// How runtime instances connect.
     pub dataplane: DataplaneSettings,
+    /// For how long requests are still taken after the process was asked to end.
+    pub drain: Duration,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// Where things are kept.
@@ -132,16 +139,18 @@ impl Settings {
             );
             return Err(wrong("listen", reason));
         }
+        let storage = storage(flags.storage)?;
         Ok(Self {
             listen,
             tls,
+            drain: drain(flags.drain_seconds, &storage.log)?,
             dataplane: dataplane(
                 flags.dataplane_listen,
                 flags.dataplane_name,
                 flags.dataplane_plaintext == Some(true),
             )?,
             log_format: flags.log_format.unwrap_or_default(),
-            storage: storage(flags.storage)?,
+            storage,
         })
     }
 }
@@ -168,6 +177,18 @@ impl StorageSettings {
             None => storage(flags),
         }
     }
+}
+
+fn drain(seconds: Option<u32>, log: &LogEngine) -> Result<Duration, SettingsError> {
+    let seconds = seconds.unwrap_or(match log {
+        // Nobody else could take the requests: the pause would only be longer.
+        LogEngine::Sqlite => 0,
+        LogEngine::Nats { .. } => DRAIN_OF_MANY,
+    });
+    if seconds > LONGEST_DRAIN {
+        return Err(wrong("drain-seconds", format!("must be at most {LONGEST_DRAIN}")));
+    }
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, SettingsError> {
@@ -317,6 +338,26 @@ mod tests {
             ..StorageFlags::default()
         };
         assert!(refusal(with(unknown)).contains("sqlite or nats://"));
+    }
+
+    #[test]
+    fn one_of_many_drains_and_a_process_alone_does_not_unless_told() {
+        let drain = |log: &str, drain_seconds| {
+            let storage = StorageFlags {
+                log: Some(log.to_owned()),
+                ..StorageFlags::default()
+            };
+            let flags = ServeFlags {
+                drain_seconds,
+                storage,
+                ..ServeFlags::default()
+            };
+            Settings::from_flags(flags).map(|settings| settings.drain.as_secs())
+        };
+        assert_eq!(drain("sqlite", None), Ok(0));
+        assert_eq!(drain("sqlite", Some(3)), Ok(3));
+        assert_eq!(drain("nats://127.0.0.1:4222", None), Ok(5));
+        assert!(drain("sqlite", Some(601)).is_err());
     }
 
     #[test]

@@ -127,7 +127,11 @@ async fn rollout_of(exchange: Exchange) -> Result<Answer, Refusal> {
     let wait = patience(exchange.query.get("wait"))?;
     let nodes = &exchange.services.nodes;
     let rollout = match wait {
-        Some(wait) => nodes.wait_rollout(group, version, wait).await,
+        Some(wait) => tokio::select! {
+            rollout = nodes.wait_rollout(group, version, wait) => rollout,
+            // Better asked again at another process than cut off at this one.
+            () = exchange.services.shutdown.cancelled() => nodes.rollout(group, version).await,
+        },
         None => nodes.rollout(group, version).await,
     };
     let rollout = rollout.map_err(|error: RolloutError| Refusal::unavailable(error.to_string()))?;

@@ -1,6 +1,11 @@
 //! For those who operate it: is it alive, is it ready, what does it count.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
+use domain::Boundary;
+use domain::keyring::KeyId;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -8,6 +13,10 @@ use super::endpoint::{Endpoint, Permission};
 use super::exchange::Exchange;
 use super::openapi;
 use super::refusal::Refusal;
+use super::services::Services;
+
+/// How long each check of readiness may take: shorter than a load balancer's patience.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The endpoints of operations.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -50,27 +59,57 @@ async fn healthz(_: Exchange) -> Result<Answer, Refusal> {
 
 async fn readyz(exchange: Exchange) -> Result<Answer, Refusal> {
     let services = &exchange.services;
-    let log = match services.log.tail().await {
-        Ok(tail) => Ok(json!({ "ok": true, "position": tail })),
-        Err(error) => Err(json!({ "ok": false, "reason": error.to_string() })),
-    };
-    let views = services.reads.health();
+    let (log, keyring, views) = tokio::join!(
+        in_time(log(services)),
+        in_time(keyring(services)),
+        in_time(services.reads.health()),
+    );
     let durability = match &services.settings.durability_unverified {
         None => json!({ "verified": true }),
         Some(why) => json!({ "verified": false, "reason": format!("durability not verified: {why}") }),
     };
-    let ready = log.is_ok() && views.is_ok();
+    let ready = log.is_ok() && keyring.is_ok() && views.is_ok();
     let flat = |check: Result<Value, Value>| check.unwrap_or_else(|failed| failed);
-    let body = json!({
-        "status": if ready { "ready" } else { "not ready" },
-        "checks": { "log": flat(log), "projections": flat(views), "durability": durability },
-    });
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
+    let (status, word) = match (services.draining.is_cancelled(), ready) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, true) => (StatusCode::OK, "ready"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
+    let body = json!({
+        "status": word,
+        "checks": {
+            "log": flat(log), "keyring": flat(keyring), "projections": flat(views), "durability": durability,
+        },
+    });
     Ok(Answer::json(status, &body))
+}
+
+async fn log(services: &Services) -> Result<Value, Value> {
+    match services.log.tail().await {
+        Ok(tail) => Ok(json!({ "ok": true, "position": tail })),
+        Err(error) => Err(failed(&error.to_string())),
+    }
+}
+
+/// Reads a key that every installation has.
+async fn keyring(services: &Services) -> Result<Value, Value> {
+    let key = KeyId {
+        boundary: Boundary::System,
+        owner: None,
+    };
+    match services.keyring.load(&BTreeSet::from([key])).await {
+        Ok(()) => Ok(json!({ "ok": true })),
+        Err(error) => Err(failed(&error.to_string())),
+    }
+}
+
+async fn in_time(check: impl Future<Output = Result<Value, Value>>) -> Result<Value, Value> {
+    let late = |_| failed(&format!("no answer within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, check).await.map_err(late)?
+}
+
+fn failed(reason: &str) -> Value {
+    json!({ "ok": false, "reason": reason })
 }
 
 async fn metrics(exchange: Exchange) -> Result<Answer, Refusal> {

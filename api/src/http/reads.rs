@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use super::exchange::Caller;
 use super::refusal::Refusal;
 
+/// How many records the views may be behind the log while the process is ready: what they catch up with in far less time
+/// than a read waits for them.
+const NEAR_THE_END: u64 = 10_000;
+
 /// The read side as requests see it.
 pub(crate) struct Reads {
     projections: Projections,
@@ -201,14 +205,23 @@ impl Reads {
         Ok(self.projections.live().open(group).await?)
     }
 
-    /// Whether the views are being kept current, as `/readyz` says it.
-    pub(crate) fn health(&self) -> Result<Value, Value> {
+    /// Whether the views answer and are kept current, as `/readyz` says it.
+    pub(crate) async fn health(&self) -> Result<Value, Value> {
         let status = self.projections.status();
-        let mut body =
-            json!({ "ok": status.halted.is_none(), "position": status.position, "lag": status.lag });
-        match status.halted {
+        let mut body = json!({ "ok": true, "position": status.position, "lag": status.lag });
+        let trouble = match (status.halted, self.views().organizations().await) {
+            (Some(reason), _) => Some(reason),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(_)) if status.lag > NEAR_THE_END => Some(format!(
+                "the read models are {} records behind the log and catching up",
+                status.lag
+            )),
+            (None, Ok(_)) => None,
+        };
+        match trouble {
             None => Ok(body),
             Some(reason) => {
+                body["ok"] = Value::from(false);
                 body["reason"] = Value::from(reason);
                 Err(body)
             }

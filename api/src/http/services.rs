@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use commands::bus::CommandBus;
 use dataplane_sync::NodeRegistry;
-use domain::{Clock, EventLog};
+use domain::{Clock, EventLog, Keyring};
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Projections;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ pub struct Parts {
     pub nodes: Arc<NodeRegistry>,
     /// The log, asked only whether it can be reached.
     pub log: Arc<dyn EventLog>,
+    /// The keyring, asked only whether it can be reached.
+    pub keyring: Arc<dyn Keyring>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -44,6 +46,8 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
     /// What answers say about the installation.
     pub settings: Settings,
+    /// Cancelled when the process still takes requests but is about to end: it isn't ready any more.
+    pub draining: CancellationToken,
     /// Cancelled when the process shall end: answers that would go on for ever end then.
     pub shutdown: CancellationToken,
 }
@@ -54,10 +58,12 @@ pub(crate) struct Services {
     pub(crate) reads: Reads,
     pub(crate) nodes: Arc<NodeRegistry>,
     pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Entropy,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) settings: Settings,
+    pub(crate) draining: CancellationToken,
     pub(crate) shutdown: CancellationToken,
     pub(crate) access: Access,
 }
@@ -69,10 +75,12 @@ impl From<Parts> for Services {
             reads: Reads::new(parts.projections, Arc::clone(&parts.log)),
             nodes: parts.nodes,
             log: parts.log,
+            keyring: parts.keyring,
             clock: parts.clock,
             entropy: parts.entropy,
             metrics: parts.metrics,
             settings: parts.settings,
+            draining: parts.draining,
             shutdown: parts.shutdown,
             access: Access::default(),
         }

@@ -166,6 +166,7 @@ impl Site {
             projections: projections.await.unwrap(),
             nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&self.clock))),
             log: Arc::clone(&self.log),
+            keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
             entropy: commands::entropy::seed,
             metrics: metrics(),
@@ -174,6 +175,7 @@ impl Site {
                 telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
                 durability_unverified: Some("the log is in memory".to_owned()),
             },
+            draining: self.tasks.token().child_token(),
             shutdown: self.tasks.token().clone(),
         })
     }

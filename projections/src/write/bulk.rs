@@ -6,14 +6,14 @@ use crate::database::{Connection, Value};
 const ROWS: [usize; 3] = [64, 8, 1];
 
 /// A statement around a list of tuples: `{head} ($1, $2), ($3, $4) {tail}`.
-pub(super) struct Bulk {
+pub(crate) struct Bulk {
     /// One per entry of [`ROWS`].
     statements: [String; 3],
 }
 
 impl Bulk {
     /// A statement whose tuples have so many columns.
-    pub(super) fn new(head: &str, columns: usize, tail: &str) -> Self {
+    pub(crate) fn new(head: &str, columns: usize, tail: &str) -> Self {
         let tuple = |row: usize| {
             let numbers: Vec<_> = (1..=columns)
                 .map(|column| format!("${}", row * columns + column))
@@ -30,7 +30,7 @@ impl Bulk {
     }
 
     /// Runs the statement for all rows.
-    pub(super) async fn execute<Row, const COLUMNS: usize>(
+    pub(crate) async fn execute<Row, const COLUMNS: usize>(
         &'static self,
         connection: &mut Connection<'_>,
         mut rows: &[Row],
@@ -51,7 +51,7 @@ impl Bulk {
     }
 
     #[cfg(test)]
-    pub(super) fn statements(&self) -> Vec<String> {
+    pub(crate) fn statements(&self) -> Vec<String> {
         self.statements.to_vec()
     }
 }

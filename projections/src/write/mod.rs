@@ -1,6 +1,6 @@
 //! Writing a batch: its rows and its checkpoint in one transaction.
 
-mod bulk;
+pub(crate) mod bulk;
 pub(crate) mod generations;
 mod rows;
 

@@ -1,0 +1,139 @@
+//! One connection of the API: HTTP/1.1 or HTTP/2, until its client leaves or the program stops.
+//!
+//! A client that keeps its connection can't know when we close it, and a request that is on its way then would be lost.
+//! So the end has steps: while the program drains, every HTTP/1.1 answer says `Connection: close` and HTTP/2 clients are
+//! told to go away, so that the next request comes on another connection; once the doors are closed, quiet connections
+//! are listened to for a moment more; only then they are closed, each after the answer in hand.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tracing::{debug, warn};
+
+/// How long a request's head may take, and how long a connection may wait for its next request.
+const HEAD: Duration = Duration::from_secs(60);
+/// How often a silent HTTP/2 connection is asked whether somebody is there.
+const PING: Duration = Duration::from_secs(30);
+/// How many requests one HTTP/2 connection may have in flight.
+const STREAMS: u32 = 256;
+/// How long a request may be on its way on a quiet connection once the doors are closed.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
+/// How long what is in hand may take after the doors are closed.
+const IN_HAND: Duration = Duration::from_secs(10);
+
+/// What connections are served with.
+pub struct HttpConnections {
+    /// Answers requests.
+    pub router: Router,
+    /// HTTP/1.1 and HTTP/2 with bounds on what a client may make us wait for.
+    pub protocol: Builder<TokioExecutor>,
+    /// Cancelled when clients shall take their next requests elsewhere; at the latest with `closing`.
+    pub draining: CancellationToken,
+    /// Cancelled when the doors close.
+    pub closing: CancellationToken,
+}
+
+impl HttpConnections {
+    /// Served by this router.
+    pub fn new(router: Router, draining: CancellationToken, closing: CancellationToken) -> Self {
+        let mut protocol = Builder::new(TokioExecutor::new());
+        protocol
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD);
+        protocol
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING);
+        Self {
+            router,
+            protocol,
+            draining,
+            closing,
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+    ) {
+        let http2 = Arc::new(AtomicBool::new(false));
+        let service = service_fn(|request| self.answer(request, peer, Arc::clone(&http2)));
+        let connection = self
+            .protocol
+            .serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        // In order: what a client has sent already is read before anything else.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note_end(peer, ended),
+            () = self.draining.cancelled() => {}
+        }
+        if http2.load(Ordering::Relaxed) {
+            connection.as_mut().graceful_shutdown();
+        }
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note_end(peer, ended),
+            () = self.closing.cancelled() => {}
+        }
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note_end(peer, ended),
+            () = sleep(ON_ITS_WAY) => connection.as_mut().graceful_shutdown(),
+        }
+        match timeout(IN_HAND, connection).await {
+            Ok(ended) => note_end(peer, ended),
+            Err(_) => warn!(%peer, "a request took too long to finish before the end"),
+        }
+    }
+
+    fn answer(
+        &self,
+        mut request: hyper::Request<Incoming>,
+        peer: SocketAddr,
+        http2: Arc<AtomicBool>,
+    ) -> impl Future<Output = Result<axum::response::Response, Infallible>> + use<> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        if is_http2 {
+            http2.store(true, Ordering::Relaxed);
+        }
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = self.router.clone().call(request);
+        let draining = self.draining.clone();
+        async move {
+            let mut answer = answer.await?;
+            if draining.is_cancelled() && !is_http2 {
+                let headers = answer.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer)
+        }
+    }
+}
+
+fn note_end(peer: SocketAddr, ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        debug!(%peer, error, "a connection ended early");
+    }
+}
