@@ -90,6 +90,16 @@ impl ServerProcess {
         }
     }
 
+    /// Starts another process of this server's installation, with its log and database, and waits until it is ready.
+    pub async fn another(&self) -> Self {
+        let mut another = Self::prepare(self.log.clone());
+        another.database.clone_from(&self.database);
+        another.take_master_key_of(self);
+        another.start_again();
+        another.ready().await;
+        another
+    }
+
     /// Keeps the views in a PostgreSQL database.
     #[must_use]
     pub fn with_database(mut self, url: &str) -> Self {

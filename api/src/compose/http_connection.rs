@@ -40,13 +40,13 @@ const IN_HAND: Duration = Duration::from_secs(10);
 /// What connections are served with.
 pub struct HttpConnections {
     /// Answers requests.
-    pub router: Router,
+    router: Router,
     /// HTTP/1.1 and HTTP/2 with bounds on what a client may make us wait for.
-    pub protocol: Builder<TokioExecutor>,
+    protocol: Builder<TokioExecutor>,
     /// Cancelled when clients shall take their next requests elsewhere; at the latest with `closing`.
-    pub draining: CancellationToken,
+    draining: CancellationToken,
     /// Cancelled when the doors close.
-    pub closing: CancellationToken,
+    closing: CancellationToken,
 }
 
 impl HttpConnections {

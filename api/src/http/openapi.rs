@@ -204,7 +204,7 @@ fn own_schemas() -> Value {
         },
         "Node": object(json!({
             "id": text, "group": text, "hostname": text, "version": text, "address": text, "labels": labels,
-            "credential": text, "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,
+            "credential": text, "process": text, "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,
             "applied": { "type": ["object", "null"] }, "applied_version": { "type": ["integer", "null"] }, "expected": { "type": ["object", "null"] },
             "refusal": { "type": ["object", "null"] }, "last_error": nullable,
         })),
