@@ -123,8 +123,8 @@ pub async fn run(options: AgentOptions, shutdown: CancellationToken) -> Result<(
     let (newest, published) = watch::channel(Arc::new(replica.clone()));
     let (persist, to_persist) = mpsc::channel(DISK_QUEUE);
     let disk = outputs::keep_on_disk(store, to_persist, published.clone());
-    let file = outputs::keep_written(options.write.clone(), published);
-    let restored = outputs::restore_kong(kong.clone(), replica.clone());
+    let file = outputs::keep_written(options.write.clone(), published.clone());
+    let restored = outputs::restore_kong(kong.clone(), replica.clone(), published);
     let outputs = Outputs {
         kong,
         newest,

@@ -111,10 +111,13 @@ pub async fn write_declarative(file: PathBuf, replica: Arc<Replica>) -> io::Resu
         .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
 }
 
-/// Gives Kong the last known configuration at the start: it may have been restarted meanwhile, and then has nothing.
-/// Never returns.
-pub async fn restore_kong(kong: Option<KongAdmin>, replica: Replica) {
-    if let (Some(kong), Some(applied)) = (kong, replica.applied()) {
+/// Gives Kong the last known configuration at the start, for it may have been restarted meanwhile and then has nothing,
+/// and whenever it is restarted later. Never returns.
+pub async fn restore_kong(kong: Option<KongAdmin>, replica: Replica, newest: watch::Receiver<Arc<Replica>>) {
+    let Some(kong) = kong else {
+        return std::future::pending().await;
+    };
+    if let Some(applied) = replica.applied() {
         match kong.load(replica).await {
             Ok(()) => tracing::info!(version = applied.version, "Kong has the last known configuration"),
             Err(error) => {
@@ -122,7 +125,7 @@ pub async fn restore_kong(kong: Option<KongAdmin>, replica: Replica) {
             }
         }
     }
-    std::future::pending::<()>().await;
+    kong.keep_loaded(newest).await;
 }
 
 fn declarative_text(replica: &Replica) -> String {

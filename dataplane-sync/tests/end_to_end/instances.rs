@@ -1,7 +1,6 @@
 //! Agents, and instances by hand, on the listener of one process.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dataplane_sync::SyncStatus;
@@ -21,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::task::TaskTracker;
 
 use crate::configuration::Step;
-use crate::strict_kong::strict_kong;
+use crate::strict_kong::StrictKong;
 use crate::world::{Agent, GROUP, Setting, World, eventually, node_id};
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
@@ -245,9 +244,9 @@ async fn who_may_not_come_in_is_told_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configuration_that_kong_refuses_is_refused_with_its_reason_until_it_changes() {
     let world = World::start();
-    let (kong, posts) = strict_kong().await;
+    let kong = StrictKong::start().await;
     let mut options = world.agent("edge");
-    options.kong_admin = Some(kong);
+    options.kong_admin = Some(kong.url.clone());
     world.configuration.change(&[put(1, "good.internal")]);
     let agent = Agent::run(options);
     world.runs("edge", 1).await;
@@ -277,15 +276,30 @@ async fn a_configuration_that_kong_refuses_is_refused_with_its_reason_until_it_c
     })
     .await;
 
-    let before = posts.load(Ordering::Relaxed);
+    let before = kong.posts();
     let version = world.configuration.change(&[put(2, "better.internal")]);
     world.runs("edge", version).await;
-    assert_eq!(
-        posts.load(Ordering::Relaxed),
-        before + 1,
-        "what was refused isn't tried again"
-    );
+    assert_eq!(kong.posts(), before + 1, "what was refused isn't tried again");
     world.node("edge", SyncStatus::InSync).await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kong_that_is_restarted_alone_gets_its_configuration_again() {
+    let world = World::start();
+    let kong = StrictKong::start().await;
+    let mut options = world.agent("edge");
+    options.kong_admin = Some(kong.url.clone());
+    let version = world.configuration.change(&[put(1, "good.internal")]);
+    let agent = Agent::run(options);
+    world.runs("edge", version).await;
+
+    let before = kong.posts();
+    kong.restart();
+    eventually("Kong has a configuration again", async || {
+        (kong.posts() > before).then_some(())
+    })
+    .await;
     agent.stop().await;
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::configuration::{InMemory, Step};
 use crate::shared_record::{Access, SharedRecord};
-use crate::strict_kong::strict_kong;
+use crate::strict_kong::StrictKong;
 use crate::world::{Agent, GROUP, Setting, World, eventually};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -203,9 +203,9 @@ async fn a_version_that_has_not_arrived_here_is_not_live_even_where_no_instance_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_on_another_process_settles_the_wait() {
     let cluster = Cluster::start();
-    let (kong, _) = strict_kong().await;
+    let kong = StrictKong::start().await;
     let options = AgentOptions {
-        kong_admin: Some(kong),
+        kong_admin: Some(kong.url),
         ..cluster.first.agent("edge")
     };
     let agent = Agent::run(options);
