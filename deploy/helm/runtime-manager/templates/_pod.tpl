@@ -64,13 +64,6 @@ spec:
         periodSeconds: 2
         timeoutSeconds: 5
         failureThreshold: 2
-      {{- if $cluster }}
-      lifecycle:
-        preStop:
-          # New requests go elsewhere first: load balancers hear of a pod's end only some moments later.
-          exec:
-            command: [sleep, {{ .Values.drainSeconds | quote }}]
-      {{- end }}
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true
