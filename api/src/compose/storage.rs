@@ -49,7 +49,7 @@ impl Storage {
                 url,
                 replicas,
                 monitor,
-            } => nats(url, *replicas, monitor.as_deref(), master).await,
+            } => nats(url, *replicas, monitor.as_deref(), master, tasks).await,
         }
     }
 }
@@ -81,6 +81,7 @@ async fn nats(
     replicas: Option<usize>,
     monitor: Option<&str>,
     master: MasterKey,
+    tasks: &Tasks,
 ) -> anyhow::Result<Storage> {
     let durability_doubt = durability_doubt(monitor).await?;
     let options = Options {
@@ -91,6 +92,10 @@ async fn nats(
     let pages = NatsPages::open(connection.clone()).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = NatsLog::open(connection).await?;
+    let (fail_over, stop) = (log.clone().fail_over(), tasks.token().clone());
+    tasks.spawn("NATS failover", async move {
+        stop.run_until_cancelled(fail_over).await;
+    });
     Ok(Storage {
         identity: log.identity(),
         log: Arc::new(log),

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
 use domain::keyring::{DataKey, KeyNotLoaded, KeyState, KeyringError};
 use domain::{Boundary, DataKeys, KeyId, Keyring};
 use tokio::sync::Mutex;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::master_key::{self, MasterKey};
@@ -21,6 +23,10 @@ const CHECK_TEXT: &[u8] = b"runtime-manager keyring 1";
 
 /// The place of the check value.
 const CHECK_PLACE: &[u8] = b"runtime-manager check value";
+
+/// How often an unreachable store is asked again while opening, and how long in between.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A [`Keyring`] whose pages are kept in `S`.
 #[derive(Debug)]
@@ -111,16 +117,32 @@ impl Pages {
     }
 }
 
+/// The check value that counts, offering one if there is none.
+async fn check_value(store: &impl PageStore, master: &MasterKey) -> Result<Vec<u8>, KeyringError> {
+    if let Some(check) = store.check_value().await? {
+        return Ok(check);
+    }
+    let offered = master.seal(CHECK_PLACE, CHECK_TEXT);
+    store.offer_check_value(offered).await?;
+    let check = store.check_value().await?;
+    check.ok_or_else(|| KeyringError::Damaged("its check value is gone".to_owned()))
+}
+
 impl<S: PageStore> PagedKeyring<S> {
     /// Opens the keyring in this store, or starts it. A master key that isn't this keyring's is refused.
     pub async fn open(store: S, master: MasterKey) -> Result<Self, KeyringError> {
-        if store.check_value().await?.is_none() {
-            store
-                .offer_check_value(master.seal(CHECK_PLACE, CHECK_TEXT))
-                .await?;
-        }
-        let check = store.check_value().await?;
-        let check = check.ok_or_else(|| KeyringError::Damaged("its check value is gone".to_owned()))?;
+        let mut failures = 0;
+        let check = loop {
+            match check_value(&store, &master).await {
+                // Replicas that have just been made are still electing their leader.
+                Err(KeyringError::Unavailable(reason)) if failures < ATTEMPTS => {
+                    failures += 1;
+                    warn!(reason, "the keyring doesn't answer as it should yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => break answer?,
+            }
+        };
         if master
             .open(CHECK_PLACE, &check)
             .is_none_or(|text| text.as_slice() != CHECK_TEXT)

@@ -42,3 +42,10 @@ mod port;
     reason = "a file of the harness; this suite uses part of it"
 )]
 mod process;
+#[path = "../../../tests/src/tcp_proxy.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; this suite uses part of it"
+)]
+mod tcp_proxy;

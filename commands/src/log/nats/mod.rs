@@ -1,11 +1,13 @@
 //! The log of many machines: the stream `RUNTIME_EVENTS` in NATS JetStream, one literal subject per boundary.
 //!
 //! Guards are JetStream's expected last sequence of the subject. Everything that decides something is read from the
-//! stream's leader; [`follow`] and [`boundary`] read with consumers, which may run on any replica, and check what
+//! stream's leader, as long as it is known to lead ([`quorum`]); [`follow`] and [`boundary`] read with consumers, which may run on any replica, and check what
 //! they get against positions.
 
 mod boundary;
+mod failover;
 mod follow;
+mod quorum;
 
 use std::sync::Arc;
 
@@ -15,8 +17,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, Position, Record, Timestamp};
+use futures::FutureExt;
 use futures::stream::BoxStream;
 
+use self::quorum::Quorum;
 use super::invariants::check_size;
 use crate::jetstream::publish::{Guard, Publish};
 use crate::jetstream::stream::{keep_everything, open};
@@ -33,6 +37,7 @@ const SUBJECTS: &str = "rt.>";
 pub struct NatsLog {
     connection: Connection,
     stream: Arc<Stream>,
+    quorum: Arc<Quorum>,
 }
 
 fn unavailable(error: impl std::fmt::Display) -> ReadError {
@@ -75,7 +80,16 @@ impl NatsLog {
             ..keep_everything(&connection, STREAM, SUBJECTS)
         };
         let stream = Arc::new(open(&connection, config).await?);
-        Ok(Self { connection, stream })
+        Ok(Self {
+            connection,
+            stream,
+            quorum: Arc::default(),
+        })
+    }
+
+    /// Leaves a server that can't reach the stream's leader for another one, again and again; never returns.
+    pub async fn fail_over(self) {
+        failover::watch(&self).await;
     }
 
     /// A text that stays the same as long as this is the same stream; one that was made again has another one.
@@ -187,15 +201,13 @@ impl EventLog for NatsLog {
     }
 
     async fn tail(&self) -> Result<Position, ReadError> {
-        self.checked_tail().await
+        self.quorum.vouched(&self.stream, || self.checked_tail()).await
     }
 
     async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError> {
-        let last = found(
-            self.stream
-                .get_last_raw_message_by_subject(&boundary.subject())
-                .await,
-        )?;
+        let subject = boundary.subject();
+        let last = || self.stream.get_last_raw_message_by_subject(&subject).map(found);
+        let last = self.quorum.vouched(&self.stream, last).await?;
         Ok(last.map(|record| record.position))
     }
 }
