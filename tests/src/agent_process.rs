@@ -1,6 +1,6 @@
 //! A running `runtime-manager agent`: a runtime instance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -20,13 +20,19 @@ pub struct AgentProcess {
 impl AgentProcess {
     /// Starts an agent of `group` that connects to `server` with an instance token; doesn't wait.
     pub fn start(server: &ServerProcess, group: &str, token: &str) -> Self {
+        let authority = server.data_dir().join("ca.pem");
+        Self::connect(&server.dataplane_address(), &authority, group, token)
+    }
+
+    /// Starts an agent that connects to `address`, whose certificate the authority in this file has signed; doesn't wait.
+    pub fn connect(address: &str, authority: &Path, group: &str, token: &str) -> Self {
         let home = tempfile::tempdir().expect("the temporary directory is writable");
         let path = |name: &str| home.path().join(name).display().to_string();
         let command = [
             "agent".to_owned(),
             format!("--group={group}"),
-            format!("--connect={}", server.dataplane_address()),
-            format!("--ca={}", server.data_dir().join("ca.pem").display()),
+            format!("--connect={address}"),
+            format!("--ca={}", authority.display()),
             format!("--state-dir={}", path("state")),
             format!("--write={}", path("kong.yml")),
         ];
@@ -70,6 +76,21 @@ impl AgentProcess {
     /// Starts again with the same directory, after it has ended; doesn't wait.
     pub fn start_again(&mut self) {
         self.process = run(&self.command, &self.token, &self.home);
+    }
+
+    /// Every configuration that the agent says it has applied, in order: version and digest.
+    pub fn applied(&self) -> Vec<(u64, String)> {
+        let printed = self.printed();
+        let applied = printed
+            .lines()
+            .filter(|line| line.contains("configuration applied"));
+        let field = |line: &str, name: &str| {
+            let mut words = line.split_whitespace();
+            words.find_map(|word| word.strip_prefix(name).map(str::to_owned))
+        };
+        applied
+            .filter_map(|line| Some((field(line, "version=")?.parse().ok()?, field(line, "digest=")?)))
+            .collect()
     }
 
     /// Everything the agent has printed.

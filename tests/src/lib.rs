@@ -5,10 +5,12 @@
 //!
 //! - [`nats_server`] and [`nats_cluster`]: JetStream with one server and with three.
 //! - [`postgres_server`]: PostgreSQL, with a fresh database for each test.
+//! - [`cluster`]: three servers on three NATS servers and one PostgreSQL, behind a load balancer.
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
-//! - [`workload`]: writers that note what they were promised.
+//! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
+//! - [`tcp_proxy`]: a load balancer, or a wire that can be cut.
 //! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
 //!
@@ -16,8 +18,10 @@
 
 pub mod agent_process;
 pub mod api_client;
+pub mod cluster;
 pub mod command_line;
 pub mod eventually;
+pub mod histories;
 pub mod nats_cluster;
 pub mod nats_server;
 pub mod port;
@@ -26,4 +30,5 @@ pub mod process;
 pub mod program;
 pub mod runbook;
 pub mod server_process;
+pub mod tcp_proxy;
 pub mod workload;

@@ -4,11 +4,22 @@ use serde_json::Value;
 
 use crate::eventually::eventually;
 use crate::nats_server::{NatsServer, Options, Ports};
+use crate::tcp_proxy::TcpProxy;
 
-/// The members of one cluster, each with its own ports and files, ended when dropped.
+/// The members of one cluster, each with its own ports and files, ended when dropped. Each reaches each other one by a wire of its
+/// own, so that a test can partition them.
 #[derive(Debug)]
 pub struct NatsCluster {
     members: Vec<NatsServer>,
+    wires: Vec<Wire>,
+}
+
+/// What carries the messages between two members, whichever of them connected.
+#[derive(Debug)]
+struct Wire {
+    from: usize,
+    to: usize,
+    proxy: TcpProxy,
 }
 
 impl NatsCluster {
@@ -18,18 +29,25 @@ impl NatsCluster {
     /// When `NATS_SERVER` names no program that starts; `tests/run` sets it.
     pub async fn start(size: usize) -> Self {
         let ports: Vec<Ports> = (0..size).map(|_| Ports::reserve()).collect();
-        let peers: Vec<String> = ports
-            .iter()
-            .map(|ports| ports.route.address().to_string())
+        let pairs = (0..size).flat_map(|from| (0..size).map(move |to| (from, to)));
+        let wires: Vec<Wire> = pairs
+            .filter(|(from, to)| from != to)
+            .map(|(from, to)| Wire {
+                from,
+                to,
+                proxy: TcpProxy::wire(ports[to].route.address()),
+            })
             .collect();
         let members = ports
             .into_iter()
             .enumerate()
             .map(|(index, ports)| {
+                let outgoing = wires.iter().filter(|wire| wire.from == index);
+                let peers: Vec<String> = outgoing.map(|wire| wire.proxy.address().to_string()).collect();
                 NatsServer::launch(&format!("nats-server-{index}"), Options::default(), ports, &peers)
             })
             .collect();
-        let mut cluster = Self { members };
+        let mut cluster = Self { members, wires };
         cluster.ready().await;
         cluster
     }
@@ -70,9 +88,49 @@ impl NatsCluster {
         urls.join(",")
     }
 
+    /// How many members it has, running or not.
+    pub const fn size(&self) -> usize {
+        self.members.len()
+    }
+
     /// The member at `index`, counted from 0.
     pub fn member(&mut self, index: usize) -> &mut NatsServer {
         &mut self.members[index]
+    }
+
+    /// Cuts a member off from the others; clients still reach all of them.
+    pub fn isolate(&self, index: usize) {
+        self.wires_of(index).for_each(TcpProxy::cut);
+    }
+
+    /// Ends [`NatsCluster::isolate`].
+    pub fn rejoin(&self, index: usize) {
+        self.wires_of(index).for_each(TcpProxy::mend);
+    }
+
+    fn wires_of(&self, index: usize) -> impl Iterator<Item = &TcpProxy> {
+        let touching = self
+            .wires
+            .iter()
+            .filter(move |wire| wire.from == index || wire.to == index);
+        touching.map(|wire| &wire.proxy)
+    }
+
+    /// The index of the member that leads the stream, as the member at `asked` sees it.
+    pub async fn stream_leader(&self, asked: usize, stream: &str) -> usize {
+        eventually("a member names the stream's leader", async || {
+            let report = self.members[asked].monitored("jsz?streams=true").await?;
+            let streams = report["account_details"][0]["stream_detail"].as_array();
+            let detail = streams.and_then(|all| all.iter().find(|detail| detail["name"] == stream));
+            let leader = detail
+                .and_then(|detail| detail["cluster"]["leader"].as_str())
+                .unwrap_or_default();
+            self.members
+                .iter()
+                .position(|member| member.name() == leader)
+                .ok_or_else(|| report.to_string())
+        })
+        .await
     }
 
     /// The index of the member that leads the cluster's metadata, as the member at `asked` sees it.

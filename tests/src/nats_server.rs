@@ -197,7 +197,8 @@ fn configuration(name: &str, options: &Options, ports: &Ports, peers: &[String],
             .collect();
         writeln!(
             text,
-            "cluster {{\n  name: tests\n  listen: \"{}\"\n  routes: [{}]\n}}",
+            // Nobody listens where they are told that this member is: peers come by the routes they were given, or not at all.
+            "cluster {{\n  name: tests\n  listen: \"{}\"\n  advertise: \"127.0.0.1:1\"\n  routes: [{}]\n}}",
             ports.route.address(),
             routes.join(", ")
         )

@@ -25,6 +25,8 @@ pub enum Log {
         url: String,
         /// `http://…` of the servers' monitoring endpoints, several separated by commas.
         monitor_url: String,
+        /// On how many servers each record is kept.
+        replicas: usize,
     },
 }
 
@@ -34,6 +36,7 @@ impl NatsServer {
         Log::Nats {
             url: self.url(),
             monitor_url: self.monitor_url(),
+            replicas: 1,
         }
     }
 }
@@ -44,6 +47,7 @@ impl NatsCluster {
         Log::Nats {
             url: self.url(),
             monitor_url: self.monitor_urls(),
+            replicas: self.size(),
         }
     }
 }
@@ -56,6 +60,8 @@ pub struct ServerProcess {
     log: Log,
     /// `postgres://…`; SQLite unless one is named.
     database: Option<String>,
+    /// As 64 hexadecimal digits, for the environment; one in the data directory unless one is given.
+    master_key: Option<String>,
     /// Further arguments of `serve`.
     arguments: Vec<String>,
     api_port: Port,
@@ -83,6 +89,7 @@ impl ServerProcess {
             process: None,
             log,
             database: None,
+            master_key: None,
             arguments: Vec::new(),
             api_port: Port::reserve(),
             dataplane_port: Port::reserve(),
@@ -104,6 +111,13 @@ impl ServerProcess {
     #[must_use]
     pub fn with_database(mut self, url: &str) -> Self {
         self.database = Some(url.to_owned());
+        self
+    }
+
+    /// Takes the master key from the environment, as processes that share a log do.
+    #[must_use]
+    pub fn with_master_key(mut self, key: &str) -> Self {
+        self.master_key = Some(key.to_owned());
         self
     }
 
@@ -206,13 +220,18 @@ impl ServerProcess {
 
     /// Starts with the same ports and data as before; doesn't wait.
     pub fn start_again(&mut self) {
-        let process = run(
-            &[self.storage_arguments(), self.arguments.clone()].concat(),
-            &self.api_port,
-            &self.dataplane_port,
-            self.home.path(),
-        );
-        self.process = Some(process);
+        let mut command = program::command();
+        command
+            .arg("serve")
+            .args(["--listen", &self.api_port.address().to_string()])
+            .args(["--dataplane-listen", &self.dataplane_port.address().to_string()])
+            .args(self.storage_arguments())
+            .args(&self.arguments);
+        if let Some(key) = &self.master_key {
+            command.env("RUNTIME_MANAGER_MASTER_KEY", key);
+        }
+        let output = self.home.path().join("output.log");
+        self.process = Some(Process::start("runtime-manager serve", &mut command, &output));
     }
 
     /// SIGKILL, starts again with the same ports and data and waits until it is ready.
@@ -249,26 +268,22 @@ impl ServerProcess {
     }
 }
 
-fn run(arguments: &[String], api_port: &Port, dataplane_port: &Port, home: &Path) -> Process {
-    let mut command = program::command();
-    command
-        .arg("serve")
-        .args(["--listen", &api_port.address().to_string()])
-        .args(["--dataplane-listen", &dataplane_port.address().to_string()])
-        .args(arguments);
-    Process::start("runtime-manager serve", &mut command, &home.join("output.log"))
-}
-
 fn storage_arguments(log: &Log, home: &Path) -> Vec<String> {
     let mut arguments = vec!["--data-dir".to_owned(), data_dir(home).display().to_string()];
     match log {
         Log::Sqlite => arguments.extend(["--log".to_owned(), "sqlite".to_owned()]),
-        Log::Nats { url, monitor_url } => {
+        Log::Nats {
+            url,
+            monitor_url,
+            replicas,
+        } => {
             let flags = [
                 "--log".to_owned(),
                 url.clone(),
                 "--nats-monitor".to_owned(),
                 monitor_url.clone(),
+                "--nats-replicas".to_owned(),
+                replicas.to_string(),
             ];
             arguments.extend(flags);
         }

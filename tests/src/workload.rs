@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api_client::{Answer, GroupClient};
+use crate::api_client::{Answer, Call, GroupClient};
 use crate::eventually::{Patience, eventually};
+use crate::histories::{History, Kind, Operation};
 
 /// How many services each writer changes in turn.
 const SERVICES_PER_WRITER: u64 = 5;
+
+/// How long an attempt may take: a process that is frozen takes connections and never answers.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A change that the server acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,7 @@ pub struct Acknowledged {
 #[derive(Debug)]
 pub struct Workload {
     acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    history: History,
     stop: CancellationToken,
     writers: JoinSet<()>,
 }
@@ -40,15 +46,24 @@ pub struct Workload {
 impl Workload {
     /// Starts `writers` writers.
     pub fn start(group: &GroupClient, writers: u64) -> Self {
+        Self::spread(std::slice::from_ref(group), writers)
+    }
+
+    /// Starts `writers` writers that send each request to another of the processes behind `groups`, all the same group, and go to
+    /// the next one where one doesn't answer. With more than one process each write is read back from another.
+    pub fn spread(groups: &[GroupClient], writers: u64) -> Self {
         let mut workload = Self {
             acknowledged: Arc::default(),
+            history: History::default(),
             stop: CancellationToken::new(),
             writers: JoinSet::new(),
         };
+        let groups: Arc<[GroupClient]> = groups.into();
         for number in 0..writers {
             let writer = Writer {
                 number,
-                group: group.clone(),
+                groups: groups.clone(),
+                history: workload.history.clone(),
                 acknowledged: workload.acknowledged.clone(),
                 stop: workload.stop.clone(),
             };
@@ -63,6 +78,11 @@ impl Workload {
             .lock()
             .expect("no writer panics while it notes")
             .clone()
+    }
+
+    /// Everything that the writers did and saw until now.
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Waits until `more` changes beyond those of now are acknowledged.
@@ -103,7 +123,8 @@ fn must_run(writers: &mut JoinSet<()>) {
 
 struct Writer {
     number: u64,
-    group: GroupClient,
+    groups: Arc<[GroupClient]>,
+    history: History,
     acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
     stop: CancellationToken,
 }
@@ -113,6 +134,9 @@ impl Writer {
         let mut count = 0;
         while !self.stop.is_cancelled() {
             let acknowledged = self.write(count).await;
+            if self.groups.len() > 1 {
+                self.read(&acknowledged.service, count + 1).await;
+            }
             self.acknowledged
                 .lock()
                 .expect("no writer panics while it notes")
@@ -127,28 +151,65 @@ impl Writer {
         let service = format!("writer-{writer}-service-{}", count % SERVICES_PER_WRITER);
         let host = format!("change-{count}.writer-{writer}.test");
         let body = json!({ "name": service, "host": host, "port": 8080 });
-        let patience = Patience::new(&message);
-        let answer = loop {
-            let call = self.group.put(&format!("services/{service}"), &body);
-            let call = call
+        let invoked = Instant::now();
+        let put = |group: &GroupClient| {
+            group
+                .put(&format!("services/{service}"), &body)
                 .header("x-change-message", &message)
-                .header("idempotency-key", &message);
-            match call
-                .attempt()
-                .await
-                .map_err(|error| format!("{error:?}"))
-                .and_then(definite)
-            {
-                Ok(answer) => break answer,
-                Err(unknown) => patience.pause(unknown).await,
-            }
+                .header("idempotency-key", &message)
         };
+        let answer = self.until_definite(&message, count, put).await;
+        let version = answer.version_tag();
+        self.note(invoked, &service, &host, Kind::Wrote { version });
         Acknowledged {
-            version: answer.version_tag(),
+            version,
             message,
             service,
             host,
         }
+    }
+
+    async fn read(&self, service: &str, count: u64) {
+        let what = format!("reading {service}");
+        let invoked = Instant::now();
+        let get = |group: &GroupClient| group.get(&format!("services/{service}"));
+        let answer = self.until_definite(&what, count, get).await;
+        let body = answer.json();
+        let host = body["host"].as_str().expect("a service has a host");
+        let kind = Kind::Read {
+            touched: answer.version_tag(),
+            group: answer.group_version(),
+        };
+        self.note(invoked, service, host, kind);
+    }
+
+    /// Sends a request to one process after the other, beginning with another each time, until one answers definitely.
+    async fn until_definite(&self, what: &str, count: u64, call: impl Fn(&GroupClient) -> Call) -> Answer {
+        let patience = Patience::new(what);
+        let first = usize::try_from(self.number + count).expect("a test writes less");
+        for attempt in first.. {
+            let call = call(&self.groups[attempt % self.groups.len()]).attempt();
+            let answer = match tokio::time::timeout(ATTEMPT, call).await {
+                Ok(Ok(answer)) => definite(answer),
+                Ok(Err(error)) => Err(format!("{error:?}")),
+                Err(_) => Err("no answer".to_owned()),
+            };
+            match answer {
+                Ok(answer) => return answer,
+                Err(unknown) => patience.pause(unknown).await,
+            }
+        }
+        unreachable!("attempts don't run out");
+    }
+
+    fn note(&self, invoked: Instant, service: &str, host: &str, kind: Kind) {
+        self.history.note(Operation {
+            invoked,
+            answered: Instant::now(),
+            service: service.to_owned(),
+            host: host.to_owned(),
+            kind,
+        });
     }
 }
 

@@ -1,0 +1,131 @@
+//! A whole installation for many: three servers that share three NATS servers and one PostgreSQL, behind a load balancer.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::agent_process::AgentProcess;
+use crate::api_client::{ApiClient, GroupClient};
+use crate::nats_cluster::NatsCluster;
+use crate::postgres_server::PostgresServer;
+use crate::server_process::ServerProcess;
+use crate::tcp_proxy::TcpProxy;
+
+/// How many servers, and how many NATS servers.
+const SIZE: usize = 3;
+
+/// The master key that all servers have; any 32 bytes will do.
+const MASTER_KEY: &str = "5e1f0c9a7b3d2846f0e1d2c3b4a5968778695a4b3c2d1e0f0123456789abcdef";
+
+/// An installation; everything ends when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    servers: Vec<ServerProcess>,
+    admin_token: String,
+    api: TcpProxy,
+    dataplane: TcpProxy,
+    /// The NATS servers.
+    pub nats: NatsCluster,
+    /// The views' database.
+    pub postgres: PostgresServer,
+}
+
+impl Cluster {
+    /// Starts everything, all servers at once on an empty log, and waits until each is ready.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let nats = NatsCluster::start(SIZE).await;
+        let postgres = PostgresServer::start();
+        let database = postgres.fresh_database().await;
+        let prepare = |_| {
+            ServerProcess::prepare(nats.log())
+                .with_database(&database)
+                .with_master_key(MASTER_KEY)
+                .with_arguments(arguments)
+        };
+        let mut servers: Vec<_> = (0..SIZE).map(prepare).collect();
+        servers.iter_mut().for_each(ServerProcess::start_again);
+        for server in &mut servers {
+            server.ready().await;
+        }
+        let readiness = |server: &ServerProcess| format!("{}/readyz", server.url());
+        let api = servers
+            .iter()
+            .map(|server| (api_address(server), readiness(server)));
+        let dataplane = servers
+            .iter()
+            .map(|server| (address(&server.dataplane_address()), readiness(server)));
+        let (api, dataplane) = (TcpProxy::balancer(api), TcpProxy::balancer(dataplane));
+        api.all_ready().await;
+        dataplane.all_ready().await;
+        Self {
+            admin_token: admin_token(&servers),
+            api,
+            dataplane,
+            servers,
+            nats,
+            postgres,
+        }
+    }
+
+    /// How many servers there are, running or not.
+    pub const fn size(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// The server at `index`, counted from 0.
+    pub fn server(&mut self, index: usize) -> &mut ServerProcess {
+        &mut self.servers[index]
+    }
+
+    /// The API behind the load balancer, seen by the administrator.
+    pub fn api(&self) -> ApiClient {
+        ApiClient::new(&format!("http://{}", self.api.address()), &self.admin_token)
+    }
+
+    /// One group, seen by the administrator at each server.
+    pub fn group_everywhere(&self, group: &str) -> Vec<GroupClient> {
+        let seen = |server: &ServerProcess| server.api_as(&self.admin_token).group(group);
+        self.servers.iter().map(seen).collect()
+    }
+
+    /// Starts agents of one group, spread over the servers by the load balancer.
+    pub async fn agents(&self, group: &str, count: usize) -> Vec<AgentProcess> {
+        let token = self.api().instance_token(group).await;
+        let address = self.dataplane.address().to_string();
+        let authority = self.authority();
+        (0..count)
+            .map(|_| AgentProcess::connect(&address, &authority, group, &token))
+            .collect()
+    }
+
+    /// The arguments that name the log and data to commands that work on them directly.
+    pub fn storage_arguments(&self) -> Vec<String> {
+        self.servers[0].storage_arguments()
+    }
+
+    /// The master key, for commands that work on the log directly.
+    pub const fn master_key(&self) -> &'static str {
+        MASTER_KEY
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.servers[0].data_dir().join("ca.pem")
+    }
+}
+
+/// The token that the first start printed: only the server that won it has the file.
+fn admin_token(servers: &[ServerProcess]) -> String {
+    let first = servers
+        .iter()
+        .find(|server| server.data_dir().join("admin.token").exists());
+    first
+        .expect("one of the servers made the first start")
+        .admin_token()
+}
+
+fn api_address(server: &ServerProcess) -> SocketAddr {
+    address(server.url().trim_start_matches("http://"))
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("a server listens on an address")
+}
