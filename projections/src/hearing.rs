@@ -94,8 +94,11 @@ impl Hearing<'_> {
         }
         let position = Position(row.get::<i64>(2)?.cast_unsigned());
         self.reads(row.get(0)?, position).await;
+        let holder: &str = row.get(3)?;
         let vacant = row.get::<i64>(4)? == 1;
-        self.judge(position, row.get(3)?, vacant);
+        let heard = (!vacant).then(|| holder.to_owned());
+        self.shared.heard_holder.send_replace(heard);
+        self.judge(position, holder, vacant);
         Ok(())
     }
 

@@ -11,6 +11,27 @@ use crate::lease;
 use crate::projector::project;
 use crate::shared::Shared;
 
+/// Which of the processes that share the views projects them, as one of them knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// Whether it is this process.
+    pub here: bool,
+    /// What the process calls itself; of another one up to 2 s old. `None` while nobody does.
+    pub holder: Option<String>,
+}
+
+impl Leadership {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        let here = *shared.leading.borrow();
+        let holder = if here {
+            Some(shared.holder.clone())
+        } else {
+            shared.heard_holder.borrow().clone()
+        };
+        Self { here, holder }
+    }
+}
+
 /// Projects whenever this process leads, until it ends or projecting has stopped for good.
 pub(crate) async fn lead(shared: Arc<Shared>, mut shutdown: BoxFuture<'static, ()>) {
     match shared.database.postgres() {

@@ -35,6 +35,7 @@ mod views;
 mod write;
 
 pub use error::{NotCaughtUp, ProjectionError, ViewError};
+pub use leading::Leadership;
 pub use live::{LiveError, LiveGroup, LiveGroups, LiveState};
 pub use location::Location;
 pub use observed::{Observed, ObservedNode};

@@ -12,7 +12,7 @@ use crate::decoding::Decoder;
 use crate::error::{NotCaughtUp, ProjectionError};
 use crate::feed::Feed;
 use crate::hearing::hear;
-use crate::leading::lead;
+use crate::leading::{Leadership, lead};
 use crate::live::LiveGroups;
 use crate::location::Location;
 use crate::observed::Observed;
@@ -79,6 +79,7 @@ impl Projections {
             feed: Feed::new(position),
             leading: watch::Sender::new(false),
             holder: options.holder,
+            heard_holder: watch::Sender::new(None),
             retired: Notify::new(),
             flipped: Notify::new(),
             vacant: Notify::new(),
@@ -161,6 +162,11 @@ impl Projections {
     /// on SQLite, soon after the start.
     pub fn leading(&self) -> watch::Receiver<bool> {
         self.inner.shared.leading.subscribe()
+    }
+
+    /// Who leads, for those who operate many processes.
+    pub fn leadership(&self) -> Leadership {
+        Leadership::of(&self.inner.shared)
     }
 
     /// Where the views stand.

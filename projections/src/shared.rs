@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) leading: watch::Sender<bool>,
     /// What this process calls itself where others see it.
     pub(crate) holder: String,
+    /// Who held the lease when the database was looked at last; `None` if nobody did.
+    pub(crate) heard_holder: watch::Sender<Option<String>>,
     /// Told when a generation was retired.
     pub(crate) retired: Notify,
     /// Told when another process made another generation the one that is read.

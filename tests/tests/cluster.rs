@@ -96,6 +96,39 @@ async fn when_the_process_that_projects_dies_or_freezes_the_other_goes_on() {
     answers_with(&servers[1], &token, "alone.test").await;
 }
 
+/// Waits until `doctor`, asked beside a process, says this of who projects.
+async fn doctor_says(server: &ServerProcess, expected: &str) {
+    let mut arguments = vec!["doctor".to_owned(), "--url".to_owned(), server.url()];
+    arguments.extend(server.storage_arguments());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    eventually(&format!("doctor says: {expected}"), async || {
+        let report = CommandLine::new().run(&arguments).await.expect_code(0).stdout();
+        let said = report.lines().any(|line| line.ends_with(expected));
+        said.then_some(()).ok_or(report)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_process_says_which_one_projects() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let [mut first, second] = two(&nats, &database).await;
+    let holder = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let holder = format!("process {} on {holder}", first.pid());
+    doctor_says(&first, "projects the views: yes").await;
+    doctor_says(&second, &format!("projects the views: no (held by {holder})")).await;
+    let asked = reqwest::get(format!("{}/readyz", second.url()))
+        .await
+        .expect("an answer");
+    let readiness: serde_json::Value =
+        serde_json::from_str(&asked.text().await.expect("a body")).expect("JSON");
+    assert_eq!(readiness["checks"]["projections"]["projected_here"], false);
+    assert_eq!(readiness["checks"]["projections"]["projected_by"], json!(holder));
+    first.kill9();
+    doctor_says(&second, "projects the views: yes").await;
+}
+
 #[tokio::test]
 async fn the_views_are_rebuilt_while_processes_run() {
     let nats = NatsServer::start(Options::default()).await;

@@ -208,7 +208,11 @@ impl Reads {
     /// Whether the views answer and are kept current, as `/readyz` says it.
     pub(crate) async fn health(&self) -> Result<Value, Value> {
         let status = self.projections.status();
-        let mut body = json!({ "ok": true, "position": status.position, "lag": status.lag });
+        let leadership = self.projections.leadership();
+        let mut body = json!({
+            "ok": true, "position": status.position, "lag": status.lag,
+            "projected_here": leadership.here, "projected_by": leadership.holder,
+        });
         let trouble = match (status.halted, self.views().organizations().await) {
             (Some(reason), _) => Some(reason),
             (None, Err(error)) => Some(error.to_string()),

@@ -28,11 +28,29 @@ pub(super) async fn look(url: &Url, ca: Option<&Path>, report: &mut Report) {
             report.fail(name, &cell(&check["reason"]));
         }
     }
+    look_at_projector(&checks["projections"], report);
     let durability = &checks["durability"];
     if durability["verified"] == Value::Bool(true) {
         report.ok("durability", "what is acknowledged is on disk");
     } else {
         report.warn("durability", &cell(&durability["reason"]));
+    }
+}
+
+fn look_at_projector(views: &Value, report: &mut Report) {
+    let holder = &views["projected_by"];
+    match views["projected_here"].as_bool() {
+        Some(true) => report.ok("projector", "projects the views: yes"),
+        Some(false) if holder.is_string() => report.ok(
+            "projector",
+            &format!("projects the views: no (held by {})", cell(holder)),
+        ),
+        Some(false) => report.warn(
+            "projector",
+            "projects the views: no, and nobody else does: another process takes over within seconds, look again",
+        ),
+        // The views didn't answer: that is told already.
+        None => {}
     }
 }
 
