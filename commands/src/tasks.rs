@@ -2,14 +2,18 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, error_span};
+use tracing::{Instrument, error, error_span, warn};
+
+/// How long shutting down waits for tasks before it says which ones.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// Spawns tasks that belong together. Clones share the tasks and the token.
 #[derive(Clone, Debug, Default)]
@@ -17,15 +21,15 @@ pub struct Tasks {
     tracker: TaskTracker,
     root: CancellationToken,
     failed: Arc<AtomicBool>,
+    running: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Tasks {
     /// Tasks that end when `root` is cancelled, and cancel it when one of them panics.
     pub fn new(root: CancellationToken) -> Self {
         Self {
-            tracker: TaskTracker::new(),
             root,
-            failed: Arc::default(),
+            ..Self::default()
         }
     }
 
@@ -42,6 +46,7 @@ impl Tasks {
     )]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = self.clone();
+        tasks.running().push(name);
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
                 error!(
@@ -50,6 +55,10 @@ impl Tasks {
                     "a task panicked; the process is shutting down"
                 );
                 tasks.fail();
+            }
+            let mut running = tasks.running();
+            if let Some(ended) = running.iter().position(|running| *running == name) {
+                running.swap_remove(ended);
             }
         };
         tokio::spawn(
@@ -73,7 +82,13 @@ impl Tasks {
     pub async fn shut_down(&self) {
         self.root.cancel();
         self.tracker.close();
-        self.tracker.wait().await;
+        while tokio::time::timeout(SLOW, self.tracker.wait()).await.is_err() {
+            warn!(tasks = ?self.running(), "shutting down still waits for these");
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Vec<&'static str>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

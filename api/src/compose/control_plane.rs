@@ -53,9 +53,10 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
         announce(admin);
     }
     let dataplane = dataplane(&settings, &installation, &projections, &bus, &clock, &lifecycle)?;
+    let end = lifecycle.tasks().token().clone();
     lifecycle.tasks().spawn(
         "reactors",
-        read_side::react_while_leading(bus.clone(), projections.clone()),
+        read_side::react_while_leading(bus.clone(), projections.clone(), end),
     );
 
     let address = listener.local_address()?;

@@ -6,6 +6,7 @@ use commands::bus::CommandBus;
 use commands::tasks::Tasks;
 use domain::Clock;
 use projections::{Location, Options, ProjectionError, Projections};
+use tokio_util::sync::CancellationToken;
 
 use super::storage::{Storage, VIEWS_FILE};
 use crate::config::{DatabaseEngine, StorageSettings};
@@ -40,15 +41,17 @@ fn holder() -> String {
     format!("process {} on {machine}", std::process::id())
 }
 
-/// Runs the reactors while this process leads those that share the views, until it ends.
-pub async fn react_while_leading(bus: CommandBus, projections: Projections) {
+/// Runs the reactors while this process leads those that share the views, until `end`.
+pub async fn react_while_leading(bus: CommandBus, projections: Projections, end: CancellationToken) {
     let mut leading = projections.leading();
     let mut until = projections.leading();
-    while leading.wait_for(|leads| *leads).await.is_ok() {
-        tokio::select! {
-            // Ends when the process shall end.
-            () = bus.run_reactors() => return,
-            _ = until.wait_for(|leads| !leads) => {}
+    let react = async {
+        while leading.wait_for(|leads| *leads).await.is_ok() {
+            tokio::select! {
+                () = bus.run_reactors() => return,
+                _ = until.wait_for(|leads| !leads) => {}
+            }
         }
-    }
+    };
+    end.run_until_cancelled(react).await;
 }
