@@ -74,9 +74,9 @@ impl Appender {
     }
 }
 
-/// Pauses between attempts: doubling up to a limit, with jitter, so that two writers don't meet for ever.
+/// Pauses between attempts: doubling up to a limit, with jitter, so that a log in trouble isn't hammered.
 #[derive(Debug, Default)]
-pub(crate) struct Pause {
+struct Pause {
     attempts: u32,
 }
 
@@ -85,7 +85,7 @@ impl Pause {
     const LONGEST: Duration = Duration::from_millis(500);
 
     /// Waits; false if the process shall end.
-    pub(crate) async fn wait(&mut self, spawner: &dyn Spawner) -> bool {
+    async fn wait(&mut self, spawner: &dyn Spawner) -> bool {
         let longest = Self::FIRST
             .saturating_mul(1 << self.attempts.min(16))
             .min(Self::LONGEST);

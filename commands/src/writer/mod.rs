@@ -3,18 +3,18 @@
 //! on is durable.
 //!
 //! - [`request`]: what waits in the mailbox; [`batch`]: deciding; [`commit`]: encoding and appending.
-//! - [`append`]: asking the log until its answer is definite.
+//! - [`append`]: asking the log until its answer is definite; [`contention`]: taking turns with other processes.
 //! - [`fold`]: the state as the log has it; [`start`]: where folding it begins.
 
 mod append;
 mod batch;
 mod commit;
+mod contention;
 mod fold;
 mod measures;
 mod request;
 mod start;
 
-pub(crate) use append::Pause;
 pub(crate) use fold::Fold;
 pub(crate) use request::{Answer, Message, Request, Stage, StateAnswer};
 
@@ -26,11 +26,13 @@ use domain::gateway::CommandError;
 use domain::state_store::StateStore;
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::{debug, error};
 
 use self::append::Appender;
 use self::batch::{Batch, Verdict};
 use self::commit::CommitError;
+use self::contention::Contention;
 use self::fold::FoldError;
 use crate::aggregate::Aggregate;
 use crate::reactors::Watchlist;
@@ -69,7 +71,7 @@ pub(crate) struct Writer<A: Aggregate> {
     waiting: VecDeque<Request<A>>,
     refreshes: Vec<oneshot::Sender<StateAnswer<A>>>,
     published: Published<A>,
-    contention: Pause,
+    contention: Contention,
 }
 
 /// Why a writer ends before its mailbox is empty.
@@ -101,7 +103,7 @@ impl<A: Aggregate> Writer<A> {
             waiting: VecDeque::new(),
             refreshes: Vec::new(),
             published,
-            contention: Pause::default(),
+            contention: Contention::default(),
         }
     }
 
@@ -181,18 +183,19 @@ impl<A: Aggregate> Writer<A> {
         if batch.changes.is_empty() {
             return self.answer_without_commit(batch).await;
         }
+        let began = Instant::now();
         match self.commit(&batch.changes).await {
             Ok(()) => {
-                self.contention = Pause::default();
+                let took = began.elapsed();
                 self.fold.applied(batch.scratch);
                 self.publish();
                 self.answer(batch.decided);
+                self.leave_a_gap(took).await;
                 Ok(())
             }
             Err(CommitError::Superseded) => {
                 self.put_back(batch.decided);
-                self.catch_up().await?;
-                self.pause().await
+                self.catch_up().await
             }
             Err(CommitError::NothingStored(error)) => {
                 self.refuse_changes(batch.decided, &error);
@@ -235,15 +238,23 @@ impl<A: Aggregate> Writer<A> {
 
     async fn catch_up(&mut self) -> Result<(), End> {
         let Surroundings { log, keyring, .. } = &*self.surroundings;
+        let before = self.fold.guard();
         self.fold.catch_up(&**log, &**keyring).await?;
+        let started = self.published.borrow().is_some();
+        if started && self.fold.guard() > before {
+            self.contention.meet();
+        }
         self.publish();
         Ok(())
     }
 
-    async fn pause(&mut self) -> Result<(), End> {
-        match self.contention.wait(&*self.surroundings.spawner).await {
-            true => Ok(()),
-            false => Err(End::Shutdown),
+    /// Leaves the boundary to the writers of other processes for a while, if there are some.
+    async fn leave_a_gap(&self, commit: Duration) {
+        if let Some(gap) = self.contention.gap(commit) {
+            tokio::select! {
+                () = tokio::time::sleep(gap) => {}
+                () = self.surroundings.spawner.shutdown() => {}
+            }
         }
     }
 

@@ -127,7 +127,7 @@ impl Follower {
     async fn reconnect(&mut self) -> Result<(), ReadError> {
         let last = self.continuity.last();
         let opened = async {
-            check_tail(self.log.checked_tail().await?, last)?;
+            check_tail(self.log.tail().await?, last)?;
             messages(&self.log, last.next(), "").await
         };
         match opened.await {
