@@ -54,16 +54,16 @@ impl Cluster {
             .iter()
             .map(|server| (address(&server.dataplane_address()), readiness(server)));
         let (api, dataplane) = (TcpProxy::balancer(api), TcpProxy::balancer(dataplane));
-        api.all_ready().await;
-        dataplane.all_ready().await;
-        Self {
+        let cluster = Self {
             admin_token: admin_token(&servers),
             api,
             dataplane,
             servers,
             nats,
             postgres,
-        }
+        };
+        cluster.all_balanced().await;
+        cluster
     }
 
     /// How many servers there are, running or not.
@@ -79,6 +79,12 @@ impl Cluster {
     /// The API behind the load balancer, seen by the administrator.
     pub fn api(&self) -> ApiClient {
         ApiClient::new(&format!("http://{}", self.api.address()), &self.admin_token)
+    }
+
+    /// Waits until the load balancer sends requests and instances to every server again.
+    pub async fn all_balanced(&self) {
+        self.api.all_ready().await;
+        self.dataplane.all_ready().await;
     }
 
     /// One group, seen by the administrator at each server.
