@@ -64,6 +64,46 @@ async fn what_one_process_acknowledged_the_other_answers_at_once() {
 }
 
 #[tokio::test]
+async fn groups_and_tokens_made_on_one_process_work_on_the_other_at_once() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let servers = two(&nats, &database).await;
+    let admin = servers[0].admin_token();
+    for number in 0..10 {
+        let (here, there) = (&servers[number % 2], &servers[(number + 1) % 2]);
+        let (here, there) = (here.api_as(&admin), there.api_as(&admin));
+        let name = format!("group-{number}");
+        here.create_group(&name).await;
+        let service = json!({"name": "orders", "host": "orders.test"});
+        there
+            .group(&name)
+            .post("services", &service)
+            .await
+            .expect_status(201);
+
+        let wanted = json!({"name": format!("token-{number}"), "role": "viewer"});
+        let made = here.post("/v2/tokens", &wanted).await.expect_status(201).json();
+        let viewer = there.with_token(made["token"].as_str().expect("a new token is shown"));
+        viewer
+            .group(&name)
+            .get("services/orders")
+            .await
+            .expect_status(200);
+
+        let id = made["id"].as_str().expect("a token has an id");
+        here.delete(&format!("/v2/tokens/{id}")).await.expect_status(204);
+        eventually(
+            "the revoked token opens nothing on the other process",
+            async || match viewer.group(&name).get("services/orders").await {
+                answer if answer.status == 401 => Ok(()),
+                answer => Err(answer.text()),
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn when_the_process_that_projects_dies_or_freezes_the_other_goes_on() {
     let nats = NatsServer::start(Options::default()).await;
     let database = PostgresServer::shared().fresh_database().await;

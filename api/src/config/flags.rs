@@ -21,7 +21,12 @@ pub struct StorageFlags {
     #[arg(long, value_name = "DIRECTORY", env = "RUNTIME_MANAGER_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Which engine keeps the log: `sqlite`, or NATS JetStream at `nats://host:port[,…]` [default: sqlite]
-    #[arg(long, value_name = "ENGINE", env = "RUNTIME_MANAGER_LOG")]
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        env = "RUNTIME_MANAGER_LOG",
+        hide_env_values = true
+    )]
     pub log: Option<String>,
     /// Which database keeps the views: `sqlite`, or PostgreSQL 14 or newer at
     /// `postgres://user:password@host/database[?sslmode=verify-full]` [default: sqlite]
