@@ -8,19 +8,16 @@ use crate::api_client::{ApiClient, GroupClient};
 use crate::nats_cluster::NatsCluster;
 use crate::postgres_server::PostgresServer;
 use crate::server_process::ServerProcess;
+use crate::servers::{self, Servers};
 use crate::tcp_proxy::TcpProxy;
 
 /// How many servers, and how many NATS servers.
-const SIZE: usize = 3;
-
-/// The master key that all servers have; any 32 bytes will do.
-const MASTER_KEY: &str = "5e1f0c9a7b3d2846f0e1d2c3b4a5968778695a4b3c2d1e0f0123456789abcdef";
+pub const SIZE: usize = 3;
 
 /// An installation; everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    servers: Vec<ServerProcess>,
-    admin_token: String,
+    servers: Servers,
     api: TcpProxy,
     dataplane: TcpProxy,
     /// The NATS servers.
@@ -35,17 +32,7 @@ impl Cluster {
         let nats = NatsCluster::start(SIZE).await;
         let postgres = PostgresServer::start();
         let database = postgres.fresh_database().await;
-        let prepare = |_| {
-            ServerProcess::prepare(nats.log())
-                .with_database(&database)
-                .with_master_key(MASTER_KEY)
-                .with_arguments(arguments)
-        };
-        let mut servers: Vec<_> = (0..SIZE).map(prepare).collect();
-        servers.iter_mut().for_each(ServerProcess::start_again);
-        for server in &mut servers {
-            server.ready().await;
-        }
+        let servers = Servers::start(SIZE, &nats.log(), Some(&database), arguments).await;
         let readiness = |server: &ServerProcess| format!("{}/readyz", server.url());
         let api = servers
             .iter()
@@ -55,7 +42,6 @@ impl Cluster {
             .map(|server| (address(&server.dataplane_address()), readiness(server)));
         let (api, dataplane) = (TcpProxy::balancer(api), TcpProxy::balancer(dataplane));
         let cluster = Self {
-            admin_token: admin_token(&servers),
             api,
             dataplane,
             servers,
@@ -68,17 +54,20 @@ impl Cluster {
 
     /// How many servers there are, running or not.
     pub const fn size(&self) -> usize {
-        self.servers.len()
+        self.servers.size()
     }
 
     /// The server at `index`, counted from 0.
     pub fn server(&mut self, index: usize) -> &mut ServerProcess {
-        &mut self.servers[index]
+        self.servers.server_mut(index)
     }
 
     /// The API behind the load balancer, seen by the administrator.
     pub fn api(&self) -> ApiClient {
-        ApiClient::new(&format!("http://{}", self.api.address()), &self.admin_token)
+        ApiClient::new(
+            &format!("http://{}", self.api.address()),
+            self.servers.admin_token(),
+        )
     }
 
     /// Waits until the load balancer sends requests and instances to every server again.
@@ -89,7 +78,7 @@ impl Cluster {
 
     /// One group, seen by the administrator at each server.
     pub fn group_everywhere(&self, group: &str) -> Vec<GroupClient> {
-        let seen = |server: &ServerProcess| server.api_as(&self.admin_token).group(group);
+        let seen = |server: &ServerProcess| server.api_as(self.servers.admin_token()).group(group);
         self.servers.iter().map(seen).collect()
     }
 
@@ -105,27 +94,17 @@ impl Cluster {
 
     /// The arguments that name the log and data to commands that work on them directly.
     pub fn storage_arguments(&self) -> Vec<String> {
-        self.servers[0].storage_arguments()
+        self.servers.server(0).storage_arguments()
     }
 
     /// The master key, for commands that work on the log directly.
     pub const fn master_key(&self) -> &'static str {
-        MASTER_KEY
+        servers::MASTER_KEY
     }
 
     fn authority(&self) -> PathBuf {
-        self.servers[0].data_dir().join("ca.pem")
+        self.servers.server(0).data_dir().join("ca.pem")
     }
-}
-
-/// The token that the first start printed: only the server that won it has the file.
-fn admin_token(servers: &[ServerProcess]) -> String {
-    let first = servers
-        .iter()
-        .find(|server| server.data_dir().join("admin.token").exists());
-    first
-        .expect("one of the servers made the first start")
-        .admin_token()
 }
 
 fn api_address(server: &ServerProcess) -> SocketAddr {

@@ -7,6 +7,7 @@
 //! - [`postgres_server`]: PostgreSQL, with a fresh database for each test.
 //! - [`cluster`]: three servers on three NATS servers and one PostgreSQL, behind a load balancer.
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
+//! - [`servers`]: those of one installation.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
@@ -30,5 +31,6 @@ pub mod process;
 pub mod program;
 pub mod runbook;
 pub mod server_process;
+pub mod servers;
 pub mod tcp_proxy;
 pub mod workload;

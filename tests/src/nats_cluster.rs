@@ -28,7 +28,7 @@ impl NatsCluster {
     /// # Panics
     /// When `NATS_SERVER` names no program that starts; `tests/run` sets it.
     pub async fn start(size: usize) -> Self {
-        let ports: Vec<Ports> = (0..size).map(|_| Ports::reserve()).collect();
+        let ports = reserve(size);
         let pairs = (0..size).flat_map(|from| (0..size).map(move |to| (from, to)));
         let wires: Vec<Wire> = pairs
             .filter(|(from, to)| from != to)
@@ -38,16 +38,38 @@ impl NatsCluster {
                 proxy: TcpProxy::wire(ports[to].route.address()),
             })
             .collect();
-        let members = ports
-            .into_iter()
-            .enumerate()
-            .map(|(index, ports)| {
-                let outgoing = wires.iter().filter(|wire| wire.from == index);
-                let peers: Vec<String> = outgoing.map(|wire| wire.proxy.address().to_string()).collect();
-                NatsServer::launch(&format!("nats-server-{index}"), Options::default(), ports, &peers)
-            })
+        let outgoing = |index| wires.iter().filter(move |wire| wire.from == index);
+        let peers = |index| {
+            outgoing(index)
+                .map(|wire| wire.proxy.address().to_string())
+                .collect()
+        };
+        let peers: Vec<Vec<String>> = (0..size).map(peers).collect();
+        Self::launch(&Options::default(), ports, &peers, wires).await
+    }
+
+    /// Starts `size` servers that reach each other without anything of this process between them, for measurements: nothing can be cut.
+    ///
+    /// # Panics
+    /// As [`NatsCluster::start`] does.
+    pub async fn start_unwired(size: usize, options: &Options) -> Self {
+        let ports = reserve(size);
+        let routes: Vec<String> = ports
+            .iter()
+            .map(|ports| ports.route.address().to_string())
             .collect();
-        let mut cluster = Self { members, wires };
+        Self::launch(options, ports, &vec![routes; size], Vec::new()).await
+    }
+
+    async fn launch(options: &Options, ports: Vec<Ports>, peers: &[Vec<String>], wires: Vec<Wire>) -> Self {
+        let members = ports.into_iter().zip(peers).enumerate();
+        let members = members.map(|(index, (ports, peers))| {
+            NatsServer::launch(&format!("nats-server-{index}"), options.clone(), ports, peers)
+        });
+        let mut cluster = Self {
+            members: members.collect(),
+            wires,
+        };
         cluster.ready().await;
         cluster
     }
@@ -93,13 +115,22 @@ impl NatsCluster {
         self.members.len()
     }
 
+    /// The ids of the members' processes.
+    pub fn pids(&self) -> Vec<u32> {
+        self.members.iter().map(NatsServer::pid).collect()
+    }
+
     /// The member at `index`, counted from 0.
     pub fn member(&mut self, index: usize) -> &mut NatsServer {
         &mut self.members[index]
     }
 
     /// Cuts a member off from the others; clients still reach all of them.
+    ///
+    /// # Panics
+    /// When the members were started without wires.
     pub fn isolate(&self, index: usize) {
+        assert!(!self.wires.is_empty(), "a cluster without wires can't be cut");
         self.wires_of(index).for_each(TcpProxy::cut);
     }
 
@@ -148,6 +179,10 @@ impl NatsCluster {
         })
         .await
     }
+}
+
+fn reserve(size: usize) -> Vec<Ports> {
+    (0..size).map(|_| Ports::reserve()).collect()
 }
 
 /// What a member knows about the cluster's metadata group.

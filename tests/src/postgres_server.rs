@@ -29,6 +29,7 @@ const GUARDIAN: &str = r#"
 #[derive(Debug)]
 pub struct PostgresServer {
     home: PathBuf,
+    fsync: bool,
     process: Option<Process>,
     databases: AtomicU32,
     guardian: Child,
@@ -43,11 +44,23 @@ impl PostgresServer {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a server, for tests that stop it.
+    /// Starts a server, for tests that stop it. Like the shared one it doesn't wait for the disk.
     ///
     /// # Panics
     /// When neither `POSTGRES_BIN` nor `tests/postgres/server` names a directory with PostgreSQL's programs.
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// Starts a server that has on the disk what it commits, as in production: for measurements.
+    ///
+    /// # Panics
+    /// As [`Self::start`] does.
+    pub fn start_durable() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(fsync: bool) -> Self {
         let home = TempDir::with_prefix("runtime-manager-postgres-")
             .expect("the temporary directory is writable")
             .keep();
@@ -67,6 +80,7 @@ impl PostgresServer {
         make_cluster(&home);
         let mut server = Self {
             home,
+            fsync,
             process: None,
             databases: AtomicU32::new(0),
             guardian,
@@ -113,6 +127,14 @@ impl PostgresServer {
         } else {
             Err(String::from_utf8_lossy(&answered.stderr).into_owned())
         }
+    }
+
+    /// The id of the process that starts all the others.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// The bytes of all its files.
@@ -165,7 +187,7 @@ impl PostgresServer {
                 "-c",
                 "listen_addresses=",
                 "-c",
-                "fsync=off",
+                if self.fsync { "fsync=on" } else { "fsync=off" },
                 "-c",
                 "max_connections=300",
             ]);

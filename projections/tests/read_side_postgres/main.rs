@@ -29,7 +29,11 @@ mod world;
 #[expect(unreachable_pub, reason = "a file of the harness")]
 mod eventually;
 #[path = "../../../tests/src/postgres_server.rs"]
-#[expect(unreachable_pub, reason = "a file of the harness")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "a file of the harness; these tests use part of it"
+)]
 mod postgres_server;
 #[path = "../../../tests/src/process.rs"]
 #[expect(

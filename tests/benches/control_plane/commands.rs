@@ -1,15 +1,17 @@
-//! Durable commands per second over HTTP, on one group and spread over 64, beside the engine's bare appends.
+//! Durable commands per second over HTTP, on one group and spread over 64, beside the engine's bare
+//! appends. The connections are spread over the servers, so in a cluster all of them write to the same group, or each to groups of its own.
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tests::server_process::ServerProcess;
+use tests::servers::Servers;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::cpu_shares::{Meter, Party};
 use crate::engine::Engine;
 use crate::load_client::LoadClient;
-use crate::{process_usage, report};
+use crate::report;
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const GROUPS: usize = 64;
@@ -23,45 +25,49 @@ pub(crate) async fn measure(engine: &Engine, seconds: u64) -> anyhow::Result<()>
         "Durable commands over HTTP ({}): PUT of a service",
         engine.name()
     ))?;
-    let mut server = ServerProcess::start(engine.for_server()).await;
+    let mut servers = engine.servers().await;
     let mut groups = Vec::new();
     for index in 0..GROUPS {
         let name = format!("group-{index}");
-        server.api().create_group(&name).await;
+        servers.api().create_group(&name).await;
         groups.push(name);
     }
     for connections in CONNECTIONS {
         for (what, used) in [("one group", &groups[..1]), ("64 groups", &groups[..])] {
-            point(&server, engine, connections, used, what, duration).await?;
+            point(&servers, engine, connections, used, what, duration).await?;
         }
     }
-    server.stop().await;
+    servers.stop().await;
     for writers in CONNECTIONS {
+        let meter = Meter::start(
+            [engine.parties(), vec![Party::load()]]
+                .into_iter()
+                .flatten()
+                .collect(),
+        );
         let rate = engine.append_ceiling(writers, RECORD_SIZE, duration).await?;
         report::line(&format!(
             "bare append, {writers:>2} boundaries at once: {rate:>8.0} appends/s"
         ))?;
+        meter.finish("append", (rate * duration.as_secs_f64()) as u64)?;
     }
     Ok(())
 }
 
 async fn point(
-    server: &ServerProcess,
+    servers: &Servers,
     engine: &Engine,
     connections: usize,
     groups: &[String],
     what: &str,
     duration: Duration,
 ) -> anyhow::Result<()> {
-    let host = server.url().trim_start_matches("http://").to_owned();
-    let token = server.admin_token();
-    let pids: Vec<u32> = [Some(server.pid()), engine.pid()].into_iter().flatten().collect();
-    let used = || pids.iter().map(|pid| process_usage::cpu(*pid)).sum::<Duration>();
-    let before = used();
+    let meter = Meter::start(Party::all(servers, engine));
     let begun = Instant::now();
     let mut running = JoinSet::new();
-    for index in 0..connections {
-        let client = LoadClient::connect(&host, &token).await?;
+    for (index, server) in (0..connections).zip(servers.iter().cycle()) {
+        let client =
+            LoadClient::connect(server.url().trim_start_matches("http://"), servers.admin_token()).await?;
         let group = groups[index % groups.len()].clone();
         running.spawn(put_until(client, group, begun + duration));
     }
@@ -70,12 +76,11 @@ async fn point(
         all.add(histogram?)?;
     }
     let rate = all.len() as f64 / begun.elapsed().as_secs_f64();
-    let cpu = (used() - before).as_secs_f64() * 1e6 / all.len() as f64;
     let quantiles = report::quantiles(&all);
     report::line(&format!(
-        "{connections:>2} connections, {what}: {rate:>8.0} commands/s, {quantiles}, {cpu:.0} µs CPU of server and engine each"
+        "{connections:>2} connections, {what}: {rate:>8.0} commands/s, {quantiles}"
     ))?;
-    Ok(())
+    meter.finish("command", all.len())
 }
 
 async fn put_until(

@@ -1,4 +1,4 @@
-//! The engine under the log, fresh for each measurement.
+//! The engines under the control plane, fresh for each measurement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,71 +7,108 @@ use bytes::Bytes;
 use commands::jetstream::{self, Connection};
 use commands::log::{NatsLog, SqliteLog};
 use commands::tasks::Tasks;
-use domain::{Boundary, CommitId, EventLog, Expected, GroupId};
+use domain::log::AppendError;
+use domain::{Boundary, CommitId, EventLog, Expected, GroupId, Position};
+use futures::TryStreamExt;
 use tempfile::TempDir;
+use tests::cluster;
+use tests::nats_cluster::NatsCluster;
 use tests::nats_server::{NatsServer, Options};
+use tests::postgres_server::PostgresServer;
 use tests::server_process::Log;
+use tests::servers::Servers;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::EngineName;
+use crate::cpu_shares::Party;
 
-/// An engine; servers and bare logs are opened on it.
+/// Where the log and the views are kept; servers and bare logs are opened on it.
 pub(crate) struct Engine {
     home: TempDir,
-    nats: Option<NatsServer>,
+    storage: Storage,
     tasks: Tasks,
+}
+
+enum Storage {
+    Sqlite,
+    Nats(NatsServer),
+    Cluster {
+        nats: NatsCluster,
+        postgres: PostgresServer,
+    },
 }
 
 impl Engine {
     /// Starts an engine; `durable` syncs every append, as a control plane demands.
     pub(crate) async fn start(name: EngineName, durable: bool) -> anyhow::Result<Self> {
-        let nats = match name {
-            EngineName::Sqlite => None,
-            EngineName::Nats => Some(
-                NatsServer::start(Options {
-                    sync_always: durable,
-                    ..Options::default()
-                })
-                .await,
-            ),
+        let options = Options {
+            sync_always: durable,
+            ..Options::default()
+        };
+        let storage = match name {
+            EngineName::Sqlite => Storage::Sqlite,
+            EngineName::Nats => Storage::Nats(NatsServer::start(options).await),
+            EngineName::Cluster => Storage::Cluster {
+                nats: NatsCluster::start_unwired(cluster::SIZE, &options).await,
+                postgres: PostgresServer::start_durable(),
+            },
         };
         Ok(Self {
             home: tempfile::tempdir()?,
-            nats,
+            storage,
             tasks: Tasks::default(),
         })
     }
 
     /// What figures are headed with.
     pub(crate) const fn name(&self) -> &'static str {
-        if self.nats.is_some() {
-            "NATS JetStream, one server"
-        } else {
-            "SQLite"
+        match self.storage {
+            Storage::Sqlite => "SQLite",
+            Storage::Nats(_) => "NATS JetStream, one server",
+            Storage::Cluster { .. } => "a cluster: three servers, NATS JetStream R3 on three, one PostgreSQL",
         }
     }
 
-    /// As the engine of a server process.
-    pub(crate) fn for_server(&self) -> Log {
-        self.nats.as_ref().map_or(Log::Sqlite, NatsServer::log)
+    /// Starts the servers of an installation on this engine.
+    pub(crate) async fn servers(&self) -> Servers {
+        match &self.storage {
+            Storage::Sqlite => Servers::start(1, &Log::Sqlite, None, &[]).await,
+            Storage::Nats(server) => Servers::start(1, &server.log(), None, &[]).await,
+            Storage::Cluster { nats, postgres } => {
+                let database = postgres.fresh_database().await;
+                Servers::start(cluster::SIZE, &nats.log(), Some(&database), &[]).await
+            }
+        }
     }
 
-    /// The engine's processor time, where it is a process of its own.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.nats.as_ref().map(NatsServer::pid)
+    /// Whose processor time the engine takes, where it has processes of its own.
+    pub(crate) fn parties(&self) -> Vec<Party> {
+        match &self.storage {
+            Storage::Sqlite => Vec::new(),
+            Storage::Nats(server) => vec![Party::processes("NATS", [server.pid()])],
+            Storage::Cluster { nats, postgres } => vec![
+                Party::processes("NATS", nats.pids()),
+                Party::family("PostgreSQL", postgres.pid()),
+            ],
+        }
     }
 
     /// A bare log on this engine, without any of the control plane around it.
     pub(crate) async fn bare_log(&self) -> anyhow::Result<Arc<dyn EventLog>> {
-        Ok(match &self.nats {
-            None => Arc::new(SqliteLog::open(&self.home.path().join("log.db"), None, &self.tasks).await?),
-            Some(server) => {
-                let connection = Connection::open(jetstream::Options::new(server.url())).await?;
-                Arc::new(NatsLog::open(connection).await?)
+        let options = match &self.storage {
+            Storage::Sqlite => {
+                let path = self.home.path().join("log.db");
+                return Ok(Arc::new(SqliteLog::open(&path, None, &self.tasks).await?));
             }
-        })
+            Storage::Nats(server) => jetstream::Options::new(server.url()),
+            Storage::Cluster { nats, .. } => jetstream::Options {
+                replicas: nats.size(),
+                ..jetstream::Options::new(nats.url())
+            },
+        };
+        Ok(Arc::new(NatsLog::open(Connection::open(options).await?).await?))
     }
 
     /// Guarded appends of `size` bytes per second, by so many writers with a boundary each.
@@ -108,9 +145,34 @@ async fn append_until(log: Arc<dyn EventLog>, size: usize, deadline: Instant) ->
     let (mut expected, mut count) = (Expected::Empty, 0);
     while Instant::now() < deadline {
         let record = Bytes::from(vec![1; size]);
-        let position = log.append(boundary, expected, CommitId(random()), record).await?;
+        let position = append(&*log, boundary, expected, CommitId(random()), record).await?;
         expected = Expected::At(position);
         count += 1;
     }
     Ok(count)
+}
+
+/// Appends as a writer does: a replicated log can answer with a conflict while the boundary's last record is still in flight.
+async fn append(
+    log: &dyn EventLog,
+    boundary: Boundary,
+    expected: Expected,
+    id: CommitId,
+    record: Bytes,
+) -> anyhow::Result<Position> {
+    let guard = match expected {
+        Expected::Empty => Position::START,
+        Expected::At(position) => position,
+    };
+    loop {
+        match log.append(boundary, expected, id, record.clone()).await {
+            Err(AppendError::Conflict) => {
+                // Nobody else writes here: what stands after the guard is this record.
+                if let Some(stored) = log.read_boundary(boundary, guard).try_next().await? {
+                    return Ok(stored.position);
+                }
+            }
+            answered => return Ok(answered?),
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! An agent without a disk: the real protocol over real TLS, the real replica, thousands in one process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -11,10 +10,10 @@ use dataplane_sync::native::parts::Assembler;
 use dataplane_sync::native::{PATH, PROTOCOL};
 use domain::NodeId;
 use futures::{SinkExt, StreamExt};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tests::server_process::ServerProcess;
+use tests::servers::Servers;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_rustls::TlsConnector;
@@ -25,30 +24,24 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use uuid::Uuid;
 
+use crate::tls_client;
+
 /// Where agents connect and with what.
 pub(crate) struct Station {
-    address: String,
+    /// The servers' addresses for instances.
+    addresses: Vec<String>,
     token: String,
     tls: TlsConnector,
 }
 
 impl Station {
     /// Gets an instance token of a group and the control plane's CA.
-    pub(crate) async fn prepare(server: &ServerProcess, group: &str) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(server.data_dir().join("ca.pem"))? {
-            roots.add(certificate?)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let token = server.api().instance_token(group).await;
+    pub(crate) async fn prepare(servers: &Servers, group: &str) -> anyhow::Result<Self> {
+        let authority = CertificateDer::pem_file_iter(servers.server(0).data_dir().join("ca.pem"))?;
         Ok(Self {
-            address: server.dataplane_address(),
-            token,
-            tls: TlsConnector::from(Arc::new(config)),
+            addresses: servers.iter().map(ServerProcess::dataplane_address).collect(),
+            token: servers.api().instance_token(group).await,
+            tls: tls_client::connector(authority.collect::<Result<Vec<_>, _>>()?)?,
         })
     }
 }
@@ -71,24 +64,17 @@ pub(crate) struct LoadAgent {
 impl LoadAgent {
     /// The newest configuration, as one agent with nothing gets it: what the others begin with.
     pub(crate) async fn base(station: &Station) -> anyhow::Result<Replica> {
-        let mut agent = Self::open(station, Replica::default()).await?;
+        let mut agent = Self::connect(station, 0, Replica::default()).await?;
         while agent.next().await?.is_none() {}
         Ok(agent.replica)
     }
 
-    /// Connects with a base configuration; when this answers, the control plane has welcomed it.
-    pub(crate) async fn connect(station: Arc<Station>, base: Replica) -> anyhow::Result<Self> {
-        Self::open(&station, base).await
-    }
-
-    async fn open(station: &Station, replica: Replica) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(&station.address).await?;
-        stream.set_nodelay(true)?;
-        let stream = station
-            .tls
-            .connect(ServerName::try_from("127.0.0.1")?, stream)
-            .await?;
-        let mut request = format!("wss://{}{PATH}", station.address).into_client_request()?;
+    /// Connects agent number `index` with a base configuration, to one server after the other; when this answers, the control plane
+    /// has welcomed it.
+    pub(crate) async fn connect(station: &Station, index: usize, replica: Replica) -> anyhow::Result<Self> {
+        let address = &station.addresses[index % station.addresses.len()];
+        let stream = tls_client::connect(&station.tls, address).await?;
+        let mut request = format!("wss://{address}{PATH}").into_client_request()?;
         let credential = HeaderValue::from_str(&format!("Bearer {}", station.token))?;
         request.headers_mut().insert("Authorization", credential);
         let (socket, _) = client_async(request, stream).await?;

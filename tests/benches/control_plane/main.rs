@@ -1,9 +1,11 @@
 //! The project's benchmark: `cargo bench -p tests --bench control_plane -- --help`.
 //!
 //! Every figure stands beside its floor, measured in the same run: an fsync probe, the engine's bare append, a bare
-//! scan of the log. The load comes from this process, the server is a process of its own; both share the machine.
+//! scan of the log, a bare exchange over TLS. The load comes from this process; servers and engines are processes of their own. All
+//! share the machine, so beside the figures stands whose processor time it was.
 
 mod commands;
+mod cpu_shares;
 mod engine;
 mod fold;
 mod load_agent;
@@ -12,6 +14,10 @@ mod probe;
 mod process_usage;
 mod push;
 mod report;
+mod tls_client;
+mod tls_floor;
+
+use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
@@ -47,6 +53,9 @@ struct Arguments {
     /// How many changes are pushed per series.
     #[arg(long, default_value_t = 200)]
     changes: usize,
+    /// Be the other end of the floor under a push, for the benchmark that listens there.
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    write_frames_for: Option<SocketAddr>,
     /// Given by `cargo bench`; means nothing.
     #[arg(long, hide = true)]
     bench: bool,
@@ -57,6 +66,8 @@ enum EngineName {
     Sqlite,
     /// One NATS server with `sync_interval: always`, started for the benchmark.
     Nats,
+    /// Three servers of one installation on three such NATS servers, with the views in one PostgreSQL, all started for the benchmark.
+    Cluster,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,6 +80,9 @@ enum Measurement {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(control) = arguments.write_frames_for {
+        return tls_floor::write_frames(control).await;
+    }
     let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
     report::machine()?;
     probe::fsync()?;

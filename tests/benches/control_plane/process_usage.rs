@@ -1,21 +1,35 @@
-//! What a process has used, from the operating system's own accounts.
+//! What processes have used, from the operating system's own accounts.
 
 use std::fs;
 use std::time::Duration;
 
+/// The kernel reports in ticks of 1/100 s on every Linux this runs on.
+const TICK: Duration = Duration::from_millis(10);
+
 /// Processor time of a process so far, user and system.
 pub(crate) fn cpu(pid: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // Fields after the command's name in parentheses; utime and stime are the 14th and 15th of all.
-    let after = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<u64> = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // The kernel reports in ticks of 1/100 s on every Linux this runs on.
-    Duration::from_millis(fields.iter().sum::<u64>() * 10)
+    Account::read(pid).map_or(Duration::ZERO, |account| account.own)
+}
+
+/// Processor time of a process, of those it has started and of those that have ended.
+pub(crate) fn cpu_with_children(pid: u32) -> Duration {
+    // A child that ends while this reads moves from the list into its parent's account: the parent is read last.
+    let running: Duration = every_process()
+        .filter_map(Account::read)
+        .filter(|account| account.parent == pid)
+        .map(|account| account.own)
+        .sum();
+    running + Account::read(pid).map_or(Duration::ZERO, |account| account.own + account.ended_children)
+}
+
+/// Processor time of the whole machine so far, idling left out.
+pub(crate) fn cpu_of_the_machine() -> Duration {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal.
+    let busy = |(index, ticks): (usize, &u64)| if matches!(index, 3 | 4) { 0 } else { *ticks };
+    in_ticks(ticks.iter().enumerate().map(busy).sum())
 }
 
 /// Resident memory of a process in bytes.
@@ -26,4 +40,35 @@ pub(crate) fn resident(pid: u32) -> u64 {
         .and_then(|line| line.split_whitespace().next())
         .and_then(|number| number.parse::<u64>().ok());
     kibibytes.unwrap_or_default() * 1024
+}
+
+/// What the kernel has written down of a process.
+struct Account {
+    parent: u32,
+    own: Duration,
+    ended_children: Duration,
+}
+
+impl Account {
+    /// `None` when there is no such process any more.
+    fn read(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Fields after the command's name in parentheses: state, parent, …; utime, stime, cutime and cstime are the 14th to 17th of all.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            own: in_ticks(ticks(11)? + ticks(12)?),
+            ended_children: in_ticks(ticks(13)? + ticks(14)?),
+        })
+    }
+}
+
+fn every_process() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn in_ticks(count: u64) -> Duration {
+    TICK * u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -1,26 +1,30 @@
 //! From a change to its verified acknowledgement by the last of many agents, which all run in this process and share
-//! one base configuration; what travels, what the server spends, what an idle agent costs it.
+//! one base configuration; what travels, who spends what, what an idle agent costs. Of several servers the first takes the
+//! changes and each has its share of the agents.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hdrhistogram::Histogram;
 use serde_json::json;
-use tests::server_process::ServerProcess;
-use tokio::sync::mpsc;
+use tests::servers::Servers;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::cpu_shares::{Meter, Party};
 use crate::engine::Engine;
 use crate::load_agent::{Acknowledged, LoadAgent, Station};
 use crate::load_client::LoadClient;
-use crate::{process_usage, report};
+use crate::{process_usage, report, tls_floor};
 
 const GROUP: &str = "pushed";
 /// Changes before the ones that count.
-const WARM_UP: usize = 20;
+pub(crate) const WARM_UP: usize = 20;
 /// Between two changes: they are measured one by one.
-const SPACING: Duration = Duration::from_millis(5);
+pub(crate) const SPACING: Duration = Duration::from_millis(5);
+/// What a WebSocket adds to a message of some hundred bytes.
+const WEBSOCKET_HEADER: usize = 4;
 
 /// What the series of one measurement have in common.
 pub(crate) struct Series {
@@ -41,18 +45,19 @@ pub(crate) async fn measure(
         "Change to acknowledgement, {entities} entities ({})",
         engine.name()
     ))?;
-    let mut server = ServerProcess::start(engine.for_server()).await;
-    server.api().create_group(GROUP).await;
-    server
+    let mut servers = engine.servers().await;
+    servers.api().create_group(GROUP).await;
+    servers
         .api()
         .group(GROUP)
         .apply(&services(entities), "")
         .await
         .expect_status(200);
     for count in agents {
-        series(&server, *count, of).await?;
+        let bytes = series(&servers, engine, *count, of).await?;
+        tls_floor::measure(*count, bytes + WEBSOCKET_HEADER, of.changes).await?;
     }
-    server.stop().await;
+    servers.stop().await;
     Ok(())
 }
 
@@ -71,60 +76,110 @@ fn service_id(number: usize) -> Uuid {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 + number as u128)
 }
 
-async fn series(server: &ServerProcess, count: usize, of: &Series) -> anyhow::Result<()> {
-    let changes = of.changes;
-    let before = process_usage::resident(server.pid());
-    let station = Arc::new(Station::prepare(server, GROUP).await?);
+/// Prints one series; answers how many bytes of a change travel to each agent.
+async fn series(servers: &Servers, engine: &Engine, count: usize, of: &Series) -> anyhow::Result<usize> {
+    let before = resident(servers);
+    let station = Station::prepare(servers, GROUP).await?;
     let (acknowledge, mut acknowledged) = mpsc::unbounded_channel();
     let mut running = JoinSet::new();
     let base = LoadAgent::base(&station).await?;
-    for _ in 0..count {
-        let agent = LoadAgent::connect(Arc::clone(&station), base.clone()).await?;
+    for index in 0..count {
+        let agent = LoadAgent::connect(&station, index, base.clone()).await?;
         running.spawn(agent.run(acknowledge.clone()));
     }
     let mut paused = Vec::new();
-    for _ in 0..of.paused {
-        paused.push(LoadAgent::connect(Arc::clone(&station), base.clone()).await?);
+    for index in 0..of.paused {
+        paused.push(LoadAgent::connect(&station, index, base.clone()).await?);
     }
-    let resident = process_usage::resident(server.pid());
-    let mut client =
-        LoadClient::connect(server.url().trim_start_matches("http://"), &server.admin_token()).await?;
-    let (mut last, mut each) = (report::histogram(), report::histogram());
-    let (mut bytes, mut size) = (0, 0);
-    let mut cpu = Duration::ZERO;
-    for number in 0..WARM_UP + changes {
-        if number == WARM_UP {
-            (last, each, bytes) = (report::histogram(), report::histogram(), 0);
-            cpu = process_usage::cpu(server.pid());
-        }
-        let begun = Instant::now();
-        size = put(&mut client, number).await?;
-        let mut slowest = Duration::ZERO;
-        for _ in 0..count {
-            let Acknowledged { at, received } = acknowledged.recv().await.context("every agent is gone")?;
-            report::note(&mut each, at - begun);
-            slowest = slowest.max(at - begun);
-            bytes += received;
-        }
-        report::note(&mut last, slowest);
-        tokio::time::sleep(SPACING).await;
-    }
-    let cpu = process_usage::cpu(server.pid()).saturating_sub(cpu).as_secs_f64() * 1e3 / changes as f64;
-    let per_change = bytes as f64 / (changes * count) as f64;
+    let held = resident(servers).saturating_sub(before) / 1000 / (count + paused.len()) as u64;
+    let host = servers.server(0).url();
+    let mut client = LoadClient::connect(host.trim_start_matches("http://"), servers.admin_token()).await?;
+    Pushed::default()
+        .push(0..WARM_UP, &mut client, &mut acknowledged, count)
+        .await?;
+    let meter = Meter::start(Party::all(servers, engine));
+    let mut pushed = Pushed::default();
+    pushed
+        .push(
+            WARM_UP..WARM_UP + of.changes,
+            &mut client,
+            &mut acknowledged,
+            count,
+        )
+        .await?;
+    let bytes = pushed.bytes as f64 / (of.changes * count) as f64;
+    let idle = match paused.len() {
+        0 => String::new(),
+        paused => format!(" and {paused} paused"),
+    };
     report::line(&format!(
-        "{count:>4} agents{}: to the last {}, to each {}; {per_change:.0} bytes per change per agent ({:.2} × the entity's {size}); {cpu:.2} ms server CPU per change; {} kB per connected agent",
-        if paused.is_empty() {
-            String::new()
-        } else {
-            format!(" and {} paused", paused.len())
-        },
-        report::quantiles(&last),
-        report::quantiles(&each),
-        per_change / size as f64,
-        resident.saturating_sub(before) / 1000 / (count + paused.len()) as u64
+        "{count:>4} agents{idle}: to the last {}, to each {}; {bytes:.0} bytes per change per agent ({:.2} × the entity's {}); {held} kB per connected agent",
+        report::quantiles(&pushed.last),
+        report::quantiles(&pushed.each),
+        bytes / pushed.size as f64,
+        pushed.size,
     ))?;
+    meter.finish("change", of.changes as u64)?;
     running.shutdown().await;
-    Ok(())
+    Ok(bytes.round() as usize)
+}
+
+/// Resident memory of all servers in bytes.
+fn resident(servers: &Servers) -> u64 {
+    servers
+        .iter()
+        .map(|server| process_usage::resident(server.pid()))
+        .sum()
+}
+
+/// What was seen of some changes.
+struct Pushed {
+    /// From a change to the last agent's acknowledgement.
+    last: Histogram<u64>,
+    /// From a change to each agent's.
+    each: Histogram<u64>,
+    /// What all agents have received.
+    bytes: usize,
+    /// How large the last changed entity is in an instance's configuration.
+    size: usize,
+}
+
+impl Default for Pushed {
+    fn default() -> Self {
+        Self {
+            last: report::histogram(),
+            each: report::histogram(),
+            bytes: 0,
+            size: 0,
+        }
+    }
+}
+
+impl Pushed {
+    /// Makes the changes with these numbers, each after the last of `count` agents has acknowledged the one before.
+    async fn push(
+        &mut self,
+        numbers: std::ops::Range<usize>,
+        client: &mut LoadClient,
+        acknowledged: &mut UnboundedReceiver<Acknowledged>,
+        count: usize,
+    ) -> anyhow::Result<()> {
+        for number in numbers {
+            let begun = Instant::now();
+            self.size = put(client, number).await?;
+            let mut slowest = Duration::ZERO;
+            for _ in 0..count {
+                let Acknowledged { at, received } =
+                    acknowledged.recv().await.context("every agent is gone")?;
+                report::note(&mut self.each, at - begun);
+                slowest = slowest.max(at - begun);
+                self.bytes += received;
+            }
+            report::note(&mut self.last, slowest);
+            tokio::time::sleep(SPACING).await;
+        }
+        Ok(())
+    }
 }
 
 /// Changes one service and answers how large it is in an instance's configuration.
