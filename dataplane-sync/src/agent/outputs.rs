@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::declarative_file::declarative;
 use super::kong_admin::KongAdmin;
@@ -16,8 +17,9 @@ use crate::native::frames::Delta;
 
 /// How many changes share one write to the disk.
 const BATCH: usize = 256;
-/// How long the declarative file rests between two writes: changes in between are written as one.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How long the declarative file rests at least between two writes, and otherwise as long as the last one took: changes in between
+/// are written as one, and a large file doesn't keep a core busy.
+const REST: Duration = Duration::from_millis(10);
 /// How long a failing file is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -94,12 +96,13 @@ pub async fn keep_written(file: Option<PathBuf>, mut published: watch::Receiver<
     };
     while published.changed().await.is_ok() {
         let replica = published.borrow_and_update().clone();
+        let began = Instant::now();
         if let Err(error) = write_declarative(file.clone(), replica).await {
             tracing::warn!(file = %file.display(), %error, "the declarative file wasn't written; trying again");
             tokio::time::sleep(RETRY).await;
             published.mark_changed();
         }
-        tokio::time::sleep(DEBOUNCE).await;
+        tokio::time::sleep(began.elapsed().max(REST)).await;
     }
 }
 
