@@ -11,6 +11,7 @@
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
+//! - [`sample_history`]: a past worth keeping.
 //! - [`tcp_proxy`]: a load balancer, or a wire that can be cut.
 //! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
@@ -30,6 +31,7 @@ pub mod postgres_server;
 pub mod process;
 pub mod program;
 pub mod runbook;
+pub mod sample_history;
 pub mod server_process;
 pub mod servers;
 pub mod tcp_proxy;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::eventually::eventually;
 use crate::nats_server::{NatsServer, Options, Ports};
-use crate::tcp_proxy::TcpProxy;
+use crate::tcp_proxy::{Flow, TcpProxy};
 
 /// The members of one cluster, each with its own ports and files, ended when dropped. Each reaches each other one by a wire of its
 /// own, so that a test can partition them.
@@ -131,12 +131,12 @@ impl NatsCluster {
     /// When the members were started without wires.
     pub fn isolate(&self, index: usize) {
         assert!(!self.wires.is_empty(), "a cluster without wires can't be cut");
-        self.wires_of(index).for_each(TcpProxy::cut);
+        self.wires_of(index).for_each(|wire| wire.let_flow(Flow::Nothing));
     }
 
     /// Ends [`NatsCluster::isolate`].
     pub fn rejoin(&self, index: usize) {
-        self.wires_of(index).for_each(TcpProxy::mend);
+        self.wires_of(index).for_each(|wire| wire.let_flow(Flow::Both));
     }
 
     fn wires_of(&self, index: usize) -> impl Iterator<Item = &TcpProxy> {

@@ -16,6 +16,29 @@ use crate::port::Port;
 /// How often a load balancer asks its backends whether they are ready.
 const HEALTH_CHECK: Duration = Duration::from_millis(100);
 
+/// What flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Everything.
+    Both,
+    /// Only what the client sends: the server acts, but its answers wait.
+    RequestsOnly,
+    /// Only what the server sends: requests wait.
+    AnswersOnly,
+    /// Nothing, and nobody is told: what a partitioned network looks like.
+    Nothing,
+}
+
+impl Flow {
+    const fn lets_requests(self) -> bool {
+        matches!(self, Self::Both | Self::RequestsOnly)
+    }
+
+    const fn lets_answers(self) -> bool {
+        matches!(self, Self::Both | Self::AnswersOnly)
+    }
+}
+
 /// Where connections may be passed on to.
 #[derive(Debug)]
 struct Backend {
@@ -28,18 +51,15 @@ struct Backend {
 pub struct TcpProxy {
     port: Port,
     backends: Arc<[Backend]>,
-    cut: watch::Sender<bool>,
+    flow: watch::Sender<Flow>,
     _tasks: JoinSet<()>,
 }
 
 impl TcpProxy {
     /// A wire to one address.
     pub fn wire(to: SocketAddr) -> Self {
-        let backend = Backend {
-            address: to,
-            ready: AtomicBool::new(true),
-        };
-        Self::start(vec![backend], JoinSet::new())
+        let ready = AtomicBool::new(true);
+        Self::over([Backend { address: to, ready }].into(), JoinSet::new())
     }
 
     /// Passes connections on to one backend after the other, leaving out those whose readiness URL doesn't answer 200.
@@ -57,21 +77,17 @@ impl TcpProxy {
         Self::over(backends, tasks)
     }
 
-    fn start(backends: Vec<Backend>, tasks: JoinSet<()>) -> Self {
-        Self::over(backends.into(), tasks)
-    }
-
     fn over(backends: Arc<[Backend]>, mut tasks: JoinSet<()>) -> Self {
         let port = Port::reserve();
-        let cut = watch::Sender::new(false);
+        let flow = watch::Sender::new(Flow::Both);
         let listener = std::net::TcpListener::bind(port.address()).expect("a reserved port is free");
         listener.set_nonblocking(true).expect("a socket can be switched");
         let listener = TcpListener::from_std(listener).expect("a proxy is started inside a runtime");
-        tasks.spawn(accept(listener, Arc::clone(&backends), cut.subscribe()));
+        tasks.spawn(accept(listener, Arc::clone(&backends), flow.subscribe()));
         Self {
             port,
             backends,
-            cut,
+            flow,
             _tasks: tasks,
         }
     }
@@ -93,14 +109,9 @@ impl TcpProxy {
         .await;
     }
 
-    /// From now on no byte passes, and nobody is told: what a partitioned network looks like.
-    pub fn cut(&self) {
-        self.cut.send_replace(true);
-    }
-
-    /// Everything passes again, what was held up first.
-    pub fn mend(&self) {
-        self.cut.send_replace(false);
+    /// From now on this flows; what was held up goes on when it may.
+    pub fn let_flow(&self, flow: Flow) {
+        self.flow.send_replace(flow);
     }
 }
 
@@ -122,14 +133,14 @@ async fn check_health(backends: Arc<[Backend]>, index: usize, url: String) {
     }
 }
 
-async fn accept(listener: TcpListener, backends: Arc<[Backend]>, cut: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, backends: Arc<[Backend]>, flow: watch::Receiver<Flow>) {
     let next = Arc::new(AtomicUsize::new(0));
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let (backends, next, cut) = (Arc::clone(&backends), Arc::clone(&next), cut.clone());
+        let (backends, next, flow) = (Arc::clone(&backends), Arc::clone(&next), flow.clone());
         connections.spawn(async move {
-            if let Some(backend) = connect(&backends, &next, cut.clone()).await {
-                splice(client, backend, cut).await;
+            if let Some(backend) = connect(&backends, &next, flow.clone()).await {
+                splice(client, backend, flow).await;
             }
         });
         while connections.try_join_next().is_some() {}
@@ -140,9 +151,9 @@ async fn accept(listener: TcpListener, backends: Arc<[Backend]>, cut: watch::Rec
 async fn connect(
     backends: &[Backend],
     next: &AtomicUsize,
-    mut cut: watch::Receiver<bool>,
+    mut flow: watch::Receiver<Flow>,
 ) -> Option<TcpStream> {
-    cut.wait_for(|cut| !cut).await.ok()?;
+    flow.wait_for(|flow| *flow != Flow::Nothing).await.ok()?;
     for _ in 0..backends.len() {
         let backend = &backends[next.fetch_add(1, Ordering::Relaxed) % backends.len()];
         if backend.ready.load(Ordering::Relaxed)
@@ -154,13 +165,13 @@ async fn connect(
     None
 }
 
-async fn splice(client: TcpStream, backend: TcpStream, cut: watch::Receiver<bool>) {
+async fn splice(client: TcpStream, backend: TcpStream, flow: watch::Receiver<Flow>) {
     // Both ends speak in small messages; a proxy that holds them back would be measured with them.
     let _ = (client.set_nodelay(true), backend.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (backend_read, backend_write) = backend.into_split();
-    let up = pump(client_read, backend_write, cut.clone());
-    let down = pump(backend_read, client_write, cut);
+    let up = pump(client_read, backend_write, flow.clone(), Flow::lets_requests);
+    let down = pump(backend_read, client_write, flow, Flow::lets_answers);
     // When either direction has failed the connection is gone; one that only ended leaves the other open.
     let _ = tokio::try_join!(up, down);
 }
@@ -168,12 +179,15 @@ async fn splice(client: TcpStream, backend: TcpStream, cut: watch::Receiver<bool
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut cut: watch::Receiver<bool>,
+    mut flow: watch::Receiver<Flow>,
+    may_pass: fn(Flow) -> bool,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = from.read(&mut buffer).await?;
-        cut.wait_for(|cut| !cut).await.map_err(io::Error::other)?;
+        flow.wait_for(|flow| may_pass(*flow))
+            .await
+            .map_err(io::Error::other)?;
         if count == 0 {
             return to.shutdown().await;
         }

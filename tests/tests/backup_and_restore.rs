@@ -13,13 +13,14 @@ use tests::nats_server::{NatsServer, Options};
 use tests::postgres_server::PostgresServer;
 use tests::program;
 use tests::runbook;
+use tests::sample_history;
 use tests::server_process::{Log, ServerProcess};
 use tests::workload::{self, Workload};
 
 #[tokio::test]
 async fn a_lost_data_directory_comes_back_from_an_export_and_the_master_key() {
     let mut server = ServerProcess::start(Log::Sqlite).await;
-    live_a_little(&server.api()).await;
+    sample_history::write(&server.api()).await;
     let instance_token = server.api().instance_token("us-west").await;
     let agent = AgentProcess::start(&server, "us-west", &instance_token);
     let admin_token = server.admin_token();
@@ -97,7 +98,7 @@ async fn a_cluster_is_backed_up_while_it_runs_and_restored_on_other_servers() {
     let mut server = ServerProcess::prepare(nats.log()).with_database(&databases.fresh_database().await);
     server.start_again();
     server.ready().await;
-    live_a_little(&server.api()).await;
+    sample_history::write(&server.api()).await;
     let admin_token = server.admin_token();
     let before = everything(&server, &server.api()).await;
     let key =
@@ -235,31 +236,6 @@ async fn run_statement(file: &str, statement: &str) {
         .execute(&mut connection)
         .await
         .unwrap_or_else(|error| panic!("{statement}: {error}"));
-}
-
-/// Groups that come and go, entities with and without secrets, a past worth keeping.
-async fn live_a_little(api: &ApiClient) {
-    api.create_group("us-west").await;
-    let gone = api.create_group("short-lived").await;
-    let group = api.group("us-west");
-    for name in ["storefront.yaml", "certificates.yaml", "consumers.yaml"] {
-        let path = format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-        let file = std::fs::read_to_string(path).expect("a fixture is readable");
-        group
-            .apply(&file, "")
-            .header("x-change-message", name)
-            .await
-            .expect_status(200);
-    }
-    for number in 0..20 {
-        let body = json!({ "host": format!("change-{number}.test") });
-        group.patch("services/catalogue", &body).await.expect_status(200);
-    }
-    group.delete("consumers/batch-import").await.expect_status(204);
-    let gone = gone["id"].as_str().expect("a group has an id");
-    api.delete(&format!("/v2/runtime-groups/{gone}"))
-        .await
-        .expect_status(204);
 }
 
 async fn reader_token(api: &ApiClient) -> String {

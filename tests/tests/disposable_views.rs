@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
 use tests::api_client::ApiClient;
 use tests::command_line::CommandLine;
 use tests::process::Process;
+use tests::sample_history;
 use tests::server_process::{Log, ServerProcess};
 
 #[tokio::test]
 async fn deleting_the_views_changes_no_answer() {
     let mut server = ServerProcess::start(Log::Sqlite).await;
-    live_a_little(&server.api()).await;
+    sample_history::write(&server.api()).await;
     let before = everything_derived(&server.api()).await;
 
     server.kill9();
@@ -25,7 +25,7 @@ async fn deleting_the_views_changes_no_answer() {
 #[tokio::test]
 async fn rebuilding_the_views_changes_no_answer() {
     let mut server = ServerProcess::start(Log::Sqlite).await;
-    live_a_little(&server.api()).await;
+    sample_history::write(&server.api()).await;
     let before = everything_derived(&server.api()).await;
 
     assert!(server.stop().await.success(), "an orderly end is a success");
@@ -41,7 +41,7 @@ async fn rebuilding_the_views_changes_no_answer() {
 #[tokio::test]
 async fn killing_a_rebuild_anywhere_changes_no_answer() {
     let mut server = ServerProcess::start(Log::Sqlite).await;
-    live_a_little(&server.api()).await;
+    sample_history::write(&server.api()).await;
     let before = everything_derived(&server.api()).await;
 
     server.stop().await;
@@ -83,44 +83,6 @@ fn rebuild_arguments(server: &ServerProcess) -> Vec<String> {
     let mut arguments = vec!["rebuild".to_owned()];
     arguments.extend(server.storage_arguments());
     arguments
-}
-
-/// Groups that come, change, go and come back; entities of every kind; history worth reading.
-async fn live_a_little(api: &ApiClient) {
-    api.create_group("us-west").await;
-    let gone = api.create_group("short-lived").await;
-    let group = api.group("us-west");
-    for name in [
-        "storefront.yaml",
-        "balancing.yaml",
-        "certificates.yaml",
-        "consumers.yaml",
-        "explicit-ids.yaml",
-    ] {
-        let path = format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-        let file = std::fs::read_to_string(path).expect("a fixture is readable");
-        group
-            .apply(&file, "")
-            .header("x-change-message", name)
-            .await
-            .expect_status(200);
-    }
-    for number in 0..50 {
-        let body = json!({ "host": format!("change-{number}.test") });
-        group.patch("services/catalogue", &body).await.expect_status(200);
-    }
-    group
-        .delete("services/orders/routes/orders-write")
-        .await
-        .expect_status(204);
-    group.delete("consumers/batch-import").await.expect_status(204);
-    let gone_id = gone["id"].as_str().expect("a group has an id");
-    api.group(gone_id)
-        .put("services/orphan", &json!({ "host": "orphan.test" }))
-        .await;
-    api.delete(&format!("/v2/runtime-groups/{gone_id}"))
-        .await
-        .expect_status(204);
 }
 
 /// Every read of what is derived from the log: the path, and status, tag and body of its answer.

@@ -6,7 +6,6 @@ mod memory;
 mod nats;
 mod nats_cluster_of_three;
 mod parts;
-mod proxy;
 mod sqlite;
 mod suite;
 

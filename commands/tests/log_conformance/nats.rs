@@ -14,8 +14,8 @@ use futures::{StreamExt, future};
 
 use crate::eventually::eventually;
 use crate::nats_server::{self, NatsServer};
-use crate::proxy::{Flow, Proxy};
 use crate::suite::{Site, append, append_many, boundary_records, commit_id, conformance, followed, group};
+use crate::tcp_proxy::{Flow, TcpProxy};
 
 struct Nats {
     server: NatsServer,
@@ -55,12 +55,12 @@ impl Nats {
     }
 
     /// The same log through a proxy, impatient.
-    async fn through_proxy(&self) -> (Proxy, NatsLog) {
+    async fn through_proxy(&self) -> (TcpProxy, NatsLog) {
         let address = self.server.url().trim_start_matches("nats://").parse().unwrap();
-        let proxy = Proxy::start(address).await;
+        let proxy = TcpProxy::wire(address);
         let options = Options {
             timeout: Duration::from_millis(200),
-            ..Options::new(proxy.url())
+            ..Options::new(format!("nats://{}", proxy.address()))
         };
         let log = NatsLog::open(Connection::open(options).await.unwrap())
             .await
