@@ -8,7 +8,10 @@ use domain::EventLog;
 use futures::future;
 
 use crate::nats_cluster::NatsCluster;
-use crate::suite::{Site, append_many, boundary_records, conformance, contend, followed, group};
+use crate::suite::{
+    Site, append_many, assert_each_follows_the_one_it_names, boundary_records, conformance, contend,
+    followed, group,
+};
 
 struct Replicated {
     cluster: NatsCluster,
@@ -58,16 +61,9 @@ async fn writers_in_two_processes_lose_no_update() {
     let site = Replicated::fresh().await;
     let logs: [Arc<dyn EventLog>; 2] = [site.log(), open(site.cluster.url()).await];
     future::join_all((0..8).map(|writer| contend(logs[writer as usize % 2].clone(), writer, 10))).await;
-    let mut last = 0;
-    for record in boundary_records(&*site.log, group(1)).await {
-        assert_eq!(
-            record.bytes,
-            last.to_string(),
-            "the record at {} follows another one",
-            record.position
-        );
-        last = record.position.0;
-    }
+    let records = boundary_records(&*site.log, group(1)).await;
+    assert_each_follows_the_one_it_names(&records);
+    assert_eq!(records.len(), 80);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
