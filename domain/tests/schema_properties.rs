@@ -2,7 +2,8 @@
 
 use domain::Timestamp;
 use domain::schema::{
-    FieldSchema, Generator, Kind, ValueType, Write, fill_and_validate, present, sealed_paths, without_nulls,
+    FieldSchema, Generator, Kind, Secrets, ValueType, Write, fill_and_validate, present, sealed_paths,
+    without_nulls,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -193,17 +194,17 @@ fn body() -> BoxedStrategy<(Kind, Map<String, Value>)> {
 proptest! {
     #[test]
     fn every_body_is_answered_and_an_accepted_one_is_stable((kind, input) in body()) {
-        match fill_and_validate(kind, Write::Insert, input, &mut Fixed) {
+        match fill_and_validate(kind, Write::Insert, input, Secrets::Plain, &mut Fixed) {
             Err(violation) => prop_assert!(violation.message().contains("schema violation")),
             Ok(stored) => {
                 let put = Write::Upsert { existing: Some(&stored) };
-                let again = fill_and_validate(kind, put, stored.clone(), &mut Fixed);
+                let again = fill_and_validate(kind, put, stored.clone(), Secrets::Hashed, &mut Fixed);
                 prop_assert_eq!(again.as_ref(), Ok(&stored));
                 let shown = present(kind, &stored);
-                let again = fill_and_validate(kind, put, shown, &mut Fixed);
+                let again = fill_and_validate(kind, put, shown, Secrets::Hashed, &mut Fixed);
                 prop_assert_eq!(again.as_ref(), Ok(&stored), "what readers see can be sent back");
                 let patch = Write::Update { existing: &stored };
-                let again = fill_and_validate(kind, patch, Map::new(), &mut Fixed);
+                let again = fill_and_validate(kind, patch, Map::new(), Secrets::Hashed, &mut Fixed);
                 prop_assert_eq!(again.as_ref(), Ok(&stored));
                 for sealed in sealed_paths(kind, &stored) {
                     let pointer: String = sealed.path.iter().map(|segment| format!("/{segment}")).collect();

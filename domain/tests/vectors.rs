@@ -1,7 +1,9 @@
 //! Conformance: inputs run through Kong 3.9's own validator, with what it answered (`vectors.jsonl`).
 
 use domain::Timestamp;
-use domain::schema::{Generator, Kind, SchemaViolation, Write, fill_and_validate, present, transient};
+use domain::schema::{
+    Generator, Kind, SchemaViolation, Secrets, Write, fill_and_validate, present, transient,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -64,8 +66,9 @@ fn deviates(vector: &mut Vector) {
 
 fn run(vector: &Vector) -> Result<Map<String, Value>, SchemaViolation> {
     let kind = Kind::named(&vector.entity).expect("a kind of the catalogue");
-    let write =
-        |write, input: &Map<String, Value>| fill_and_validate(kind, write, input.clone(), &mut StandIns);
+    let write = |write, input: &Map<String, Value>| {
+        fill_and_validate(kind, write, input.clone(), Secrets::Plain, &mut StandIns)
+    };
     let body = match vector.op.as_str() {
         "insert" => write(Write::Insert, &vector.input)?,
         "upsert" => write(Write::Upsert { existing: None }, &vector.input)?,

@@ -14,6 +14,7 @@ pub use parse::{DeclarationError, parse};
 use serde_json::{Map, Value};
 
 use crate::Kind;
+use crate::schema::Secrets;
 
 /// What a declarative file says: its entities, parents before children.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Declaration {
     pub select_tags: Vec<String>,
     /// `_konnect.runtime_group_name` or `control_plane_name`: the group the file says it is for.
     pub group: Option<String>,
+    /// `_transform`: whether the credentials' secrets are plain (true, as if absent) or hashed already (false).
+    pub secrets: Secrets,
 }
 
 /// One entity of a file.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Declaration, DeclaredEntity};
 use crate::Kind;
-use crate::schema::ValueType;
+use crate::schema::{Secrets, ValueType};
 
 /// Why a document isn't a declarative file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,12 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         let kind = Kind::named(key).or_else(|| Kind::in_collection(&key.replace('_', "-")));
         let kind =
             kind.ok_or_else(|| DeclarationError::at(key, "isn't a kind of entity that this version knows"))?;
+        if !kind.schema().served {
+            return Err(DeclarationError::at(
+                key,
+                "isn't configuration: gateways keep it themselves",
+            ));
+        }
         reader.list(key, kind, value, None)?;
     }
     let konnect = root.get("_konnect").and_then(Value::as_object);
@@ -63,6 +69,7 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         entities: in_dependency_order(reader.entities),
         select_tags: select_tags(info)?,
         group: group.and_then(Value::as_str).map(str::to_owned),
+        secrets: secrets(root.get("_transform"))?,
     })
 }
 
@@ -110,6 +117,14 @@ fn check_known(key: &str) -> Result<(), DeclarationError> {
         )),
         true => Ok(()),
         false => Err(DeclarationError::at(key, "is unknown")),
+    }
+}
+
+fn secrets(transform: Option<&Value>) -> Result<Secrets, DeclarationError> {
+    match transform {
+        None | Some(Value::Null | Value::Bool(true)) => Ok(Secrets::Plain),
+        Some(Value::Bool(false)) => Ok(Secrets::Hashed),
+        Some(_) => Err(DeclarationError::at("_transform", "must be true or false")),
     }
 }
 

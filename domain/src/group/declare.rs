@@ -12,7 +12,7 @@ use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
 use super::{DeletionCause, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
-use crate::schema::{OnDelete, SchemaViolation};
+use crate::schema::{OnDelete, SchemaViolation, Secrets};
 use crate::{EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
@@ -39,8 +39,8 @@ pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) ->
     let mut written = Vec::new();
     let mut displaced = Vec::new();
     for ((entity, body), id) in declaration.entities.iter().zip(bodies).zip(&targets) {
-        let change =
-            write(draft, entity, body, *id, &mut displaced).map_err(|error| located(entity, error))?;
+        let change = write(draft, entity, body, *id, declaration.secrets, &mut displaced)
+            .map_err(|error| located(entity, error))?;
         written.extend(change.map(|created| (entity, *id, created)));
     }
     check_whole(draft, &written, &displaced)?;
@@ -273,6 +273,7 @@ fn write<'declaration>(
     by: &'declaration DeclaredEntity,
     mut body: Map<String, Value>,
     id: EntityId,
+    secrets: Secrets,
     displaced: &mut Vec<Displaced<'declaration>>,
 ) -> Result<Option<bool>, GroupError> {
     body.insert("id".to_owned(), json!(id));
@@ -280,7 +281,8 @@ fn write<'declaration>(
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, true)? {
+    let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, secrets, true)?
+    {
         Written::Unchanged => return Ok(None),
         Written::Created(entity) => (entity, None),
         Written::Updated(entity, changed) => (entity, Some(changed)),

@@ -172,7 +172,9 @@ impl EventCodec for GroupEvent {
 }
 
 fn kind_named(name: String) -> Result<Kind, DecodeError> {
-    Kind::named(&name).ok_or(DecodeError::UnknownKind(name))
+    Kind::named(&name)
+        .filter(|kind| kind.schema().served)
+        .ok_or(DecodeError::UnknownKind(name))
 }
 
 fn entity_body(

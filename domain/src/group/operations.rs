@@ -9,7 +9,7 @@ use super::entity::Entity;
 use super::{
     Action, Condition, DeletionCause, Group, GroupError, GroupEvent, Operation, Selector, Target, references,
 };
-use crate::schema::{Write, fill_and_validate, transient};
+use crate::schema::{Secrets, Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
 
 /// Applies operations in order; a refusal names the one that caused it where there are several.
@@ -154,7 +154,7 @@ pub fn create(
     operation: &Operation,
 ) -> Result<EntityId, GroupError> {
     let children = transient(kind, &body);
-    let Written::Created(entity) = written(draft, kind, None, body, true)? else {
+    let Written::Created(entity) = written(draft, kind, None, body, Secrets::Plain, true)? else {
         return Err(GroupError::Malformed(
             "a creation met an existing entity".to_owned(),
         ));
@@ -176,7 +176,9 @@ fn change(
     whole: bool,
 ) -> Result<EntityId, GroupError> {
     let children = transient(current.kind, &body);
-    if let Written::Updated(entity, changed) = written(draft, current.kind, Some(current), body, whole)? {
+    if let Written::Updated(entity, changed) =
+        written(draft, current.kind, Some(current), body, Secrets::Plain, whole)?
+    {
         check_whole(&draft.scratch, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;
     }
@@ -200,12 +202,18 @@ pub fn written(
     kind: Kind,
     current: Option<&Arc<Entity>>,
     mut body: Map<String, Value>,
+    secrets: Secrets,
     whole: bool,
 ) -> Result<Written, GroupError> {
+    if !kind.schema().served {
+        return Err(GroupError::Malformed(format!(
+            "{kind} aren't configuration: gateways keep them themselves"
+        )));
+    }
     references::resolve(&draft.scratch, kind, &mut body)?;
     let at = draft.context.at;
     let Some(current) = current else {
-        let filled = fill_and_validate(kind, Write::Insert, body, draft.context)?;
+        let filled = fill_and_validate(kind, Write::Insert, body, secrets, draft.context)?;
         let id = id_of(kind, &filled)?;
         if draft.scratch.entity(kind, id).is_some() {
             return Err(GroupError::PrimaryKey { id });
@@ -222,7 +230,7 @@ pub fn written(
     } else {
         Write::Update { existing: &before }
     };
-    let filled = fill_and_validate(kind, write, body, draft.context)?;
+    let filled = fill_and_validate(kind, write, body, secrets, draft.context)?;
     let changed = changed_fields(&before, &filled);
     if changed.iter().all(|field| field == "updated_at") {
         return Ok(Written::Unchanged);

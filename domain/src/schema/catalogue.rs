@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::compile;
-use super::definition::{FieldSchema, RecordSchema, ValueType};
+use super::definition::{FieldSchema, RecordSchema, Transformation, ValueType};
 use super::embedded;
 
 static CATALOGUE: LazyLock<Vec<KindSchema>> = LazyLock::new(|| {
@@ -107,7 +107,7 @@ pub struct KindSchema {
     pub tagged: bool,
     /// Part of declarative configuration and of what instances receive.
     pub exported: bool,
-    /// Served by the generated endpoints.
+    /// Configuration: commands may write it and the generated endpoints serve it. Other kinds exist as schemas only.
     pub served: bool,
     /// Some body of this kind has something to seal at rest.
     pub may_seal: bool,
@@ -117,6 +117,7 @@ pub struct KindSchema {
     pub subschema_key: Option<&'static str>,
     /// Fields, shorthands and checks without a subschema.
     pub record: RecordSchema,
+    pub(super) transformations: Vec<Transformation>,
     pub(super) subschema_error: Option<&'static str>,
     pub(super) subschemas: HashMap<&'static str, Subschema>,
     pub(super) document: Value,
@@ -316,6 +317,6 @@ mod tests {
         let plugins = kind("plugins").schema();
         assert_eq!(plugins.plugin("key-auth").unwrap().priority, 1250);
         assert_eq!(plugins.plugin("nope"), None);
-        assert_eq!(plugins.subschema_names().count(), 6);
+        assert_eq!(plugins.subschema_names().count(), 45);
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::catalogue::Kind;
 use super::pattern::Pattern;
-use super::rules::{EntityRule, FieldRule, ShorthandRule};
+use super::rules::{EntityRule, FieldRule, ShorthandRule, TransformationRule};
 
 /// A dotted field name, split.
 pub(super) type Path = Vec<&'static str>;
@@ -148,6 +148,20 @@ pub(super) enum ShorthandEffect {
     /// The value moves here; readers see it in both places.
     Moved(Vec<Path>),
     Rewritten(ShorthandRule),
+}
+
+/// What a write makes of fields before they are stored (README §7, "Transformation check").
+#[derive(Clone, Debug)]
+pub(super) struct Transformation {
+    /// The fields whose being sent starts it.
+    pub(super) inputs: Vec<Path>,
+    /// The fields it reads besides.
+    pub(super) needs: Vec<Path>,
+    /// Inputs and needs as Kong prints them.
+    pub(super) quoted: String,
+    pub(super) rule: TransformationRule,
+    /// Its result follows from the stored inputs at any time, where others replace their input.
+    pub(super) derives: bool,
 }
 
 /// A rule over several fields (README §7).

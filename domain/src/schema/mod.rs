@@ -6,8 +6,8 @@
 //! "README" in comments is `domain/schemas/README.md`: Kong's rules in words, and where this engine differs.
 //!
 //! Where to start reading: [`fill_and_validate`] in `write` is the journey of a body: `shorthand` rewrites input-only
-//! fields, `fill` completes it, `validate` checks values (`constraint`) and combinations (`check`). `compile` turns
-//! files into the `definition`s these run on, once, into the `catalogue`.
+//! fields, `fill` completes it, `validate` checks values (`constraint`) and combinations (`check`), `transform` hashes
+//! what is stored hashed. `compile` turns files into the `definition`s these run on, once, into the `catalogue`.
 
 mod catalogue;
 mod check;
@@ -24,6 +24,7 @@ mod reference;
 mod rules;
 mod sealing;
 mod shorthand;
+mod transform;
 mod validate;
 mod violation;
 mod write;
@@ -36,8 +37,9 @@ pub use json_schema::json_schema;
 pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
 pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
+pub use transform::Secrets;
 pub use violation::SchemaViolation;
 pub use write::{Write, fill_and_validate, transient};
 
 /// Revision of the catalogue; raised whenever a schema file or rule changes what is stored.
-pub const CATALOGUE_REVISION: u32 = 1;
+pub const CATALOGUE_REVISION: u32 = 2;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::catalogue::{Kind, KindSchema};
 use super::definition::{RecordSchema, ValueType};
 use super::fill::{self, Generator};
+use super::transform::{self, Secrets};
 use super::violation::SchemaViolation;
 use super::{shorthand, validate};
 
@@ -29,6 +30,16 @@ pub enum Write<'a> {
     },
 }
 
+impl<'a> Write<'a> {
+    /// The stored body that is changed in some fields only.
+    const fn changed(self) -> Option<&'a Map<String, Value>> {
+        match self {
+            Self::Update { existing } => Some(existing),
+            Self::Insert | Self::Upsert { .. } => None,
+        }
+    }
+}
+
 /// Fills and validates; the answer is the complete canonical body: every field in schema order, null where unset,
 /// without shorthands and without transient fields (take those from `input` first: [`transient`]).
 ///
@@ -39,9 +50,15 @@ pub fn fill_and_validate(
     kind: Kind,
     write: Write<'_>,
     mut input: Map<String, Value>,
+    secrets: Secrets,
     generator: &mut dyn Generator,
 ) -> Result<Map<String, Value>, SchemaViolation> {
     let schema = kind.schema();
+    let request = if schema.transformations.is_empty() {
+        Map::new()
+    } else {
+        input.clone()
+    };
     let ttl = if schema.ttl {
         input.swap_remove("ttl")
     } else {
@@ -52,7 +69,13 @@ pub fn fill_and_validate(
     let filled = fill::record(schema.record_for(&input), input, generator);
     // Filling may have set the field that chooses the subschema.
     let record = schema.record_for(&filled);
-    let mut body = check(schema, record, filled, updating)?;
+    let mut errors = check(schema, record, &filled, updating)?;
+    transform::check(schema, secrets, &request, &filled, write.changed(), &mut errors);
+    if !errors.is_empty() {
+        return Err(SchemaViolation::of(errors));
+    }
+    let mut body = filled;
+    transform::apply(schema, secrets, &request, &mut body, generator);
     shorthand::settle(record, &mut body);
     body.retain(|name, _| record.field(name).is_some_and(|field| !field.transient));
     if let Some(seconds) = lifetime(ttl, write)? {
@@ -135,21 +158,17 @@ fn merge(record: &RecordSchema, stored: &mut Map<String, Value>, input: Map<Stri
     }
 }
 
+/// The errors of a body.
 fn check(
     schema: &KindSchema,
     record: &RecordSchema,
-    body: Map<String, Value>,
+    body: &Map<String, Value>,
     updating: bool,
 ) -> Result<Map<String, Value>, SchemaViolation> {
     if let Some(key) = schema.subschema_key {
-        subschema_is_known(schema, key, &body)?;
+        subschema_is_known(schema, key, body)?;
     }
-    let errors = validate::record(record, &body, updating);
-    if errors.is_empty() {
-        Ok(body)
-    } else {
-        Err(SchemaViolation::of(errors))
-    }
+    Ok(validate::record(record, body, updating))
 }
 
 /// Without a known subschema nothing else can be said about a body.
@@ -216,6 +235,7 @@ mod tests {
             Kind::named(kind).unwrap(),
             write,
             object(input),
+            Secrets::Plain,
             &mut FixedGenerator,
         )
     }

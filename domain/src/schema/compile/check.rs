@@ -1,9 +1,10 @@
-//! Entity checks.
+//! Entity checks, and transformations.
 
 use serde_json::Value;
 
 use super::super::definition::{
     CheckRule, Conditional, ConditionalAtLeastOneOf, EntityCheck, FieldList, FieldSchema, Path,
+    Transformation,
 };
 use super::super::rules;
 use super::{Fault, Names, field, flag, keep, kept, list, named, raw_field, text};
@@ -21,13 +22,32 @@ pub(super) fn all(record: &Value, names: &Names) -> Result<Vec<EntityCheck>, Fau
         .collect()
 }
 
+/// Compiles the `transformations` of an entity.
+pub(super) fn transformations(document: &Value) -> Result<Vec<Transformation>, Fault> {
+    list(document, "transformations")
+        .iter()
+        .map(|entry| {
+            let id = text(entry, "on_write").ok_or("a transformation without function")?;
+            let (rule, derives) = rules::transformation(id).ok_or_else(|| format!("no function {id}"))?;
+            let [inputs, needs] = ["input", "needs"].map(|member| list(entry, member));
+            Ok(Transformation {
+                inputs: field_list(inputs).paths,
+                needs: field_list(needs).paths,
+                quoted: field_list(&[inputs, needs].concat()).quoted,
+                rule,
+                derives,
+            })
+        })
+        .collect()
+}
+
 fn rule(name: &str, argument: &Value, record: &Value, names: &Names) -> Result<CheckRule, Fault> {
     Ok(match name {
-        "at_least_one_of" => CheckRule::AtLeastOneOf(field_list(argument)),
-        "only_one_of" => CheckRule::OnlyOneOf(field_list(argument)),
-        "mutually_required" => CheckRule::MutuallyRequired(field_list(argument)),
-        "mutually_exclusive" => CheckRule::MutuallyExclusive(field_list(argument)),
-        "distinct" => CheckRule::Distinct(field_list(argument)),
+        "at_least_one_of" => CheckRule::AtLeastOneOf(field_list(list_of(argument))),
+        "only_one_of" => CheckRule::OnlyOneOf(field_list(list_of(argument))),
+        "mutually_required" => CheckRule::MutuallyRequired(field_list(list_of(argument))),
+        "mutually_exclusive" => CheckRule::MutuallyExclusive(field_list(list_of(argument))),
+        "distinct" => CheckRule::Distinct(field_list(list_of(argument))),
         "conditional" => CheckRule::Conditional(Box::new(conditional(argument, record, names)?)),
         "conditional_at_least_one_of" => {
             CheckRule::ConditionalAtLeastOneOf(Box::new(conditional_list(argument, record, names)?))
@@ -35,7 +55,7 @@ fn rule(name: &str, argument: &Value, record: &Value, names: &Names) -> Result<C
         "custom_entity_check" => {
             let id = text(argument, "fn").ok_or("no function")?;
             CheckRule::Custom {
-                sources: field_list(argument.get("field_sources").unwrap_or(&Value::Null)).paths,
+                sources: field_list(list(argument, "field_sources")).paths,
                 even_if_invalid: flag(argument, "run_with_invalid_fields"),
                 rule: rules::entity(id).ok_or_else(|| format!("no function {id}"))?,
             }
@@ -66,7 +86,7 @@ fn conditional_list(
     let branch = |matching: &str, fields: &str, error: &str| -> Result<_, Fault> {
         Ok((
             overlaid(record, if_name, argument, matching, names)?,
-            field_list(argument.get(fields).unwrap_or(&Value::Null)),
+            field_list(list(argument, fields)),
             kept(argument, error),
         ))
     };
@@ -120,13 +140,12 @@ fn referenceable(rule: &CheckRule, record: &Value) -> Vec<Path> {
     paths.into_iter().filter(accepts_references).cloned().collect()
 }
 
-fn field_list(names: &Value) -> FieldList {
-    let names: Vec<&str> = names
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+fn list_of(argument: &Value) -> &[Value] {
+    argument.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn field_list(names: &[Value]) -> FieldList {
+    let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
     FieldList {
         paths: names.iter().map(|name| path(name)).collect(),
         quoted: names

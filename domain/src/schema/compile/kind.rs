@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::catalogue::{ForeignKey, KindSchema, OnDelete, PluginFacts, Subschema, UniqueRule, seals};
 use super::super::embedded::PLUGIN_KIND;
-use super::{Fault, Names, field, flag, keep, kept, list, named, text};
+use super::{Fault, Names, check, field, flag, keep, kept, list, named, text};
 
 /// Compiles a kind's document; `plugins` are the subschemas of [`PLUGIN_KIND`].
 pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Result<KindSchema, Fault> {
@@ -31,6 +31,7 @@ pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Resu
         foreign_keys,
         subschema_key: kept(&document, "subschema_key"),
         subschema_error: kept(&document, "subschema_error"),
+        transformations: check::transformations(&document)?,
         record,
         subschemas,
         document: public_document(&document),

@@ -1,8 +1,12 @@
-//! Certificates and their keys (README §6.1, §6.5).
+//! Certificates and their keys, and certificates of authorities (README §6.1, §6.5).
 
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::key_material::{PublicKey, of_certificate, of_key};
+use super::key_material::{PublicKey, certificate_der, of_certificate, of_key};
+use super::secret_hash;
+use crate::schema::Generator;
 
 /// Is an X.509 certificate; of a PEM bundle only the first one is looked at.
 pub(super) fn parses(text: &str) -> Result<(), String> {
@@ -47,6 +51,38 @@ pub(super) fn alternative_differs_in_type(entity: &Map<String, Value>) -> Result
     Err("certificate and alternative certificate need to have different type (e.g. RSA and ECDSA), the provided \
          certificates were both of the same type"
         .to_owned())
+}
+
+/// One certificate, of an authority, that has not expired by the time of the change (its `updated_at`).
+pub(super) fn is_authority(entity: &Map<String, Value>) -> Result<(), String> {
+    let text = entity.get("cert").and_then(Value::as_str).unwrap_or_default();
+    if text.matches("-----BEGIN CERTIFICATE-----").count() > 1 {
+        return Err("please submit only one certificate at a time".to_owned());
+    }
+    let der = certificate_der(text)?;
+    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
+    let now = entity.get("updated_at").and_then(Value::as_i64).unwrap_or(0);
+    if certificate.validity().not_after.timestamp() < now {
+        return Err("certificate expired, \"Not After\" time is in the past".to_owned());
+    }
+    if !certificate.is_ca() {
+        return Err(
+            "certificate does not appear to be a CA because it is missing the \"CA\" basic constraint"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// SHA-256 of the certificate, by which authorities are told apart.
+pub(super) fn digest(entity: &mut Map<String, Value>, _: &mut dyn Generator) {
+    let der = entity.get("cert").and_then(Value::as_str).map(certificate_der);
+    if let Some(Ok(der)) = der {
+        entity.insert(
+            "cert_digest".to_owned(),
+            secret_hash::hexadecimal(&Sha256::digest(der)).into(),
+        );
+    }
 }
 
 /// Unset values are no pair; those that don't parse have been refused by their own field.

@@ -12,6 +12,8 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::web_key;
+
 /// A public key, whatever it was taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PublicKey {
@@ -34,23 +36,54 @@ const ED25519: &str = "1.3.101.112";
 
 /// The public key of the first certificate in the text.
 pub(super) fn of_certificate(text: &str) -> Result<PublicKey, String> {
-    let blocks = blocks(text)?;
-    let certificate = |block: &&Pem| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE");
-    let block = blocks
-        .iter()
-        .find(certificate)
-        .ok_or("no certificate in PEM format found")?;
-    let (_, certificate) = X509Certificate::from_der(&block.contents).map_err(|error| error.to_string())?;
+    let der = certificate_der(text)?;
+    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
     of_public_info(certificate.public_key())
 }
 
-/// The public part of the first key in the text: PKCS#8, PKCS#1, SEC 1 or a public key, unencrypted PEM.
+/// The first certificate in the text, as DER.
+pub(super) fn certificate_der(text: &str) -> Result<Vec<u8>, String> {
+    let certificate = |block: &Pem| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE");
+    let block = blocks(text)?.into_iter().find(certificate);
+    Ok(block.ok_or("no certificate in PEM format found")?.contents)
+}
+
+/// The public part of the first key in the text: PKCS#8, PKCS#1, SEC 1 or a public key as unencrypted PEM, or a JSON
+/// Web Key.
 pub(super) fn of_key(text: &str) -> Result<PublicKey, String> {
-    let blocks = blocks(text)?;
-    let key = blocks
-        .iter()
-        .find(|block| block.label.ends_with("KEY"))
-        .ok_or("no key in PEM format found")?;
+    if text.trim_start().starts_with('{') {
+        let key = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        return web_key::public_key(&key);
+    }
+    of_block(&key_block(text)?)
+}
+
+/// The public key of a `PUBLIC KEY` in PEM.
+pub(super) fn of_public_pem(text: &str) -> Result<PublicKey, String> {
+    let block = key_block(text)?;
+    if block.label == "PUBLIC KEY" {
+        return of_block(&block);
+    }
+    Err(format!("a {} is no PUBLIC KEY", block.label))
+}
+
+/// The public part of a private key in PEM.
+pub(super) fn of_private_pem(text: &str) -> Result<PublicKey, String> {
+    let block = key_block(text)?;
+    if block.label.ends_with("PRIVATE KEY") {
+        return of_block(&block);
+    }
+    Err(format!("a {} is no private key", block.label))
+}
+
+fn key_block(text: &str) -> Result<Pem, String> {
+    let key = blocks(text)?
+        .into_iter()
+        .find(|block| block.label.ends_with("KEY"));
+    key.ok_or_else(|| "no key in PEM format found".to_owned())
+}
+
+fn of_block(key: &Pem) -> Result<PublicKey, String> {
     let der = key.contents.as_slice();
     match key.label.as_str() {
         "PRIVATE KEY" => of_pkcs8(der),

@@ -1,21 +1,35 @@
 //! The rules that data cannot say, by the id under which schema files name them.
 
+mod acme;
 mod address;
+mod aws_lambda;
 mod certificate;
 mod cors;
 mod http_log;
 mod ip;
+mod key;
 mod key_material;
+mod language_model;
 mod lua;
 mod names;
+mod oauth2;
+mod opentelemetry;
 mod path;
 mod rate_limiting;
+mod request_termination;
+mod response_ratelimiting;
 mod route_expression;
+mod secret_hash;
+mod session;
 mod transformer;
 mod upstream;
 mod url;
+mod web_key;
+mod zipkin;
 
 use serde_json::{Map, Value};
+
+use super::fill::Generator;
 
 /// A rule over one value of the right type.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +45,17 @@ pub(super) type EntityRule = fn(&Map<String, Value>) -> Result<(), String>;
 /// The fields a shorthand's value stands for.
 pub(super) type ShorthandRule = fn(&Value) -> Vec<(&'static str, Value)>;
 
+/// What a transformation makes of a valid body.
+pub(super) type TransformationRule = fn(&mut Map<String, Value>, &mut dyn Generator);
+
 /// The function of a `custom_validator`.
 pub(super) fn field(id: &str) -> Option<FieldRule> {
     let check: fn(&Value) -> Result<(), String> = match id {
+        "acme.redis_namespace" => |value| text(value, acme::redis_namespace),
+        "acme.shm_name" => |value| text(value, acme::shared_dictionary),
         "certificate" => |value| text(value, certificate::parses),
         "cors.origin" => |value| text(value, cors::origin),
+        "function.lua_chunk" => |value| text(value, lua::handler),
         "header_name" => |value| text(value, names::header),
         "host" => |value| text(value, address::host),
         "host_with_optional_port" => |value| text(value, address::host_with_optional_port),
@@ -43,10 +63,18 @@ pub(super) fn field(id: &str) -> Option<FieldRule> {
         "http-log.no_double_auth" => http_log::no_double_authorization,
         "ip" => |value| text(value, ip::address),
         "ip_or_cidr" => |value| text(value, ip::address_or_range),
+        "jwt_secrets.rsa_public_key" => |value| text(value, key::token_key),
         "key" => |value| text(value, certificate::key_parses),
+        "lua_expression" => |value| text(value, lua::field_value),
+        "oauth2.at_least_one_flow" => oauth2::at_least_one_flow,
+        "oauth2.redirect_uri" => |value| text(value, oauth2::redirect_uri),
+        "opentelemetry.resource_attributes" => opentelemetry::resource_attributes,
         "path" => |value| text(value, path::plain),
+        "pem_keys" => key::pem_pair,
         "rate-limiting.periods_and_sync_rate" => rate_limiting::periods_and_sync_rate,
+        "request-termination.body_vs_message" => request_termination::one_answer,
         "request-transformer.name_value_template" => |value| text(value, transformer::name_value_template),
+        "response-ratelimiting.periods" => response_ratelimiting::periods,
         "route_host" => |value| text(value, address::route_host),
         "router_path" => |value| text(value, path::router),
         "sni" => |value| text(value, address::sni),
@@ -58,8 +86,9 @@ pub(super) fn field(id: &str) -> Option<FieldRule> {
         "url" => |value| text(value, url::absolute),
         "utf8_name" => |value| text(value, names::utf8),
         "wildcard_host" => |value| text(value, address::wildcard_host),
-        // The instance has the shared dictionary, or says so itself; Lua is only compiled there (README §1.2, §6.4).
-        "prometheus.shared_dict" | "lua_expression" => accept,
+        "zipkin.unique_tag_names" => zipkin::unique_tag_names,
+        // The instance has the shared dictionary, or says so itself (README §6.4).
+        "prometheus.shared_dict" => accept,
         _ => return None,
     };
     let normalise: Option<fn(&str) -> Option<String>> = match id {
@@ -72,10 +101,17 @@ pub(super) fn field(id: &str) -> Option<FieldRule> {
 /// The function of a `custom_entity_check`.
 pub(super) fn entity(id: &str) -> Option<EntityRule> {
     Some(match id {
+        "acme.storage_vs_role" => acme::storage_is_shared,
+        "aws-lambda.proxy_url_scheme" => aws_lambda::proxy_scheme,
+        "ca_certificates.check_cert" => certificate::is_authority,
         "certificates.alt_cert_matches_key" => certificate::alternative_matches_key,
         "certificates.alt_key_type_differs" => certificate::alternative_differs_in_type,
         "certificates.cert_matches_key" => certificate::matches_key,
-        "routes.path_handling_deprecation" => |_| Ok(()),
+        "filter_chains.wasm_status" => |_| Err("wasm support is not enabled".to_owned()),
+        "keys.check_jwk_pem" => key::loads,
+        "llm.log_statistics_supported" => language_model::statistics_are_supported,
+        // A deprecation only; and a dictionary that the instance has, or says so itself (README §6.4).
+        "routes.path_handling_deprecation" | "proxy-cache.shared_dict" => |_| Ok(()),
         "routes.validate_router_expression" => route_expression::validates,
         _ => return None,
     })
@@ -84,9 +120,27 @@ pub(super) fn entity(id: &str) -> Option<EntityRule> {
 /// The function of a shorthand field that isn't just moved.
 pub(super) fn shorthand(id: &str) -> Option<ShorthandRule> {
     Some(match id {
+        "opentelemetry.endpoint_shorthand" => opentelemetry::endpoint,
         "services.url_shorthand" => url::service_fields,
+        "session.cookie_discard_shorthand" => session::discard,
+        "session.cookie_httponly_shorthand" => session::http_only,
+        "session.cookie_idletime_shorthand" => session::idle_time,
+        "session.cookie_lifetime_shorthand" => session::lifetime,
+        "session.cookie_persistent_shorthand" => session::persistent,
+        "session.cookie_renew_shorthand" => session::renewal,
+        "session.cookie_samesite_shorthand" => session::same_site,
         "upstreams.algorithm_shorthand" => upstream::algorithm,
         "upstreams.hash_on_shorthand" => upstream::hash_on,
+        _ => return None,
+    })
+}
+
+/// The function of a transformation, and whether its result follows from stored fields at any time.
+pub(super) fn transformation(id: &str) -> Option<(TransformationRule, bool)> {
+    Some(match id {
+        "basicauth.hash_password" => (secret_hash::basic_auth, false),
+        "ca_certificates.cert_digest" => (certificate::digest, true),
+        "oauth2.hash_client_secret" => (secret_hash::oauth2, false),
         _ => return None,
     })
 }

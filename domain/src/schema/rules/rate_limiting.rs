@@ -10,19 +10,7 @@ const SYNCHRONOUS: f64 = -1.0;
 
 /// A longer period's limit isn't below a shorter one's; `sync_rate` needs Redis.
 pub(super) fn periods_and_sync_rate(config: &Value) -> Result<(), String> {
-    let limits: Vec<(&str, f64)> = PERIODS
-        .iter()
-        .filter_map(|period| Some((*period, config.get(period)?.as_f64()?)))
-        .collect();
-    for (index, (shorter, few)) in limits.iter().enumerate() {
-        if let Some((longer, many)) = limits[index + 1..].iter().find(|(_, many)| many < few) {
-            return Err(format!(
-                "The limit for {longer}({:.1}) cannot be lower than the limit for {shorter}({:.1})",
-                rounded(*many),
-                rounded(*few)
-            ));
-        }
-    }
+    periods(config).map_err(|contradiction| format!("The {contradiction}"))?;
     let sync_rate = config
         .get("sync_rate")
         .and_then(Value::as_f64)
@@ -36,6 +24,24 @@ pub(super) fn periods_and_sync_rate(config: &Value) -> Result<(), String> {
         }
         true => Ok(()),
     }
+}
+
+/// A longer period's limit isn't below a shorter one's; what contradicts it reads on after "The".
+pub(super) fn periods(limits: &Value) -> Result<(), String> {
+    let limits: Vec<(&str, f64)> = PERIODS
+        .iter()
+        .filter_map(|period| Some((*period, limits.get(period)?.as_f64()?)))
+        .collect();
+    for (index, (shorter, few)) in limits.iter().enumerate() {
+        if let Some((longer, many)) = limits[index + 1..].iter().find(|(_, many)| many < few) {
+            return Err(format!(
+                "limit for {longer}({:.1}) cannot be lower than the limit for {shorter}({:.1})",
+                rounded(*many),
+                rounded(*few)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// LuaJIT prints 5.25 as 5.3; Rust would round the tie to even.
