@@ -351,3 +351,36 @@ fn a_rollback_restores_every_byte() {
         .unwrap();
     assert_eq!(bodies(&given.group), before);
 }
+
+#[test]
+fn a_decision_says_what_became_of_every_entity_it_touched_cascades_included() {
+    let mut given = Given::default();
+    given
+        .put("services", "s", json!({"host": "example.com", "port": 80}))
+        .unwrap();
+    let said = |decision: &Decision| {
+        let body = |entity: &Option<Arc<domain::group::Entity>>| {
+            entity.as_ref().map(|entity| entity.map()["port"].clone())
+        };
+        let changes = decision.outcome.changes.iter();
+        changes
+            .map(|change| (change.kind.name(), body(&change.before), body(&change.after)))
+            .collect::<Vec<_>>()
+    };
+    let updated = given
+        .put("services", "s", json!({"host": "example.com", "port": 81}))
+        .unwrap();
+    assert_eq!(said(&updated), [("services", Some(json!(80)), Some(json!(81)))]);
+    let plugin = json!({"name": "cors", "service": {"name": "s"}});
+    given.post("plugins", plugin).unwrap();
+    let deleted = given.delete("services", "s").unwrap();
+    let gone: Vec<_> = deleted.outcome.changes.iter().collect();
+    assert_eq!(
+        gone.iter().map(|change| change.kind.name()).collect::<Vec<_>>(),
+        ["plugins", "services"]
+    );
+    assert!(
+        gone.iter()
+            .all(|change| change.before.is_some() && change.after.is_none())
+    );
+}

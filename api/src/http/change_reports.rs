@@ -11,23 +11,24 @@ use super::exchange::Exchange;
 use super::refusal::Refusal;
 
 impl Exchange {
-    /// What a change did, from the history.
+    /// What a change did. A repeated request's is in the history.
     pub(crate) async fn report(&self, accepted: &Accepted<Outcome>) -> Result<Value, Refusal> {
-        let mut changes = EntityChanges::default();
-        if accepted.changed || accepted.replayed {
+        let changes = if accepted.replayed {
             let group = self.group()?.id;
             let reads = &self.services.reads;
             reads.caught_up_to(accepted.position).await?;
             let recorded = reads.change(group, accepted.version).await?;
-            changes = recorded.as_ref().map(EntityChanges::recorded).unwrap_or_default();
-        }
+            recorded.as_ref().map(EntityChanges::recorded).unwrap_or_default()
+        } else {
+            EntityChanges::decided(&accepted.outcome.changes)
+        };
         let left_out = accepted.outcome.left_out.iter();
         let left_out: Vec<_> = left_out
             .map(|(kind, id)| json!({ "kind": kind, "id": id }))
             .collect();
         Ok(json!({
             "version": accepted.version,
-            "changed": accepted.changed,
+            "changed": accepted.changed || accepted.replayed,
             "dry_run": false,
             "changes": changes.shown(self.caller()?.reads_secrets()),
             "left_out": left_out,
@@ -37,8 +38,7 @@ impl Exchange {
     /// The answer about what a command would do.
     pub(crate) async fn report_trial(&self, command: GroupCommand) -> Result<Answer, Refusal> {
         let tried = self.try_group(&command).await?;
-        let before = self.services.commands.group_state(self.group()?.id).await?;
-        let changes = EntityChanges::tried(&tried.decision.events, &before.state);
+        let changes = EntityChanges::decided(&tried.decision.outcome.changes);
         let body = json!({
             "version": tried.version,
             "changed": !tried.decision.events.is_empty(),

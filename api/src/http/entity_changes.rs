@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::group::Entity;
+use domain::group::decide::EntityChange;
 use domain::group::operations::changed_fields;
-use domain::group::{Entity, Group, GroupEvent};
 use domain::{EntityId, Kind};
 use projections::ChangeDetail;
 use serde_json::{Value, json};
@@ -33,24 +34,13 @@ impl EntityChanges {
         changes
     }
 
-    /// What events would do to a group.
-    pub(crate) fn tried(events: &[GroupEvent], before: &Group) -> Self {
-        let mut changes = Self::default();
-        for event in events {
-            let (key, after) = match event {
-                GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => {
-                    ((entity.kind, entity.id), Some(Arc::clone(entity)))
-                }
-                GroupEvent::EntityDeleted { kind, id, .. } => ((*kind, *id), None),
-                GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => continue,
-            };
-            let bodies = changes
-                .0
-                .entry(key)
-                .or_insert_with(|| (before.entity(key.0, key.1).cloned(), None));
-            bodies.1 = after;
-        }
-        changes
+    /// What a decision does.
+    pub(crate) fn decided(decided: &[EntityChange]) -> Self {
+        let one = |change: &EntityChange| {
+            let bodies = (change.before.clone(), change.after.clone());
+            ((change.kind, change.id), bodies)
+        };
+        Self(decided.iter().map(one).collect())
     }
 
     /// What leads from one configuration to another.

@@ -27,6 +27,19 @@ async fn apply(app: &App, query: &str, file: &str) -> Heard {
 }
 
 #[tokio::test]
+async fn a_repeated_request_is_told_what_the_first_one_did() {
+    let app = App::start().await;
+    let call = || {
+        app.request(Method::POST, &format!("{GROUP}/apply"))
+            .header("idempotency-key", "k")
+            .bytes("application/yaml", FILE.to_owned())
+    };
+    let first = call().send().await.expect(200).body;
+    assert_eq!(first["changed"], true);
+    assert_eq!(call().send().await.expect(200).body, first);
+}
+
+#[tokio::test]
 async fn a_file_is_one_change_and_applying_it_or_its_dump_again_is_none() {
     let app = App::start().await;
     let tried = apply(&app, "?dry_run", FILE).await.expect(200);

@@ -62,7 +62,7 @@ impl Aggregate for Group {
             at: remembered.at,
             outcome: Outcome {
                 results: remembered.touched.iter().map(result).collect(),
-                left_out: Vec::new(),
+                ..Outcome::default()
             },
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::entity::Entity;
-use super::{DeletionCause, Group, GroupCommand, GroupError, GroupEvent, evolve, operations};
+use super::{DeletionCause, Group, GroupCommand, GroupError, GroupEvent, evolve, operations, touched};
 use crate::{Context, EntityId, Kind, Version};
 
 /// The largest canonical entity, in bytes (DESIGN §5).
@@ -27,6 +27,21 @@ pub struct Outcome {
     pub results: Vec<OperationResult>,
     /// Entities that a restoration had to leave out, because they are erased or expired.
     pub left_out: Vec<(Kind, EntityId)>,
+    /// What the change did to each entity it touched, cascades included, in order of first touch.
+    pub changes: Vec<EntityChange>,
+}
+
+/// What a change did to one entity.
+#[derive(Clone, Debug)]
+pub struct EntityChange {
+    /// The entity's kind.
+    pub kind: Kind,
+    /// The entity's id.
+    pub id: EntityId,
+    /// The entity as it was; none if it is new.
+    pub before: Option<Arc<Entity>>,
+    /// The entity as it now is; none if it is gone.
+    pub after: Option<Arc<Entity>>,
 }
 
 /// What one operation left behind.
@@ -85,13 +100,13 @@ pub struct Draft<'context> {
     pub context: &'context mut Context,
     /// What the caller will be told.
     pub outcome: Outcome,
-    before: Version,
+    origin: &'context Group,
     events: Vec<GroupEvent>,
     size: usize,
 }
 
 impl<'context> Draft<'context> {
-    fn new(state: &Group, context: &'context mut Context) -> Self {
+    fn new(state: &'context Group, context: &'context mut Context) -> Self {
         let scratch = Group {
             version: state.version + 1,
             at: context.at.max(state.at),
@@ -101,7 +116,7 @@ impl<'context> Draft<'context> {
             scratch,
             context,
             outcome: Outcome::default(),
-            before: state.version,
+            origin: state,
             events: Vec::new(),
             size: 0,
         }
@@ -144,9 +159,9 @@ impl<'context> Draft<'context> {
 
     fn expect_version(&self, expected: Option<Version>) -> Result<(), GroupError> {
         match expected {
-            Some(expected) if expected != self.before => Err(GroupError::Version {
+            Some(expected) if expected != self.origin.version => Err(GroupError::Version {
                 expected,
-                actual: self.before,
+                actual: self.origin.version,
             }),
             _ => Ok(()),
         }
@@ -181,6 +196,13 @@ impl<'context> Draft<'context> {
 
     fn finish(mut self) -> Decision {
         self.outcome.left_out.sort_unstable();
+        let change = |(kind, id)| EntityChange {
+            kind,
+            id,
+            before: self.origin.entity(kind, id).cloned(),
+            after: self.scratch.entity(kind, id).cloned(),
+        };
+        self.outcome.changes = touched(&self.events).into_iter().map(change).collect();
         Decision {
             events: self.events,
             outcome: self.outcome,
