@@ -8,8 +8,17 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::query::Query;
 use super::refusal::Refusal;
 use super::unique_json::UniqueJson;
+use super::{forms, multipart};
+
+/// The media types of entities by Kong's rules.
+pub(crate) const KONG_MEDIA_TYPES: [&str; 3] = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+];
 
 /// How much of a body that is too large is taken and thrown away, in bytes: a sender that listens only when it has sent
 /// everything then hears the refusal instead of a broken connection.
@@ -73,13 +82,11 @@ pub(crate) fn check_media_type(headers: &HeaderMap, body: &Bytes, accepted: &[&s
         Some(given) if accepted.contains(&given) => Ok(()),
         _ => {
             let given = given.map_or_else(|| "none".to_owned(), |given| format!("`{given}`"));
-            Err(Refusal::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!(
-                    "the body's Content-Type is {given}; this endpoint takes {}",
-                    accepted.join(", ")
-                ),
-            ))
+            let refusal = Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type");
+            Err(refusal.because(format!(
+                "the body's Content-Type is {given}; this endpoint takes {}",
+                accepted.join(", ")
+            )))
         }
     }
 }
@@ -98,10 +105,27 @@ pub(crate) fn object(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
     }
     match serde_json::from_slice(body).map_err(|error| unreadable(&error))? {
         Value::Object(object) => Ok(object),
-        _ => Err(Refusal::bad_request(
-            "Cannot parse JSON body: it must be an object, {…}",
-        )),
+        _ => Err(no_json("it must be an object, {…}")),
     }
+}
+
+/// The fields of a body that is a form; none if it isn't one.
+pub(crate) fn form(headers: &HeaderMap, body: &Bytes) -> Result<Option<Map<String, Value>>, Refusal> {
+    let fields = match media_type(headers).as_deref() {
+        Some("application/x-www-form-urlencoded") => {
+            let text = std::str::from_utf8(body)
+                .map_err(|_| Refusal::bad_request("Cannot parse the form: it isn't valid UTF-8"))?;
+            let pairs = Query::parse(text)?;
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            pairs.iter().map(owned).collect()
+        }
+        Some("multipart/form-data") => {
+            let whole = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            multipart::fields(whole.unwrap_or_default(), body)?
+        }
+        _ => return Ok(None),
+    };
+    forms::object(fields).map(Some)
 }
 
 /// The body as a value of a type that knows its fields.
@@ -119,9 +143,13 @@ pub(crate) fn unique_keys(body: &Bytes) -> Result<Value, Refusal> {
 fn unreadable(error: &serde_json::Error) -> Refusal {
     let why = error.to_string();
     if why.contains("recursion limit") {
-        return Refusal::bad_request("Cannot parse JSON body: it is nested more than 127 levels deep");
+        return no_json("it is nested more than 127 levels deep");
     }
-    Refusal::bad_request(format!("Cannot parse JSON body: {why}"))
+    no_json(&why)
+}
+
+fn no_json(why: &str) -> Refusal {
+    Refusal::bad_request("Cannot parse JSON body").because(why)
 }
 
 #[cfg(test)]
@@ -131,9 +159,11 @@ mod tests {
     #[test]
     fn a_body_nested_ten_thousand_deep_is_refused_in_words() {
         let body = Bytes::from("{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000));
+        let refusal = object(&body).unwrap_err();
+        assert_eq!(refusal.message, "Cannot parse JSON body");
         assert_eq!(
-            object(&body).unwrap_err().message,
-            "Cannot parse JSON body: it is nested more than 127 levels deep"
+            refusal.details.as_deref(),
+            Some("it is nested more than 127 levels deep")
         );
     }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use uuid::Uuid;
@@ -15,6 +18,7 @@ use super::answer::Answer;
 use super::body;
 use super::endpoint::{Endpoint, Permission};
 use super::exchange::{Caller, Exchange};
+use super::prefixes::ADMIN;
 use super::query::Query;
 use super::refusal::{Form, Refusal};
 use super::request_id::RequestId;
@@ -159,8 +163,22 @@ impl Resource {
         let methods = HeaderValue::try_from(self.methods()).expect("method names are header values");
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        response.headers_mut().insert(axum::http::header::ALLOW, methods);
+        let headers = response.headers_mut();
+        if self.is_of_the_admin_api() {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("Content-Type"),
+            );
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+        headers.insert(ALLOW, methods);
         response
+    }
+
+    fn is_of_the_admin_api(&self) -> bool {
+        let mut paths = self.endpoints.iter().map(|endpoint| &endpoint.path);
+        paths.any(|path| path.starts_with(ADMIN.base))
     }
 
     fn method_not_allowed(&self, request_id: Uuid) -> Response<Body> {

@@ -2,8 +2,8 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    apply, configurations, deck, differences, entity_routes, events, groups, nodes, operations, rollback,
-    tokens, transactions, versions,
+    admin_node, apply, configurations, deck, differences, entity_routes, events, groups, nodes, operations,
+    rollback, schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -22,6 +22,11 @@ pub(crate) fn all() -> Vec<Endpoint> {
         tokens::endpoints(),
         deck::endpoints(),
         entity_routes::endpoints(),
+        schemas::endpoints(),
+        tags::endpoints(),
+        admin_node::endpoints(),
+        upstream_health::endpoints(),
+        switched_off::endpoints(),
     ]
     .into_iter()
     .flatten()

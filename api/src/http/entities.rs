@@ -9,10 +9,12 @@ use domain::gateway::Accepted;
 use domain::group::children::sni_names;
 use domain::group::decide::Outcome;
 use domain::group::{Action, Condition, Entity, GroupCommand, Operation, Selector, Target};
-use domain::{EntityId, Kind, Version};
-use serde_json::Value;
+use domain::schema::Generator as _;
+use domain::{EntityId, Kind, Timestamp, Version};
+use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::body;
 use super::entity_routes::Place;
 use super::exchange::Exchange;
 use super::preconditions;
@@ -35,7 +37,7 @@ pub(crate) async fn read_related(
 ) -> Result<Answer, Refusal> {
     let moment = exchange.moment().await?;
     let child = found(&exchange, child, moment.at).await?;
-    let id = related_id(&child, field, parent)?;
+    let id = related_id(&child, field, parent).ok_or_else(Refusal::not_found)?;
     let group = exchange.group()?.id;
     let entity = exchange
         .services
@@ -49,7 +51,8 @@ pub(crate) async fn read_related(
 /// POST.
 pub(crate) async fn create(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let target = target(&exchange, place, None)?;
-    let accepted = operate(&exchange, Action::Create(exchange.object()?), target, place).await?;
+    let body = exchange.object_of(place.kind)?;
+    let accepted = operate(&exchange, vec![(Action::Create(body), target)], place).await?;
     let entity = written(&accepted, place.kind)?;
     let answer = answer_written(&exchange, StatusCode::CREATED, &entity, &accepted).await?;
     Ok(answer.located(&format!("{}/{}", exchange.path.trim_end_matches('/'), entity.id)))
@@ -58,24 +61,39 @@ pub(crate) async fn create(exchange: Exchange, place: Place) -> Result<Answer, R
 /// PUT.
 pub(crate) async fn put(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let target = target(&exchange, place, Some(selector(&exchange, place)?))?;
-    replace(&exchange, Action::Put(exchange.object()?), target, place).await
+    let body = exchange.object_of(place.kind)?;
+    replace(&exchange, Action::Put(body), target, place).await
 }
 
 /// PATCH.
 pub(crate) async fn patch(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let target = target(&exchange, place, Some(selector(&exchange, place)?))?;
-    replace(&exchange, Action::Patch(exchange.object()?), target, place).await
+    let body = change_body(&exchange, place).await?;
+    replace(&exchange, Action::Patch(body), target, place).await
 }
 
-/// PUT of what one refers to.
+/// PUT of what one refers to; what it doesn't refer to yet is made and then referred to, as one change.
 pub(crate) async fn put_related(
     exchange: Exchange,
     child: Place,
     field: &'static str,
     parent: Kind,
 ) -> Result<Answer, Refusal> {
-    let target = related(&exchange, child, field, parent).await?;
-    replace(&exchange, Action::Put(exchange.object()?), target, child).await
+    let body = exchange.object_of(parent)?;
+    let newest = exchange.moment().await?.at;
+    let referring = found(&exchange, child, newest).await?;
+    let Some(id) = related_id(&referring, field, parent) else {
+        let id = EntityId(exchange.context().uuid());
+        let reference = Map::from_iter([(field.to_owned(), json!({ "id": id }))]);
+        let steps = vec![
+            (Action::Put(body), by_id(parent, id)),
+            (Action::Patch(reference), by_id(referring.kind, referring.id)),
+        ];
+        let accepted = operate(&exchange, steps, child).await?;
+        let entity = written(&accepted, parent)?;
+        return answer_written(&exchange, StatusCode::OK, &entity, &accepted).await;
+    };
+    replace(&exchange, Action::Put(body), by_id(parent, id), child).await
 }
 
 /// PATCH of what one refers to.
@@ -85,15 +103,29 @@ pub(crate) async fn patch_related(
     field: &'static str,
     parent: Kind,
 ) -> Result<Answer, Refusal> {
-    let target = related(&exchange, child, field, parent).await?;
-    replace(&exchange, Action::Patch(exchange.object()?), target, child).await
+    let body = exchange.object_of(parent)?;
+    let newest = exchange.moment().await?.at;
+    let referring = found(&exchange, child, newest).await?;
+    let id = related_id(&referring, field, parent).ok_or_else(Refusal::not_found)?;
+    replace(&exchange, Action::Patch(body), by_id(parent, id), child).await
 }
 
 /// DELETE.
 pub(crate) async fn delete(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let target = target(&exchange, place, Some(selector(&exchange, place)?))?;
-    let accepted = operate(&exchange, Action::Delete, target, place).await?;
+    let accepted = operate(&exchange, vec![(Action::Delete, target)], place).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT).at_version(accepted.version))
+}
+
+/// A PATCH's body; a form that doesn't say which subschema is meant, such as a plugin's name, means the stored one.
+async fn change_body(exchange: &Exchange, place: Place) -> Result<Map<String, Value>, Refusal> {
+    let is_form = body::form(&exchange.headers, &exchange.body)?.is_some();
+    if !is_form || place.kind.schema().subschema_key.is_none() {
+        return exchange.object_of(place.kind);
+    }
+    let newest = exchange.moment().await?.at;
+    let stored = found(exchange, place, newest).await?;
+    exchange.object_over(place.kind, Some(&stored.map()))
 }
 
 async fn replace(
@@ -103,34 +135,44 @@ async fn replace(
     place: Place,
 ) -> Result<Answer, Refusal> {
     let kind = target.kind;
-    let accepted = operate(exchange, action, target, place).await?;
+    let accepted = operate(exchange, vec![(action, target)], place).await?;
     let entity = written(&accepted, kind)?;
     answer_written(exchange, StatusCode::OK, &entity, &accepted).await
 }
 
+/// One change of one or more steps; the request's condition is about the first.
 async fn operate(
     exchange: &Exchange,
-    action: Action,
-    target: Target,
+    steps: Vec<(Action, Target)>,
     place: Place,
 ) -> Result<Accepted<Outcome>, Refusal> {
     let condition = preconditions::condition(&exchange.headers)?;
-    if matches!(action, Action::Create(_)) && !matches!(condition, Condition::Always | Condition::Absent) {
+    let creates = steps
+        .iter()
+        .any(|(action, _)| matches!(action, Action::Create(_)));
+    if creates && !matches!(condition, Condition::Always | Condition::Absent) {
         return Err(Refusal::bad_request(
             "If-Match means nothing for a POST, which creates a new entity: leave it out or use PUT",
         ));
     }
-    let operation = Operation {
+    let patches = steps.iter().any(|(action, _)| matches!(action, Action::Patch(_)));
+    let mut conditions = Some(condition).into_iter();
+    let operations = steps.into_iter().map(|(action, target)| Operation {
         action,
         target,
-        condition,
-        omitted_children: place.omitted_children,
-    };
+        condition: conditions.next().unwrap_or_default(),
+        omitted_children: place.prefix.omitted_children,
+    });
     let command = GroupCommand::Operate {
-        operations: vec![operation],
+        operations: operations.collect(),
         expected_version: None,
     };
-    let mut accepted = exchange.change_group(command).await?;
+    let accepted = exchange.change_group(command).await;
+    // Where nothing has to exist but the parent, it is the path that leads nowhere.
+    let mut accepted = accepted.map_err(|refusal| match refusal.status {
+        StatusCode::NOT_FOUND if !patches && refusal.code.is_some() => Refusal::not_found(),
+        _ => refusal,
+    })?;
     exchange.recall_bodies(&mut accepted).await?;
     Ok(accepted)
 }
@@ -156,47 +198,36 @@ fn belongs_to(child: &Entity, parent: (Kind, EntityId)) -> bool {
     references.any(|reference| (reference.kind, reference.id) == parent)
 }
 
-async fn related(
-    exchange: &Exchange,
-    child: Place,
-    field: &'static str,
-    parent: Kind,
-) -> Result<Target, Refusal> {
-    let newest = exchange.moment().await?.at;
-    let child = found(exchange, child, newest).await?;
-    let id = related_id(&child, field, parent)?;
-    Ok(Target {
-        kind: parent,
+fn by_id(kind: Kind, id: EntityId) -> Target {
+    Target {
+        kind,
         selector: Some(Selector::Id(id)),
         parent: None,
-    })
+    }
 }
 
-fn related_id(child: &Entity, field: &str, parent: Kind) -> Result<EntityId, Refusal> {
+fn related_id(child: &Entity, field: &str, parent: Kind) -> Option<EntityId> {
     let keys = &child.kind.schema().foreign_keys;
     let reference = child
         .references
         .iter()
         .find(|reference| reference.kind == parent && keys[reference.foreign_key].field == field);
-    reference
-        .map(|reference| reference.id)
-        .ok_or_else(Refusal::not_found)
+    reference.map(|reference| reference.id)
 }
 
 /// The entity a path names, as it was at a version.
-async fn found(exchange: &Exchange, place: Place, at: Option<Version>) -> Result<Arc<Entity>, Refusal> {
+pub(crate) async fn found(
+    exchange: &Exchange,
+    place: Place,
+    at: Option<Version>,
+) -> Result<Arc<Entity>, Refusal> {
     let group = exchange.group()?.id;
     let reads = &exchange.services.reads;
     let selector = selector(exchange, place)?;
     let entity = match place.parent {
         None => reads.entity(group, place.kind, &selector, None, at).await?,
         Some(kind) => {
-            let named = Selector::parse(exchange.parameter("entity")?);
-            let parent = reads
-                .entity(group, kind, &named, None, at)
-                .await?
-                .ok_or_else(Refusal::not_found)?;
-            let parent = (kind, parent.id);
+            let parent = (kind, parent(exchange, kind, at).await?.id);
             let child = reads
                 .entity(group, place.kind, &selector, Some(parent), at)
                 .await?;
@@ -204,6 +235,18 @@ async fn found(exchange: &Exchange, place: Place, at: Option<Version>) -> Result
         }
     };
     entity.ok_or_else(Refusal::not_found)
+}
+
+/// The entity that a nested path is below.
+pub(crate) async fn parent(
+    exchange: &Exchange,
+    kind: Kind,
+    at: Option<Version>,
+) -> Result<Arc<Entity>, Refusal> {
+    let named = Selector::parse(exchange.parameter("entity")?);
+    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let parent = reads.entity(group, kind, &named, None, at).await?;
+    parent.ok_or_else(Refusal::not_found)
 }
 
 /// The entity that a change wrote.
@@ -244,26 +287,45 @@ async fn answer_written(
         let reads = &exchange.services.reads;
         reads.caught_up_to(accepted.position).await?;
     }
-    let body = shown(exchange, entity, Some(accepted.version)).await?;
+    let now = exchange.services.clock.now();
+    let body = shown_at(exchange, entity, Some(accepted.version), Some(now)).await?;
     Ok(Answer::json_text(status, body)
         .tagged(entity.touched)
         .at_version(accepted.version))
 }
 
-/// An entity's JSON text as answers carry it, with the names of the children that its body lists.
+/// An entity's JSON text as answers carry it: with the names of the children that its body lists and, unless it is one of
+/// the past, what is left of its life.
 pub(crate) async fn shown(
     exchange: &Exchange,
     entity: &Entity,
     at: Option<Version>,
 ) -> Result<String, Refusal> {
+    let now = at.is_none().then(|| exchange.services.clock.now());
+    shown_at(exchange, entity, at, now).await
+}
+
+async fn shown_at(
+    exchange: &Exchange,
+    entity: &Entity,
+    at: Option<Version>,
+    now: Option<Timestamp>,
+) -> Result<String, Refusal> {
     let with_secrets = exchange.caller()?.reads_secrets();
-    let Some((field, child)) = listed_children(entity.kind) else {
+    let listed = listed_children(entity.kind);
+    let left = now.and_then(|now| presentation::time_left(entity, now));
+    if listed.is_none() && left.is_none() {
         return Ok(presentation::text(entity, with_secrets));
-    };
-    let (group, parent) = (exchange.group()?.id, (entity.kind, entity.id));
-    let children = exchange.services.reads.children(group, child, parent, at).await?;
+    }
     let mut body = presentation::body(entity, with_secrets);
-    let names = sni_names(children.iter().map(AsRef::as_ref));
-    body.insert(field.to_owned(), Value::from(names));
+    if let Some((field, child)) = listed {
+        let (group, parent) = (exchange.group()?.id, (entity.kind, entity.id));
+        let children = exchange.services.reads.children(group, child, parent, at).await?;
+        let names = sni_names(children.iter().map(AsRef::as_ref));
+        body.insert(field.to_owned(), Value::from(names));
+    }
+    if let Some(left) = left {
+        body.insert("ttl".to_owned(), Value::from(left));
+    }
     Ok(Value::Object(body).to_string())
 }

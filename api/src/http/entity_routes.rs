@@ -3,39 +3,16 @@
 
 use axum::http::Method;
 use domain::Kind;
-use domain::group::OmittedChildren;
 use serde_json::{Value, json};
 
+use super::body::KONG_MEDIA_TYPES;
 use super::endpoint::{Endpoint, Parameter, Permission, header, query};
+use super::kong_pages::PAGING;
+use super::prefixes::{PREFIXES, Prefix};
+use super::refusal::Refusal;
+use super::switched_off::FILTER_CHAINS;
 use super::writes::WRITE_HEADERS;
 use super::{entities, entity_lists};
-
-/// A place where entities are served.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Prefix {
-    /// The path before the collection.
-    pub(crate) base: &'static str,
-    /// What a PUT without a certificate's `snis` means here (`deck-go-kong.md` §0 item 10).
-    pub(crate) omitted_children: OmittedChildren,
-}
-
-/// Where entities are served.
-pub(crate) const PREFIXES: [Prefix; 4] = [
-    konnect("/v2/runtime-groups/{group}/core-entities"),
-    konnect("/v2/control-planes/{group}/core-entities"),
-    konnect("/konnect-api/api/runtime_groups/{group}"),
-    Prefix {
-        base: "/groups/{group}/admin",
-        omitted_children: OmittedChildren::Delete,
-    },
-];
-
-const fn konnect(base: &'static str) -> Prefix {
-    Prefix {
-        base,
-        omitted_children: OmittedChildren::Keep,
-    }
-}
 
 /// What an endpoint is about: a kind, below a parent or not.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +21,8 @@ pub(crate) struct Place {
     pub(crate) kind: Kind,
     /// The parent's kind, if nested.
     pub(crate) parent: Option<Kind>,
-    /// What an update without a list of children means.
-    pub(crate) omitted_children: OmittedChildren,
+    /// Where it is served.
+    pub(crate) prefix: Prefix,
 }
 
 impl Place {
@@ -56,24 +33,29 @@ impl Place {
             Some(_) => "child",
         }
     }
+
+    /// The parent's kind of a nested place.
+    pub(crate) fn parent_kind(self) -> Result<Kind, Refusal> {
+        self.parent.ok_or_else(Refusal::not_found)
+    }
 }
 
 const AT: Parameter = query("at", "a version or an RFC 3339 time: the entity as it was then");
 const NEWER_THAN: Parameter = header("X-Group-Version", "the answer is at least as new as this version");
-const LISTING: [Parameter; 3] = [
-    query("size", "how many, 1 to 1000; 100 if not said"),
-    query("offset", "where to go on: the `offset` of the page before"),
-    query("tags", "a,b: with all of these tags; a/b: with any"),
-];
+const TAGS: Parameter = query("tags", "a,b: with all of these tags; a/b: with any");
+const CUSTOM_ID: Parameter = query("custom_id", "the one with this custom_id");
 
 /// Every endpoint of every kind under every prefix.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let served = || Kind::all().filter(|kind| kind.schema().served);
+    let served = || {
+        let all = Kind::all().filter(|kind| kind.schema().served);
+        all.filter(|kind| kind.name() != FILTER_CHAINS)
+    };
     let mut endpoints = Vec::new();
     for prefix in PREFIXES {
         for kind in served() {
-            endpoints.extend(flat(prefix, kind));
-            endpoints.extend(nested(prefix, kind));
+            let all = flat(prefix, kind).into_iter().chain(nested(prefix, kind));
+            endpoints.extend(all.filter(|endpoint| prefix.serves(&endpoint.path)));
         }
     }
     endpoints
@@ -83,7 +65,7 @@ fn flat(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
     let place = Place {
         kind,
         parent: None,
-        omitted_children: prefix.omitted_children,
+        prefix,
     };
     let path = format!("{}/{}", prefix.base, kind.schema().collection);
     let mut endpoints = collection(&path, place);
@@ -103,7 +85,7 @@ fn nested(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
         let place = Place {
             kind,
             parent: None,
-            omitted_children: prefix.omitted_children,
+            prefix,
         };
         endpoints.extend(way_back(&related, place, key.field, parent));
         if parents.contains(&parent) {
@@ -129,6 +111,10 @@ fn nested(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
 fn collection(path: &str, place: Place) -> Vec<Endpoint> {
     let kind = place.kind;
     let below = below(place);
+    let custom_id: &[Parameter] = match entity_lists::is_found_by_custom_id(kind) {
+        true => &[CUSTOM_ID],
+        false => &[],
+    };
     vec![
         Endpoint::new(
             Method::GET,
@@ -137,8 +123,9 @@ fn collection(path: &str, place: Place) -> Vec<Endpoint> {
             format!("List {kind}{below}"),
             move |exchange| entity_lists::list(exchange, place),
         )
-        .reads(&LISTING)
-        .reads(&[AT, NEWER_THAN])
+        .reads(&PAGING)
+        .reads(&[TAGS, AT, NEWER_THAN])
+        .reads(custom_id)
         .answers(200, page_of(kind))
         .by_kongs_rules(),
         Endpoint::new(
@@ -149,7 +136,7 @@ fn collection(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::create(exchange, place),
         )
         .reads(&WRITE_HEADERS)
-        .takes(schema_of(kind))
+        .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(201, schema_of(kind))
         .by_kongs_rules(),
     ]
@@ -177,7 +164,7 @@ fn member(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::put(exchange, place),
         )
         .reads(&WRITE_HEADERS)
-        .takes(schema_of(kind))
+        .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(200, schema_of(kind))
         .by_kongs_rules(),
         Endpoint::new(
@@ -188,7 +175,7 @@ fn member(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::patch(exchange, place),
         )
         .reads(&WRITE_HEADERS)
-        .takes(schema_of(kind))
+        .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(200, schema_of(kind))
         .by_kongs_rules(),
         Endpoint::new(
@@ -225,7 +212,7 @@ fn way_back(path: &str, child: Place, field: &'static str, parent: Kind) -> Vec<
             move |exchange| entities::put_related(exchange, child, field, parent),
         )
         .reads(&WRITE_HEADERS)
-        .takes(schema_of(parent))
+        .takes_media(&KONG_MEDIA_TYPES, schema_of(parent))
         .answers(200, schema_of(parent))
         .by_kongs_rules(),
         Endpoint::new(
@@ -236,7 +223,7 @@ fn way_back(path: &str, child: Place, field: &'static str, parent: Kind) -> Vec<
             move |exchange| entities::patch_related(exchange, child, field, parent),
         )
         .reads(&WRITE_HEADERS)
-        .takes(schema_of(parent))
+        .takes_media(&KONG_MEDIA_TYPES, schema_of(parent))
         .answers(200, schema_of(parent))
         .by_kongs_rules(),
     ]

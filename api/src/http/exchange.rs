@@ -6,15 +6,15 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use domain::organization::{GroupRecord, TokenRecord};
 use domain::token::Role;
-use domain::{Actor, Cause, Digest, GroupId, Idempotency, OrganizationId};
+use domain::{Actor, Cause, Context, Digest, GroupId, Idempotency, Kind, OrganizationId};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::body;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::services::Services;
+use super::{body, forms};
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -97,6 +97,23 @@ impl Exchange {
         body::object(&self.body)
     }
 
+    /// The body as an object for an entity of a kind: JSON, or a form.
+    pub(crate) fn object_of(&self, kind: Kind) -> Result<Map<String, Value>, Refusal> {
+        self.object_over(kind, None)
+    }
+
+    /// The same for a change of what is stored, which says how a form is read where it doesn't itself.
+    pub(crate) fn object_over(
+        &self,
+        kind: Kind,
+        stored: Option<&Map<String, Value>>,
+    ) -> Result<Map<String, Value>, Refusal> {
+        match body::form(&self.headers, &self.body)? {
+            Some(texts) => Ok(forms::typed(kind, texts, stored)),
+            None => self.object(),
+        }
+    }
+
     /// The body as a value of a type that knows its fields.
     pub(crate) fn typed_body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         body::typed(&self.body)
@@ -112,6 +129,11 @@ impl Exchange {
             .get(name)
             .map(|value| text(value.as_bytes()))
             .transpose()
+    }
+
+    /// The time and randomness for what is decided here.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(self.services.clock.now(), (self.services.entropy)())
     }
 
     /// Who asks and why, for a command.

@@ -7,8 +7,11 @@
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
 //!   [`deck`], [`operations`].
+//! - The rest of Kong's Admin API: [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
+//!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
 mod access;
+mod admin_node;
 mod answer;
 mod apply;
 mod body;
@@ -26,15 +29,19 @@ mod entity_routes;
 mod events;
 mod exchange;
 mod fields;
+mod forms;
 mod group_filters;
 mod groups;
+mod kong_pages;
 mod moment;
+mod multipart;
 mod nodes;
 mod openapi;
 mod operations;
 mod pages;
 mod paths;
 mod preconditions;
+mod prefixes;
 mod presentation;
 mod query;
 mod reads;
@@ -42,10 +49,14 @@ mod refusal;
 mod refused_commands;
 mod request_id;
 mod rollback;
+mod schemas;
 mod services;
+mod switched_off;
+mod tags;
 mod tokens;
 mod transactions;
 mod unique_json;
+mod upstream_health;
 mod versions;
 mod writes;
 

@@ -2,13 +2,19 @@
 
 use std::borrow::Cow;
 
-use domain::Kind;
 use domain::group::Entity;
 use domain::schema::{present, sealed_paths, shown_as_stored};
+use domain::{Kind, Timestamp};
 use serde_json::{Map, Value};
 
 /// What stands in place of a secret.
 pub(crate) const REDACTED: &str = "{redacted}";
+
+/// The seconds that are left of an entity's life: fewer with every reading, as Kong counts them.
+pub(crate) fn time_left(entity: &Entity, now: Timestamp) -> Option<i64> {
+    let milliseconds = entity.expires_at?.0 - now.0;
+    Some(milliseconds.saturating_sub(1).div_euclid(1000).max(0))
+}
 
 /// An entity's body for a reader.
 pub(crate) fn body(entity: &Entity, with_secrets: bool) -> Map<String, Value> {
@@ -109,6 +115,20 @@ mod tests {
         let consumer = entity("consumers", json!({"username": "u", "custom_id": null}));
         assert_eq!(body(&consumer, false)["username"], "u");
         assert!(without_secrets(&consumer).is_none());
+    }
+
+    #[test]
+    fn what_is_left_of_a_life_is_less_than_it_was_and_never_negative() {
+        let born = Timestamp(1_000_000);
+        let key = Entity {
+            expires_at: Some(Timestamp(born.0 + 10_000)),
+            ..entity("keyauth_credentials", json!({"key": "k", "ttl": 10}))
+        };
+        for (later, left) in [(0, 9), (999, 9), (1_000, 8), (9_999, 0), (60_000, 0)] {
+            assert_eq!(time_left(&key, Timestamp(born.0 + later)), Some(left), "{later}");
+        }
+        let forever = entity("keyauth_credentials", json!({"key": "k"}));
+        assert_eq!(time_left(&forever, born), None);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use domain::group::{Entity, Selector};
+use domain::group::{Entity, Selector, children};
 use domain::organization::{GroupRecord, TokenRecord};
 use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
     ChangeDetail, ChangeRow, EntityPage, EntityQuery, GroupFilter, GroupPage, GroupRow, GroupSelector,
-    GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagFilter, ViewError, Views,
+    GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor, TagFilter, TagPage,
+    ViewError, Views,
 };
 use serde_json::{Value, json};
 
@@ -139,7 +140,53 @@ impl Reads {
         parent: Option<(Kind, EntityId)>,
         at: Option<Version>,
     ) -> Result<Option<Arc<Entity>>, Refusal> {
-        Ok(self.views().entity(group, kind, selector, parent, at).await?)
+        let found = self.views().entity(group, kind, selector, parent, at).await?;
+        match (found, selector, children::listed(kind)) {
+            (None, Selector::Key(name), Some(child)) => self.owner_of(group, kind, child, name, at).await,
+            (found, ..) => Ok(found),
+        }
+    }
+
+    /// The entity to which the child of this name belongs, such as a certificate by one of its SNIs.
+    async fn owner_of(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        child: Kind,
+        name: &str,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, Refusal> {
+        let named = self.entity_with(group, child, "name", name, at).await?;
+        match named.and_then(|child| children::belongs_to(&child, kind)) {
+            Some(id) => Ok(self
+                .views()
+                .entity(group, kind, &Selector::Id(id), None, at)
+                .await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The entity that holds a value of a unique field; now or at a version.
+    pub(crate) async fn entity_with(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        field: &str,
+        value: &str,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, Refusal> {
+        Ok(self.views().entity_with(group, kind, field, value, at).await?)
+    }
+
+    /// Who has which tags now; only one tag if it is given.
+    pub(crate) async fn tags(
+        &self,
+        group: GroupId,
+        tag: Option<&str>,
+        after: Option<&TagCursor>,
+        size: usize,
+    ) -> Result<TagPage, Refusal> {
+        Ok(self.views().tags(group, tag, after, size).await?)
     }
 
     /// A page of a group's entities of one kind.

@@ -30,6 +30,8 @@ pub(crate) struct Words {
     pub(crate) status: StatusCode,
     /// What, where and how to mend it.
     pub(crate) message: String,
+    /// More about why, where the message is one that clients know; decK shows it beside the message.
+    pub(crate) details: Option<String>,
     /// Kong's number and name of the error.
     pub(crate) code: Option<(u8, &'static str)>,
     /// Kong's `fields`: errors nested like the input.
@@ -66,6 +68,7 @@ impl Refusal {
         Self(Box::new(Words {
             status,
             message: message.into(),
+            details: None,
             code: None,
             fields: None,
             options: None,
@@ -99,6 +102,13 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, message);
         refusal.retry_after = Some(1);
         refusal
+    }
+
+    /// The same with more about why.
+    #[must_use]
+    pub(crate) fn because(mut self, details: impl Into<String>) -> Self {
+        self.details = Some(details.into());
+        self
     }
 
     /// The same with Kong's number and name.
@@ -168,7 +178,10 @@ impl Refusal {
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "type": kind,
             "instance": format!("urn:uuid:{request}"),
-            "detail": self.message,
+            "detail": match &self.details {
+                Some(details) => format!("{}: {details}", self.message),
+                None => self.message.clone(),
+            },
         });
         if !self.invalid_parameters.is_empty() {
             body["invalid_parameters"] = Value::from(self.invalid_parameters.clone());
@@ -183,6 +196,9 @@ impl Refusal {
             body.insert("name".into(), name.into());
         }
         body.insert("message".into(), self.message.clone().into());
+        if let Some(details) = &self.details {
+            body.insert("details".into(), details.clone().into());
+        }
         if let Some(fields) = &self.fields {
             body.insert("fields".into(), fields.clone());
         }

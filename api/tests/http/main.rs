@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
+mod admin_api;
 mod app;
 mod authorization;
 mod both_databases;
@@ -10,6 +11,7 @@ mod entities;
 mod following;
 mod groups;
 mod hostile_requests;
+mod kong_rules;
 mod surroundings;
 mod tokens;
 mod undo;

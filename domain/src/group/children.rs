@@ -7,10 +7,50 @@ use serde_json::{Map, Value, json};
 use super::decide::Draft;
 use super::entity::Entity;
 use super::{
-    Action, Condition, DeletionCause, GroupError, OmittedChildren, Operation, Target, operations, references,
+    Action, Condition, DeletionCause, Group, GroupError, OmittedChildren, Operation, Target, operations,
+    references,
 };
-use crate::Kind;
 use crate::schema::SchemaViolation;
+use crate::{EntityId, Kind};
+
+/// The kind whose names a body of this kind lists.
+pub fn listed(kind: Kind) -> Option<Kind> {
+    (kind.name() == "certificates")
+        .then(|| Kind::named("snis"))
+        .flatten()
+}
+
+/// The entity to which the child of this name belongs: a certificate may be called by any of its SNIs.
+pub fn holder(state: &Group, kind: Kind, name: &str) -> Option<EntityId> {
+    let snis = listed(kind)?;
+    let sni = state.entity(snis, references::holder_of(state, snis, "name", name)?)?;
+    belongs_to(sni, kind)
+}
+
+/// The entity of a kind that a child belongs to.
+pub fn belongs_to(child: &Entity, kind: Kind) -> Option<EntityId> {
+    let mut references = child.references.iter();
+    references
+        .find(|reference| reference.kind == kind)
+        .map(|reference| reference.id)
+}
+
+/// Lists a child in a body by whose name a URL calls the entity; false if bodies of the kind list none.
+pub fn add_name(kind: Kind, body: &mut Map<String, Value>, name: &str) -> bool {
+    if listed(kind).is_none() {
+        return false;
+    }
+    match body.get_mut("snis") {
+        Some(Value::Array(names)) if names.iter().any(|known| known == name) => {}
+        Some(Value::Array(names)) => names.push(json!(name)),
+        Some(Value::Null) | None => {
+            body.insert("snis".to_owned(), json!([name]));
+        }
+        // What isn't a list is the schema's to refuse.
+        Some(_) => {}
+    }
+    true
+}
 
 /// Makes the children of an entity those that its body listed. `whole` is a POST or PUT, where an omitted list means
 /// none unless the API says otherwise; a PATCH that omits it leaves them.
@@ -21,9 +61,9 @@ pub fn write(
     omitted: OmittedChildren,
     whole: bool,
 ) -> Result<(), GroupError> {
-    if parent.kind.name() != "certificates" {
+    let Some(snis) = listed(parent.kind) else {
         return Ok(());
-    }
+    };
     let listed = match transient.get("snis") {
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
         Some(Value::Null) => Vec::new(),
@@ -36,7 +76,6 @@ pub fn write(
             return Err(refused(format!("{name} is duplicated")));
         }
     }
-    let snis = Kind::named("snis").expect("the catalogue has SNIs where it has certificates");
     remove_others(draft, parent, snis, &wanted)?;
     wanted.iter().try_for_each(|name| add(draft, parent, snis, name))
 }

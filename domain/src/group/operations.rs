@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::decide::Draft;
 use super::entity::Entity;
 use super::{
-    Action, Condition, DeletionCause, Group, GroupError, GroupEvent, Operation, Selector, Target, references,
+    Action, Condition, DeletionCause, Group, GroupError, GroupEvent, Operation, Selector, Target, children,
+    references,
 };
 use crate::schema::{Secrets, Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
@@ -50,7 +51,7 @@ fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError>
         }
         Action::Put(body) => {
             let body = under_parent(*kind, body.clone(), parent);
-            let body = named_by(*kind, body, selector.as_ref())?;
+            let body = named_by(*kind, body, selector.as_ref(), parent)?;
             let created = current.is_none();
             let id = match current {
                 Some(current) => change(draft, &current, body, operation, true)?,
@@ -59,8 +60,15 @@ fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError>
             draft.report(*kind, id, created);
         }
         Action::Patch(body) => {
-            let current = current.ok_or_else(|| not_found(*kind, selector.as_ref()))?;
-            let id = change(draft, &current, body.clone(), operation, false)?;
+            let owned = current.filter(|current| parent.is_none_or(|parent| belongs_to(current, parent)));
+            let current = owned.ok_or_else(|| not_found(*kind, selector.as_ref()))?;
+            let id = change(
+                draft,
+                &current,
+                with_parent(*kind, body, parent),
+                operation,
+                false,
+            )?;
             draft.report(*kind, id, false);
         }
         Action::Delete => {
@@ -121,28 +129,44 @@ fn under_parent(
     body
 }
 
+/// A nested change belongs to the parent in its URL unless it says otherwise: some rules need to know it.
+fn with_parent(
+    kind: Kind,
+    body: &Map<String, Value>,
+    parent: Option<(Kind, EntityId)>,
+) -> Map<String, Value> {
+    let field = parent.and_then(|(parent, _)| references::field_towards(kind, parent));
+    match field {
+        Some(field) if body.contains_key(field) => body.clone(),
+        _ => under_parent(kind, body.clone(), parent),
+    }
+}
+
 /// A PUT's entity is the one its URL names, whatever the body says.
 fn named_by(
     kind: Kind,
     mut body: Map<String, Value>,
     selector: Option<&Selector>,
+    parent: Option<(Kind, EntityId)>,
 ) -> Result<Map<String, Value>, GroupError> {
     match selector {
-        Some(Selector::Id(id)) => body.insert("id".to_owned(), json!(id)),
-        Some(Selector::Key(key)) => {
-            let field = kind
-                .schema()
-                .endpoint_key
-                .ok_or_else(|| not_found(kind, selector))?;
-            body.insert(field.to_owned(), json!(key))
+        Some(Selector::Id(id)) => {
+            body.insert("id".to_owned(), json!(id));
         }
+        Some(Selector::Key(key)) => match references::url_field(kind, parent.map(|(kind, _)| kind)) {
+            Some(field) => {
+                body.insert(field.to_owned(), json!(key));
+            }
+            None if children::add_name(kind, &mut body, key) => {}
+            None => return Err(not_found(kind, selector)),
+        },
         None => {
             return Err(GroupError::Malformed(format!(
                 "a PUT to {} must name one entity",
                 kind.name()
             )));
         }
-    };
+    }
     Ok(body)
 }
 
@@ -153,7 +177,7 @@ pub fn create(
     body: Map<String, Value>,
     operation: &Operation,
 ) -> Result<EntityId, GroupError> {
-    let children = transient(kind, &body);
+    let listed = transient(kind, &body);
     let Written::Created(entity) = written(draft, kind, None, body, Secrets::Plain, true)? else {
         return Err(GroupError::Malformed(
             "a creation met an existing entity".to_owned(),
@@ -163,7 +187,7 @@ pub fn create(
     draft.record(GroupEvent::EntityCreated {
         entity: Arc::clone(&entity),
     })?;
-    super::children::write(draft, &entity, &children, operation.omitted_children, true)?;
+    children::write(draft, &entity, &listed, operation.omitted_children, true)?;
     Ok(entity.id)
 }
 
@@ -175,14 +199,14 @@ fn change(
     operation: &Operation,
     whole: bool,
 ) -> Result<EntityId, GroupError> {
-    let children = transient(current.kind, &body);
+    let listed = transient(current.kind, &body);
     if let Written::Updated(entity, changed) =
         written(draft, current.kind, Some(current), body, Secrets::Plain, whole)?
     {
         check_whole(&draft.scratch, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;
     }
-    super::children::write(draft, current, &children, operation.omitted_children, whole)?;
+    children::write(draft, current, &listed, operation.omitted_children, whole)?;
     Ok(current.id)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::decide::Draft;
 use super::entity::{Entity, UniqueKey};
-use super::{DeletionCause, Group, GroupError, GroupEvent, Selector};
+use super::{DeletionCause, Group, GroupError, GroupEvent, Selector, children};
 use crate::schema::{ForeignReference, OnDelete, UniqueRule, foreign_reference};
 use crate::{EntityId, Kind};
 
@@ -35,50 +35,27 @@ pub fn resolve(state: &Group, kind: Kind, body: &mut Map<String, Value>) -> Resu
 
 /// The entity whose single unique field has this value.
 pub fn holder_of(state: &Group, kind: Kind, field: &str, value: &str) -> Option<EntityId> {
+    state.holder(unique_key(kind, field, value)?)
+}
+
+/// The unique key of a value of a field that is unique by itself.
+pub fn unique_key(kind: Kind, field: &str, value: &str) -> Option<UniqueKey> {
     let rule = kind
         .schema()
         .unique
         .iter()
         .position(|rule| !rule.composite && rule.fields == [field])?;
-    state.holder(UniqueKey::of(
+    Some(UniqueKey::of(
         kind,
         rule,
         [Value::from(value).to_string().as_str()],
     ))
 }
 
-/// The entity a URL names: by id, or by the kind's endpoint key, within a parent where the key is unique only there.
-pub fn find(
-    state: &Group,
-    kind: Kind,
-    selector: &Selector,
-    parent: Option<(Kind, EntityId)>,
-) -> Option<EntityId> {
-    match selector {
-        Selector::Id(id) => state.entity(kind, *id).map(|entity| entity.id),
-        Selector::Key(key) => {
-            let field = kind.schema().endpoint_key?;
-            holder_of(state, kind, field, key).or_else(|| holder_within(state, kind, field, key, parent?))
-        }
-    }
-}
-
-fn holder_within(
-    state: &Group,
-    kind: Kind,
-    field: &str,
-    key: &str,
-    parent: (Kind, EntityId),
-) -> Option<EntityId> {
-    let schema = kind.schema();
-    let parent_field = field_towards(kind, parent.0)?;
-    let named = |rule: &UniqueRule| {
-        rule.composite
-            && rule.fields.len() == 2
-            && rule.fields.contains(&parent_field)
-            && rule.fields.contains(&field)
-    };
-    let rule = schema.unique.iter().position(named)?;
+/// The unique key of what a URL calls `key` below a parent: of the field that is unique together with the parent alone
+/// (a target's `target`, an ACL's `group`).
+pub fn unique_key_below(kind: Kind, key: &str, parent: (Kind, EntityId)) -> Option<UniqueKey> {
+    let (rule, field) = named_below(kind, parent.0)?;
     let value = |name: &&'static str| {
         if *name == field {
             Value::from(key).to_string()
@@ -86,8 +63,45 @@ fn holder_within(
             json!({ "id": parent.1 }).to_string()
         }
     };
-    let values: Vec<_> = schema.unique[rule].fields.iter().map(value).collect();
-    state.holder(UniqueKey::of(kind, rule, values.iter().map(String::as_str)))
+    let values: Vec<_> = kind.schema().unique[rule].fields.iter().map(value).collect();
+    Some(UniqueKey::of(kind, rule, values.iter().map(String::as_str)))
+}
+
+/// The rule by which one field is unique below a parent, and that field.
+fn named_below(kind: Kind, parent: Kind) -> Option<(usize, &'static str)> {
+    let schema = kind.schema();
+    let towards = field_towards(kind, parent)?;
+    let rules = schema.unique.iter().enumerate();
+    let mut named = rules.filter_map(|(number, rule)| match rule.fields[..] {
+        [one, other] if rule.composite && one == towards => Some((number, other)),
+        [one, other] if rule.composite && other == towards => Some((number, one)),
+        _ => None,
+    });
+    named.find(|(_, field)| schema.endpoint_key.is_none_or(|key| key == *field))
+}
+
+/// The field that a URL's segment stands for: the endpoint key, or what is unique below the parent alone.
+pub fn url_field(kind: Kind, parent: Option<Kind>) -> Option<&'static str> {
+    let below = || named_below(kind, parent?).map(|(_, field)| field);
+    kind.schema().endpoint_key.or_else(below)
+}
+
+/// The entity a URL names: by id, by the kind's endpoint key, or by what is unique within the parent.
+pub fn find(
+    state: &Group,
+    kind: Kind,
+    selector: &Selector,
+    parent: Option<(Kind, EntityId)>,
+) -> Option<EntityId> {
+    let key = match selector {
+        Selector::Id(id) => return state.entity(kind, *id).map(|entity| entity.id),
+        Selector::Key(key) => key,
+    };
+    let alone = || holder_of(state, kind, kind.schema().endpoint_key?, key);
+    let below = || state.holder(unique_key_below(kind, key, parent?)?);
+    alone()
+        .or_else(below)
+        .or_else(|| children::holder(state, kind, key))
 }
 
 /// The foreign key field by which a kind refers to a parent kind.

@@ -25,6 +25,13 @@ impl RecordSchema {
     pub fn field(&self, name: &str) -> Option<&FieldSchema> {
         self.fields.iter().find(|field| field.name == name)
     }
+
+    /// The field of this name that input may have: a stored one or a shorthand.
+    pub fn input_field(&self, name: &str) -> Option<&FieldSchema> {
+        let shorthands = self.shorthands.iter().map(|shorthand| &shorthand.field);
+        let mut shorthands = shorthands.filter(|field| field.name == name);
+        self.field(name).or_else(|| shorthands.next())
+    }
 }
 
 /// One field: its type, what fills it and what it must satisfy.

@@ -1,18 +1,17 @@
-//! `GET /schemas/{entity}` and `GET /schemas/plugins/{name}`: the schema files as Kong's clients know them.
+//! `GET /schemas/{entity}` and `GET /schemas/{plugins,vaults}/{name}`: the schema files as Kong's clients know them.
 
 use serde_json::Value;
 
 use super::catalogue::Kind;
-use super::embedded::PLUGIN_KIND;
 
 /// `{fields, entity_checks}` of a kind.
 pub fn document(kind: Kind) -> Value {
     kind.schema().document.clone()
 }
 
-/// `{fields, entity_checks}` of a plugin, or `None` if it isn't in the catalogue.
-pub fn plugin_document(name: &str) -> Option<Value> {
-    let subschema = Kind::named(PLUGIN_KIND)?.schema().subschemas.get(name)?;
+/// `{fields, entity_checks}` of a kind's subschema, such as a plugin, or `None` if it isn't in the catalogue.
+pub fn subschema_document(kind: Kind, name: &str) -> Option<Value> {
+    let subschema = kind.schema().subschemas.get(name)?;
     Some(subschema.document.clone())
 }
 
@@ -43,12 +42,13 @@ mod tests {
 
     #[test]
     fn a_plugins_document_has_its_own_fields_only() {
-        let cors = plugin_document("cors").unwrap();
+        let plugins = Kind::named("plugins").unwrap();
+        let cors = subschema_document(plugins, "cors").unwrap();
         assert_eq!(
             cors["fields"][0],
             json!({"consumer": {"type": "foreign", "reference": "consumers", "eq": null}})
         );
         assert_eq!(cors["fields"].as_array().unwrap().len(), 3);
-        assert_eq!(plugin_document("nope"), None);
+        assert_eq!(subschema_document(plugins, "nope"), None);
     }
 }

@@ -31,7 +31,7 @@ mod write;
 
 pub use catalogue::{ForeignKey, Kind, KindSchema, OnDelete, PluginFacts, UniqueRule};
 pub use definition::{FieldSchema, RecordSchema, Reference, ValueType};
-pub use document::{document, plugin_document};
+pub use document::{document, subschema_document};
 pub use fill::Generator;
 pub use json_schema::json_schema;
 pub use present::{present, shown_as_stored, without_nulls};

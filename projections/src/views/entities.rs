@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::group::{Entity, Selector, UniqueKey};
+use domain::group::{Entity, Selector, UniqueKey, references};
 use domain::{DataKeys, EntityId, GroupId, Kind, Version};
 use futures::TryStreamExt;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entity_row::EntityRow;
@@ -125,26 +124,50 @@ impl Views {
             }
             Selector::Key(key) => key,
         };
-        for unique in endpoint_keys(kind, key, parent) {
-            let today = self
-                .holder(generation, group, kind, unique, self.moment(None))
-                .await?;
-            let found = match (today, at) {
-                (Some(holder), Some(_)) => {
-                    self.entity_at(generation, group, kind, holder.id, self.moment(at))
-                        .await?
-                }
-                (None, Some(_)) => {
-                    self.holder(generation, group, kind, unique, self.moment(at))
-                        .await?
-                }
-                (holder, None) => holder,
-            };
+        for unique in url_keys(kind, key, parent) {
+            let found = self.holder_of_today(generation, group, kind, unique, at).await?;
             if found.is_some() {
                 return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// The entity that holds a value of a field that is unique by itself; now or, as with [`Self::entity`], at a version.
+    pub async fn entity_with(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        field: &str,
+        value: &str,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, ViewError> {
+        let generation = *self.generation().await;
+        match references::unique_key(kind, field, value) {
+            Some(key) => self.holder_of_today(generation, group, kind, key, at).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn holder_of_today(
+        &self,
+        generation: i64,
+        group: GroupId,
+        kind: Kind,
+        key: UniqueKey,
+        at: Option<Version>,
+    ) -> Result<Option<Arc<Entity>>, ViewError> {
+        let today = self
+            .holder(generation, group, kind, key, self.moment(None))
+            .await?;
+        match (today, at) {
+            (Some(holder), Some(_)) => {
+                self.entity_at(generation, group, kind, holder.id, self.moment(at))
+                    .await
+            }
+            (None, Some(_)) => self.holder(generation, group, kind, key, self.moment(at)).await,
+            (holder, None) => Ok(holder),
+        }
     }
 
     pub(super) async fn entity_at(
@@ -420,27 +443,12 @@ fn has_tags(entity: &Entity, filter: &TagFilter) -> bool {
     }
 }
 
-/// The unique keys that a URL's endpoint key may stand for: alone, or together with the parent.
-fn endpoint_keys(kind: Kind, key: &str, parent: Option<(Kind, EntityId)>) -> Vec<UniqueKey> {
-    let schema = kind.schema();
-    let Some(field) = schema.endpoint_key else {
-        return Vec::new();
-    };
-    let text = Value::from(key).to_string();
-    let parent = parent.and_then(|(parent, id)| {
-        let field = domain::group::references::field_towards(kind, parent)?;
-        Some((field, json!({ "id": id }).to_string()))
-    });
-    let rules = schema.unique.iter().enumerate().filter_map(|(number, rule)| {
-        let value = |name: &&str| match &parent {
-            _ if *name == field => Some(text.as_str()),
-            Some((towards, id)) if name == towards && rule.composite => Some(id.as_str()),
-            _ => None,
-        };
-        let values = rule.fields.iter().map(value).collect::<Option<Vec<_>>>()?;
-        rule.fields
-            .contains(&field)
-            .then(|| UniqueKey::of(kind, number, values))
-    });
-    rules.collect()
+/// The unique keys that a URL's segment may stand for: alone, or together with the parent.
+fn url_keys(kind: Kind, key: &str, parent: Option<(Kind, EntityId)>) -> Vec<UniqueKey> {
+    let alone = kind
+        .schema()
+        .endpoint_key
+        .and_then(|field| references::unique_key(kind, field, key));
+    let below = parent.and_then(|parent| references::unique_key_below(kind, key, parent));
+    alone.into_iter().chain(below).collect()
 }
