@@ -384,3 +384,65 @@ fn a_decision_says_what_became_of_every_entity_it_touched_cascades_included() {
             .all(|change| change.before.is_some() && change.after.is_none())
     );
 }
+
+#[test]
+fn consumer_groups_have_members_and_plugins_which_go_with_them() {
+    let mut given = Given::default();
+    let file = json!({
+        "_format_version": "3.0",
+        "consumer_groups": [{"name": "gold", "plugins": [{"name": "rate-limiting", "config": {"minute": 5}}]}],
+        "consumers": [{"username": "alice", "groups": [{"name": "gold"}]}],
+    });
+    let created = given.declare(&file, false).unwrap();
+    assert_eq!(
+        names(&created),
+        [
+            "consumer_groups",
+            "consumers",
+            "consumer_group_consumers",
+            "plugins"
+        ]
+        .map(|kind| format!("created {kind}"))
+    );
+    assert!(given.declare(&file, true).unwrap().events.is_empty());
+    let dump = given.dump();
+    assert_eq!(dump["consumers"][0]["groups"], json!([{"name": "gold"}]));
+    assert_eq!(dump["consumer_groups"][0]["plugins"][0]["name"], "rate-limiting");
+    assert!(given.declare(&dump, true).unwrap().events.is_empty());
+    let deleted = given.delete("consumer_groups", "gold").unwrap();
+    assert_eq!(
+        names(&deleted),
+        ["consumer_group_consumers", "plugins", "consumer_groups"].map(|kind| format!("deleted {kind}"))
+    );
+}
+
+#[test]
+fn a_plugin_says_its_consumer_group_only_where_it_has_one() {
+    let mut given = Given::default();
+    let body_of = |decision: Decision| decision.outcome.results[0].entity.as_ref().unwrap().map();
+    let cors = body_of(
+        given
+            .post("plugins", json!({"name": "cors", "consumer_group": null}))
+            .unwrap(),
+    );
+    assert!(!cors.contains_key("consumer_group"));
+    let twice = given.post("plugins", json!({"name": "cors"})).unwrap_err();
+    assert_eq!(
+        twice.to_string(),
+        "UNIQUE violation detected on '{consumer=null,name=\"cors\",route=null,service=null}'"
+    );
+    given.post("consumer_groups", json!({"name": "gold"})).unwrap();
+    let of_gold =
+        json!({"name": "rate-limiting", "config": {"minute": 5}, "consumer_group": {"name": "gold"}});
+    assert!(body_of(given.post("plugins", of_gold).unwrap())["consumer_group"]["id"].is_string());
+    let refused = given
+        .post(
+            "plugins",
+            json!({"name": "key-auth", "consumer_group": {"name": "gold"}}),
+        )
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "schema violation (consumer_group: value must be null)"
+    );
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::file_key;
+use super::{file_key, memberships};
 use crate::group::Entity;
 use crate::schema::ValueType;
 use crate::{EntityId, Kind};
@@ -25,12 +25,14 @@ pub fn dump<'entities>(
     entities: impl Iterator<Item = &'entities Arc<Entity>>,
     options: &DumpOptions,
 ) -> Value {
+    // A membership has no tags: it is written where both its sides are.
     let selected = |entity: &&Arc<Entity>| {
         entity.kind.schema().exported
-            && options
-                .select_tags
-                .iter()
-                .all(|tag| entity.tags.iter().any(|own| **own == **tag))
+            && (memberships::is_one(entity)
+                || options
+                    .select_tags
+                    .iter()
+                    .all(|tag| entity.tags.iter().any(|own| **own == **tag)))
     };
     let mut tree = Tree::default();
     let mut entities: Vec<_> = entities.filter(selected).collect();
@@ -57,10 +59,15 @@ type Key = (Kind, EntityId);
 struct Tree<'entities> {
     known: BTreeMap<Key, &'entities Arc<Entity>>,
     children: BTreeMap<Option<Key>, BTreeMap<Kind, Vec<Key>>>,
+    /// The names of a consumer's groups.
+    groups: BTreeMap<Key, Vec<Value>>,
 }
 
 impl<'entities> Tree<'entities> {
     fn add(&mut self, entity: &'entities Arc<Entity>) {
+        if memberships::is_one(entity) {
+            return self.add_membership(entity);
+        }
         let key = (entity.kind, entity.id);
         let parent = self.parent_of(entity);
         self.known.insert(key, entity);
@@ -70,6 +77,22 @@ impl<'entities> Tree<'entities> {
             .entry(entity.kind)
             .or_default()
             .push(key);
+    }
+
+    fn add_membership(&mut self, entity: &Entity) {
+        let known = |name: &str| {
+            let mut references = entity.references.iter();
+            let reference = references.find(|reference| reference.kind.name() == name)?;
+            let key = (reference.kind, reference.id);
+            Some((key, *self.known.get(&key)?))
+        };
+        if let (Some((_, group)), Some((consumer, _))) = (known("consumer_groups"), known("consumers")) {
+            let name = group.map().get("name").cloned().unwrap_or(Value::Null);
+            self.groups
+                .entry(consumer)
+                .or_default()
+                .push(json!({ "name": name }));
+        }
     }
 
     /// An entity that refers to exactly one other nests under it where that kind of reference means belonging.
@@ -95,6 +118,9 @@ impl<'entities> Tree<'entities> {
         let mut item = written(entity, parent);
         if let Some(children) = self.children.remove(&Some(key)) {
             self.write(children, &mut item);
+        }
+        if let Some(groups) = self.groups.remove(&key) {
+            item.insert(memberships::GROUPS.to_owned(), Value::Array(groups));
         }
         Value::Object(item)
     }

@@ -6,6 +6,7 @@
 //! What a declaration does to a group is [`crate::group::declare`].
 
 mod dump;
+mod memberships;
 mod parse;
 
 pub use dump::{DumpOptions, dump};

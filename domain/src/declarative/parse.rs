@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Declaration, DeclaredEntity};
+use super::{Declaration, DeclaredEntity, memberships};
 use crate::Kind;
 use crate::schema::{Secrets, ValueType};
 
@@ -51,7 +51,7 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         let kind = Kind::named(key).or_else(|| Kind::in_collection(&key.replace('_', "-")));
         let kind =
             kind.ok_or_else(|| DeclarationError::at(key, "isn't a kind of entity that this version knows"))?;
-        if !kind.schema().served {
+        if !kind.schema().configuration {
             return Err(DeclarationError::at(
                 key,
                 "isn't configuration: gateways keep it themselves",
@@ -179,7 +179,12 @@ impl Reader<'_> {
         };
         let mut body = Map::new();
         let mut nested = Vec::new();
+        let mut memberships = Vec::new();
         for (field, value) in fields {
+            if let Some((membership, far)) = memberships::listed_in(kind, &field) {
+                memberships.push((field, membership, far, value));
+                continue;
+            }
             match child_kind(kind, &field, &value) {
                 Some(child) => nested.push((field, child, value)),
                 None if matches!(field.as_str(), "_comment" | "_ignore" | "_config") => {}
@@ -198,7 +203,14 @@ impl Reader<'_> {
         });
         nested.into_iter().try_for_each(|(field, child, value)| {
             self.list(&format!("{path}.{field}"), child, &value, Some(position))
-        })
+        })?;
+        memberships
+            .into_iter()
+            .try_for_each(|(field, membership, far, value)| {
+                let path = format!("{path}.{field}");
+                let items = membership_items(&path, far, &value)?;
+                self.list(&path, membership, &items, Some(position))
+            })
     }
 
     fn fill_defaults(&self, kind: Kind, body: &mut Map<String, Value>) {
@@ -211,6 +223,22 @@ impl Reader<'_> {
             merge_absent(body, field, value);
         }
     }
+}
+
+/// The memberships that a list of names stands for.
+fn membership_items(path: &str, far: &str, value: &Value) -> Result<Value, DeclarationError> {
+    let items = match value {
+        Value::Null => &[][..],
+        Value::Array(items) => items,
+        _ => return Err(DeclarationError::at(path, "must be a list")),
+    };
+    let one = |(index, item): (usize, &Value)| {
+        memberships::item(far, item).ok_or_else(|| {
+            let reason = format!("must name a {far}: a name, or a mapping with name or id");
+            DeclarationError::at(&format!("{path}[{index}]"), reason)
+        })
+    };
+    items.iter().enumerate().map(one).collect()
 }
 
 fn merge_absent(body: &mut Map<String, Value>, field: &str, value: &Value) {

@@ -173,7 +173,7 @@ impl EventCodec for GroupEvent {
 
 fn kind_named(name: String) -> Result<Kind, DecodeError> {
     Kind::named(&name)
-        .filter(|kind| kind.schema().served)
+        .filter(|kind| kind.schema().configuration)
         .ok_or(DecodeError::UnknownKind(name))
 }
 

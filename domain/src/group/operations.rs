@@ -229,7 +229,7 @@ pub fn written(
     secrets: Secrets,
     whole: bool,
 ) -> Result<Written, GroupError> {
-    if !kind.schema().served {
+    if !kind.schema().configuration {
         return Err(GroupError::Malformed(format!(
             "{kind} aren't configuration: gateways keep them themselves"
         )));

@@ -157,9 +157,13 @@ pub fn taken(entity: &Entity, key: UniqueKey) -> GroupError {
             let texts: Vec<_> = fields.values().map(Value::to_string).collect();
             UniqueKey::of(entity.kind, *number, texts.iter().map(String::as_str)) == key
         });
-    GroupError::Unique {
-        fields: violated.map(|(_, fields)| fields).unwrap_or_default(),
-    }
+    let mut fields = violated.map(|(_, fields)| fields).unwrap_or_default();
+    let record = entity.kind.schema().record_for(&body);
+    fields.retain(|field, value| {
+        let omitted = record.field(field).is_some_and(|field| field.omitted_when_unset);
+        !(omitted && value.is_null())
+    });
+    GroupError::Unique { fields }
 }
 
 /// Deletes an entity and, before it, whatever belongs to it; refuses while something it may not take along refers

@@ -107,7 +107,9 @@ pub struct KindSchema {
     pub tagged: bool,
     /// Part of declarative configuration and of what instances receive.
     pub exported: bool,
-    /// Configuration: commands may write it and the generated endpoints serve it. Other kinds exist as schemas only.
+    /// Commands may write it. Other kinds exist as schemas only.
+    pub configuration: bool,
+    /// The generated endpoints serve it.
     pub served: bool,
     /// Some body of this kind has something to seal at rest.
     pub may_seal: bool,
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn unique_keys_and_references_are_those_of_the_files() {
         let plugins = kind("plugins").schema();
-        let fields = vec!["name", "route", "service", "consumer"];
+        let fields = vec!["name", "route", "service", "consumer", "consumer_group"];
         assert!(plugins.unique.contains(&UniqueRule {
             fields,
             composite: true

@@ -57,6 +57,8 @@ pub struct FieldSchema {
     pub owner: bool,
     /// Input that isn't part of the stored body (`certificates.snis`).
     pub transient: bool,
+    /// Bodies leave it out instead of saying null: open-source Kong doesn't know it (`plugins.consumer_group`).
+    pub omitted_when_unset: bool,
     pub(super) auto: Option<Auto>,
     pub(super) uuid: bool,
     pub(super) equal: Option<Value>,

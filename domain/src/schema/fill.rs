@@ -25,7 +25,10 @@ pub(super) fn record(
     let mut body = Map::with_capacity(record.fields.len());
     for field in &record.fields {
         let given = input.swap_remove(field.name);
-        body.insert(field.name.to_owned(), value(field, given, generator));
+        let value = value(field, given, generator);
+        if !(field.omitted_when_unset && value.is_null()) {
+            body.insert(field.name.to_owned(), value);
+        }
     }
     body.extend(input);
     body

@@ -55,6 +55,7 @@ pub(super) fn field(name: &str, definition: &Value, names: &Names) -> Result<Fie
         personal: flag(definition, "x_personal"),
         owner: flag(definition, "x_owner"),
         transient: flag(definition, "transient"),
+        omitted_when_unset: flag(definition, "x_omitted_when_unset"),
         auto: auto(name, definition),
         uuid: flag(definition, "uuid"),
         equal: definition.get("eq").cloned(),

@@ -15,6 +15,7 @@ pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Resu
     let subschemas = subschemas(name, &document, plugins, names)?;
     let collection = kept(&document, "admin_api_name").unwrap_or(name);
     let foreign_keys = foreign_keys(&document, names)?;
+    let served = document.get("generate_admin_api") != Some(&Value::Bool(false));
     let may_seal = seals(&record) || subschemas.values().any(|subschema| seals(&subschema.record));
     Ok(KindSchema {
         name,
@@ -25,7 +26,8 @@ pub(super) fn compile(document: Value, plugins: &[Value], names: &Names) -> Resu
         ttl: flag(&document, "ttl"),
         tagged: record.field("tags").is_some(),
         exported: document.get("db_export") != Some(&Value::Bool(false)),
-        served: document.get("generate_admin_api") != Some(&Value::Bool(false)),
+        configuration: served || flag(&document, "x_configuration"),
+        served,
         owned: record.fields.iter().any(|field| field.personal || field.owner),
         may_seal,
         foreign_keys,
@@ -121,6 +123,9 @@ fn subschema(parent: &Value, definition: &Value, names: &Names) -> Result<Subsch
         let place = fields.iter_mut().find(|field| field.get(name).is_some());
         *place.ok_or_else(|| format!("{name} isn't a field of the parent"))? = entry.clone();
     }
+    if is_null_only(&fields, "consumer") {
+        make_null_only(&mut fields, "consumer_group");
+    }
     let both = |member: &str| -> Vec<Value> { [list(parent, member), list(definition, member)].concat() };
     let merged = json!({
         "fields": fields,
@@ -155,8 +160,34 @@ fn public(value: &Value) -> Value {
             .map(|(name, member)| (name.clone(), public(member)))
             .collect::<Map<_, _>>()
             .into(),
-        Value::Array(items) => items.iter().map(public).collect(),
+        Value::Array(items) => items
+            .iter()
+            .filter(|item| !is_omitted_when_unset(item))
+            .map(public)
+            .collect(),
         plain => plain.clone(),
+    }
+}
+
+/// A field that Kong's open-source schemas don't have.
+fn is_omitted_when_unset(entry: &Value) -> bool {
+    named(entry).is_ok_and(|(_, definition)| flag(definition, "x_omitted_when_unset"))
+}
+
+/// Whether only null is accepted in a field.
+fn is_null_only(fields: &[Value], name: &str) -> bool {
+    fields
+        .iter()
+        .any(|field| field.get(name).and_then(|definition| definition.get("eq")) == Some(&Value::Null))
+}
+
+/// A plugin that can't stand on a consumer can't stand on a group of them either.
+fn make_null_only(fields: &mut [Value], name: &str) {
+    let definitions = fields
+        .iter_mut()
+        .filter_map(|field| field.get_mut(name)?.as_object_mut());
+    for definition in definitions {
+        definition.insert("eq".to_owned(), Value::Null);
     }
 }
 
