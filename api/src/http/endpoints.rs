@@ -2,8 +2,9 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin_node, apply, configurations, deck, differences, entity_routes, events, groups, nodes, operations,
-    rollback, schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
+    admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
+    nodes, operations, rollback, schemas, switched_off, tags, tokens, transactions, upstream_health,
+    versions,
 };
 
 /// Every endpoint.
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         tokens::endpoints(),
         deck::endpoints(),
         entity_routes::endpoints(),
+        consumer_groups::endpoints(),
         schemas::endpoints(),
         tags::endpoints(),
         admin_node::endpoints(),

@@ -141,7 +141,7 @@ async fn replace(
 }
 
 /// One change of one or more steps; the request's condition is about the first.
-async fn operate(
+pub(crate) async fn operate(
     exchange: &Exchange,
     steps: Vec<(Action, Target)>,
     place: Place,

@@ -12,7 +12,7 @@ use super::prefixes::{PREFIXES, Prefix};
 use super::refusal::Refusal;
 use super::switched_off::FILTER_CHAINS;
 use super::writes::WRITE_HEADERS;
-use super::{entities, entity_lists};
+use super::{consumer_groups, entities, entity_lists};
 
 /// What an endpoint is about: a kind, below a parent or not.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     for prefix in PREFIXES {
         for kind in served() {
             let all = flat(prefix, kind).into_iter().chain(nested(prefix, kind));
-            endpoints.extend(all.filter(|endpoint| prefix.serves(&endpoint.path)));
+            let served_here =
+                |endpoint: &Endpoint| prefix.serves(&endpoint.path) && !consumer_groups::replaces(endpoint);
+            endpoints.extend(all.filter(served_here));
         }
     }
     endpoints

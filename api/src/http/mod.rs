@@ -17,6 +17,7 @@ mod apply;
 mod body;
 mod change_reports;
 mod configurations;
+mod consumer_groups;
 mod deck;
 mod differences;
 mod dispatch;

@@ -107,7 +107,7 @@ fn schema_files(folder: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// A schema file's public part, without our own marks.
+/// A schema file's public part: without our own marks, and without the fields that open-source Kong doesn't have.
 fn shown(file: &Value) -> Value {
     fn unmarked(value: &Value) -> Value {
         match value {
@@ -117,7 +117,11 @@ fn shown(file: &Value) -> Value {
                 .map(|(name, member)| (name.clone(), unmarked(member)))
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
-            Value::Array(items) => items.iter().map(unmarked).collect(),
+            Value::Array(items) => items
+                .iter()
+                .filter(|item| !item.to_string().contains("\"x_omitted_when_unset\":true"))
+                .map(unmarked)
+                .collect(),
             plain => plain.clone(),
         }
     }

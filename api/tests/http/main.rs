@@ -7,6 +7,7 @@ mod app;
 mod authorization;
 mod both_databases;
 mod conditions;
+mod consumer_groups;
 mod entities;
 mod following;
 mod groups;
