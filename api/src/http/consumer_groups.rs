@@ -7,7 +7,6 @@ use axum::http::{Method, StatusCode};
 use domain::group::{Action, Entity, Selector, Target};
 use domain::{EntityId, Kind, Version};
 use projections::{EntityQuery, TagFilter};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -182,9 +181,7 @@ async fn list(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let mut body = PageBody::default();
     for membership in &page.entities {
         let far = far_end(&exchange, side, membership, moment.at).await?;
-        let text = entities::shown(&exchange, &far, moment.at).await?;
-        body.data
-            .push(RawValue::from_string(text).expect("an entity's body is JSON"));
+        body.data.push(entities::raw(&exchange, &far, moment.at).await?);
     }
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
         body.goes_on(&side.prefix.relative(&exchange.path), &[last.id], &[]);

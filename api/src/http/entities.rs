@@ -11,6 +11,7 @@ use domain::group::decide::Outcome;
 use domain::group::{Action, Condition, Entity, GroupCommand, Operation, Selector, Target};
 use domain::schema::Generator as _;
 use domain::{EntityId, Kind, Timestamp, Version};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -303,6 +304,16 @@ pub(crate) async fn shown(
 ) -> Result<String, Refusal> {
     let now = at.is_none().then(|| exchange.services.clock.now());
     shown_at(exchange, entity, at, now).await
+}
+
+/// The same, ready to stand in a larger body.
+pub(crate) async fn raw(
+    exchange: &Exchange,
+    entity: &Entity,
+    at: Option<Version>,
+) -> Result<Box<RawValue>, Refusal> {
+    let text = shown(exchange, entity, at).await?;
+    Ok(RawValue::from_string(text).expect("an entity's body is JSON"))
 }
 
 async fn shown_at(

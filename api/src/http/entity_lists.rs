@@ -2,11 +2,9 @@
 //! §5.2, §5.3).
 
 use axum::http::StatusCode;
-use domain::group::Entity;
 use domain::{EntityId, Kind, Version};
 use projections::{EntityQuery, TagFilter};
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::entities;
@@ -66,7 +64,7 @@ pub(crate) async fn page(
         .await?;
     let mut body = PageBody::default();
     for entity in &page.entities {
-        body.data.push(shown(exchange, entity, at).await?);
+        body.data.push(entities::raw(exchange, entity, at).await?);
     }
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
         // Kong's nested lists carry the offset only.
@@ -99,14 +97,9 @@ async fn found(
         .await?;
     let mut body = PageBody::default();
     if let Some(entity) = entity {
-        body.data.push(shown(exchange, &entity, at).await?);
+        body.data.push(entities::raw(exchange, &entity, at).await?);
     }
     Ok(body)
-}
-
-async fn shown(exchange: &Exchange, entity: &Entity, at: Option<Version>) -> Result<Box<RawValue>, Refusal> {
-    let text = entities::shown(exchange, entity, at).await?;
-    Ok(RawValue::from_string(text).expect("an entity's body is JSON"))
 }
 
 /// `a,b` means all of them, `a/b` any.

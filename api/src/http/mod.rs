@@ -7,7 +7,7 @@
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
 //!   [`deck`], [`operations`].
-//! - The rest of Kong's Admin API: [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
+//! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
 //!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
 mod access;

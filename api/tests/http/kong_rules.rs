@@ -96,6 +96,190 @@ async fn each_kind_is_called_by_its_own_key() {
 }
 
 #[tokio::test]
+async fn credentials_vaults_keys_and_targets_are_called_by_their_own_keys_too() {
+    let app = App::start().await;
+    for (collection, body) in [
+        ("/consumers", json!({"username": "u"})),
+        ("/consumers", json!({"username": "v"})),
+        ("/upstreams", json!({"name": "up"})),
+        ("/key-sets", json!({"name": "ring"})),
+        ("/services", json!({"name": "s", "host": "h"})),
+        (
+            "/plugins",
+            json!({"name": "oauth2", "service": {"name": "s"}, "config": {"enable_password_grant": true}}),
+        ),
+    ] {
+        app.post(&admin(collection), &body).await.expect(201);
+    }
+    let oauth2 = json!({"name": "app", "client_id": "c", "redirect_uris": ["http://h/"]});
+    for (path, key, body) in [
+        ("/consumers/u/oauth2/c", "client_id", oauth2),
+        (
+            "/consumers/u/basic-auth/name",
+            "username",
+            json!({"password": "p"}),
+        ),
+        ("/consumers/u/hmac-auth/name", "username", json!({})),
+        ("/consumers/u/jwt/issuer", "key", json!({})),
+        ("/consumers/u/acls/readers", "group", json!({})),
+        (
+            "/vaults/env-one",
+            "prefix",
+            json!({"name": "env", "config": {"prefix": "a"}}),
+        ),
+        (
+            "/upstreams/up/targets/10.0.0.1:80",
+            "target",
+            json!({"weight": 7}),
+        ),
+        ("/key-sets/ring", "name", json!({"tags": ["t"]})),
+    ] {
+        let put = app.put(&admin(path), &body).await.expect(200).body;
+        let named = path.rsplit('/').next().unwrap();
+        assert_eq!(put[key], named, "{path}: a PUT makes what it names");
+        let read = app.get(&admin(path)).await.expect(200).body;
+        assert_eq!(read, put, "{path}");
+        let patched = app
+            .patch(&admin(path), &json!({"tags": ["x"]}))
+            .await
+            .expect(200)
+            .body;
+        assert_eq!(
+            (&patched["id"], &patched["tags"]),
+            (&put["id"], &json!(["x"])),
+            "{path}"
+        );
+        let again = app.put(&admin(path), &body).await.expect(200).body;
+        assert_eq!(again["id"], put["id"], "{path}");
+        if path.starts_with("/consumers/u/") {
+            let elsewhere = path.replace("/u/", "/v/");
+            app.get(&admin(&elsewhere)).await.expect(404);
+            app.delete(&admin(&elsewhere)).await.expect(204);
+            app.get(&admin(path)).await.expect(200);
+        }
+        app.delete(&admin(path)).await.expect(204);
+        app.get(&admin(path)).await.expect(404);
+    }
+    let acl = app
+        .post(&admin("/consumers/u/acls"), &json!({"group": "g"}))
+        .await
+        .expect(201)
+        .body;
+    app.get(&admin(&format!("/acls/{}", acl["id"].as_str().unwrap())))
+        .await
+        .expect(200);
+    app.get(&admin("/acls/g")).await.expect(404);
+}
+
+#[tokio::test]
+async fn refusals_have_kongs_numbers_names_and_words() {
+    let app = App::start().await;
+    let service = json!({"name": "s", "host": "h"});
+    let service = app.post(&admin("/services"), &service).await.expect(201).body;
+    let id = service["id"].as_str().unwrap();
+    let nobody = "11111111-1111-4111-8111-111111111111";
+    app.post(&admin("/plugins"), &json!({"name": "key-auth"}))
+        .await
+        .expect(201);
+    let route = |service: Value| json!({"paths": ["/"], "service": service});
+    for (path, body, status, expected) in [
+        (
+            "/services",
+            json!({"id": id, "host": "h"}),
+            400,
+            json!({
+                "code": 3, "name": "primary key violation", "fields": {"id": id},
+                "message": format!("primary key violation on key '{{id=\"{id}\"}}'"),
+            }),
+        ),
+        (
+            "/services",
+            json!({"name": "s", "host": "h"}),
+            409,
+            json!({
+                "code": 5, "name": "unique constraint violation", "fields": {"name": "s"},
+                "message": "UNIQUE violation detected on '{name=\"s\"}'",
+            }),
+        ),
+        (
+            "/plugins",
+            json!({"name": "key-auth"}),
+            409,
+            json!({
+                "code": 5, "name": "unique constraint violation",
+                "fields": {"consumer": null, "name": "key-auth", "route": null, "service": null},
+                "message": "UNIQUE violation detected on '{consumer=null,name=\"key-auth\",route=null,service=null}'",
+            }),
+        ),
+        (
+            "/routes",
+            route(json!({"id": nobody})),
+            400,
+            json!({
+                "code": 4, "name": "foreign key violation", "fields": {"service": {"id": nobody}},
+                "message": format!(
+                    "the foreign key '{{id=\"{nobody}\"}}' does not reference an existing 'services' entity."
+                ),
+            }),
+        ),
+        (
+            "/routes",
+            route(json!({"name": "x"})),
+            400,
+            json!({
+                "code": 13, "name": "foreign keys unresolved", "fields": {"service": {"name": "x"}},
+                "message": "foreign key unresolved (service.name: the foreign key cannot be resolved with \
+                    '{name=\"x\"}' for an existing 'services' entity)",
+            }),
+        ),
+        (
+            "/routes",
+            route(json!({"id": "s"})),
+            400,
+            json!({
+                "code": 2, "name": "schema violation", "fields": {"service": {"id": "expected a valid UUID"}},
+                "message": "schema violation (service.id: expected a valid UUID)",
+            }),
+        ),
+        (
+            "/plugins",
+            json!({"name": "nope"}),
+            400,
+            json!({
+                "code": 2, "name": "schema violation",
+                "fields": {"name": "plugin 'nope' not enabled; add it to the 'plugins' configuration property"},
+                "message": "schema violation (name: plugin 'nope' not enabled; add it to the 'plugins' \
+                    configuration property)",
+            }),
+        ),
+    ] {
+        let heard = app.post(&admin(path), &body).await.expect(status).body;
+        assert_eq!(heard, expected, "{path} {body}");
+    }
+    let absent = app
+        .patch(&admin(&format!("/services/{nobody}")), &json!({"port": 1}))
+        .await;
+    assert_eq!(
+        absent.expect(404).body,
+        json!({
+            "code": 6, "name": "not found", "fields": {"id": nobody},
+            "message": format!("could not find the entity with primary key '{{id=\"{nobody}\"}}'"),
+        })
+    );
+    app.post(&admin("/services/s/routes"), &json!({"paths": ["/"]}))
+        .await
+        .expect(201);
+    let held = app.delete(&admin("/services/s")).await.expect(400).body;
+    assert_eq!(
+        held,
+        json!({
+            "code": 4, "name": "foreign key violation", "fields": {"@referenced_by": "routes"},
+            "message": "an existing 'routes' entity references this 'services' entity",
+        })
+    );
+}
+
+#[tokio::test]
 async fn what_is_nested_is_changed_and_deleted_only_below_its_own_parent() {
     let app = App::start().await;
     for name in ["a", "b"] {
