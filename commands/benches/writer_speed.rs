@@ -17,6 +17,7 @@ use commands::log::{MemoryLog, SqliteLog};
 use commands::tasks::Tasks;
 use domain::gateway::Commands;
 use domain::group::{Action, Condition, GroupCommand, OmittedChildren, Operation, Target};
+use domain::schema::Secrets;
 use domain::system::Authority;
 use domain::token::TokenHash;
 use domain::{Cause, Clock, EventLog, GroupId, Kind, OrganizationId, Secret, Timestamp};
@@ -129,6 +130,7 @@ impl Desk {
                 },
                 condition: Condition::Always,
                 omitted_children: OmittedChildren::Delete,
+                secrets: Secrets::Plain,
             };
             let command = GroupCommand::Operate {
                 operations: vec![operation],

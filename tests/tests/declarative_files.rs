@@ -48,6 +48,9 @@ async fn round_trips(log: Log) {
         let dumped = server.data_dir().join(format!("{name}.yaml"));
         std::fs::write(&dumped, &dump).expect("the data directory is writable");
         apply(&shell, &dumped, &original, UNCHANGED).await;
+        let path = dumped.to_str().expect("the path is text");
+        let arguments = ["apply", path, "--group", &original, "--prune"];
+        shell.run(&arguments).await.expect_code(UNCHANGED);
         assert_eq!(group.version().await, 1, "{name}: what was dumped is already so");
 
         apply(&shell, &dumped, &copy, CHANGED).await;

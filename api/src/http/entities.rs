@@ -9,7 +9,7 @@ use domain::gateway::Accepted;
 use domain::group::children::sni_names;
 use domain::group::decide::Outcome;
 use domain::group::{Action, Condition, Entity, GroupCommand, Operation, Selector, Target};
-use domain::schema::Generator as _;
+use domain::schema::{Generator as _, Secrets};
 use domain::{EntityId, Kind, Timestamp, Version};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -163,6 +163,7 @@ pub(crate) async fn operate(
         target,
         condition: conditions.next().unwrap_or_default(),
         omitted_children: place.prefix.omitted_children,
+        secrets: Secrets::Plain,
     });
     let command = GroupCommand::Operate {
         operations: operations.collect(),

@@ -68,6 +68,7 @@ impl From<GroupError> for Refusal {
                 4,
                 json!({ "@referenced_by": by }),
             ),
+            GroupError::Listed { .. } => Self::bad_request(message).coded(19, "referenced by others"),
             GroupError::NotFound { kind, selector } => no_entity(kind, &selector),
             GroupError::Precondition { .. } | GroupError::Exists { .. } | GroupError::Version { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, message)

@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use domain::Kind;
 use domain::group::decide::OperationResult;
 use domain::group::{Action, Condition, GroupCommand, OmittedChildren, Operation, Selector, Target};
+use domain::schema::Secrets;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -130,6 +131,7 @@ fn operation(request: Request) -> Result<Operation, Refusal> {
         target,
         condition: Condition::Always,
         omitted_children: OmittedChildren::Keep,
+        secrets: Secrets::Plain,
     })
 }
 

@@ -16,6 +16,7 @@ use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{
     Action, Condition, GroupCommand, GroupEvent, OmittedChildren, Operation, Outcome, Selector, Target,
 };
+use domain::schema::Secrets;
 use domain::state_store::StateStore;
 use domain::system::Authority;
 use domain::token::TokenHash;
@@ -260,6 +261,7 @@ pub(crate) fn operation(kind: &str, selector: Option<&str>, action: Action) -> O
         },
         condition: Condition::Always,
         omitted_children: OmittedChildren::Delete,
+        secrets: Secrets::Plain,
     }
 }
 

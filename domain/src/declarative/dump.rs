@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{file_key, memberships};
 use crate::group::Entity;
-use crate::schema::ValueType;
+use crate::schema::{ValueType, holds_hashed_secret, may_hash};
 use crate::{EntityId, Kind};
 
 /// What a dump holds.
@@ -20,7 +20,7 @@ pub struct DumpOptions {
 }
 
 /// Writes a configuration as a decK document (`_format_version` 3.0), ids included, timestamps left out, and nothing
-/// that applying it would fill in by itself.
+/// that applying it would fill in by itself. Secrets that are stored hashed stand as hashes, and `_transform: false` says so.
 pub fn dump<'entities>(
     entities: impl Iterator<Item = &'entities Arc<Entity>>,
     options: &DumpOptions,
@@ -47,6 +47,11 @@ pub fn dump<'entities>(
     }
     if let Some(group) = &options.group {
         document.insert("_konnect".to_owned(), json!({ "runtime_group_name": group }));
+    }
+    let hashed =
+        |entity: &&Arc<Entity>| may_hash(entity.kind) && holds_hashed_secret(entity.kind, &entity.map());
+    if entities.iter().any(hashed) {
+        document.insert("_transform".to_owned(), json!(false));
     }
     let top = tree.children.remove(&None).unwrap_or_default();
     tree.write(top, &mut document);
@@ -95,13 +100,17 @@ impl<'entities> Tree<'entities> {
         }
     }
 
-    /// An entity that refers to exactly one other nests under it where that kind of reference means belonging.
+    /// An entity that refers to exactly one other nests under it where decK nests it: what can't be without the other,
+    /// and routes and plugins.
     fn parent_of(&self, entity: &Entity) -> Option<Key> {
         let [reference] = entity.references.as_slice() else {
             return None;
         };
         let parent = (reference.kind, reference.id);
-        let nests = Kind::nested(reference.kind, entity.kind.schema().nested_collection) == Some(entity.kind);
+        let key = &entity.kind.schema().foreign_keys[reference.foreign_key];
+        let belongs = key.required || matches!(entity.kind.name(), "routes" | "plugins");
+        let nests = belongs
+            && Kind::nested(reference.kind, entity.kind.schema().nested_collection) == Some(entity.kind);
         (nests && self.known.contains_key(&parent)).then_some(parent)
     }
 

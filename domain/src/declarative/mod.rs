@@ -26,8 +26,6 @@ pub struct Declaration {
     pub select_tags: Vec<String>,
     /// `_konnect.runtime_group_name` or `control_plane_name`: the group the file says it is for.
     pub group: Option<String>,
-    /// `_transform`: whether the credentials' secrets are plain (true, as if absent) or hashed already (false).
-    pub secrets: Secrets,
 }
 
 /// One entity of a file.
@@ -41,6 +39,8 @@ pub struct DeclaredEntity {
     pub body: Map<String, Value>,
     /// The entity it is nested under: an index into the declaration's entities.
     pub parent: Option<usize>,
+    /// `_transform`: whether a credential's secret is plain (true, as if absent) or hashed already (false).
+    pub secrets: Secrets,
 }
 
 /// The entity's key in a decK file below its parent or at the top: its collection with underscores, or its name.

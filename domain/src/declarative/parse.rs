@@ -41,6 +41,7 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         .and_then(Value::as_object);
     let mut reader = Reader {
         defaults,
+        secrets: secrets(root.get("_transform"))?,
         entities: Vec::new(),
     };
     for (key, value) in root {
@@ -69,7 +70,6 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         entities: in_dependency_order(reader.entities),
         select_tags: select_tags(info)?,
         group: group.and_then(Value::as_str).map(str::to_owned),
-        secrets: secrets(root.get("_transform"))?,
     })
 }
 
@@ -143,6 +143,7 @@ fn select_tags(info: Option<&Map<String, Value>>) -> Result<Vec<String>, Declara
 struct Reader<'document> {
     /// `_info.defaults`: fields of `service`, `route`, `upstream`, `target` that entities don't set themselves.
     defaults: Option<&'document Map<String, Value>>,
+    secrets: Secrets,
     entities: Vec<DeclaredEntity>,
 }
 
@@ -200,6 +201,7 @@ impl Reader<'_> {
             kind,
             body,
             parent,
+            secrets: self.secrets,
         });
         nested.into_iter().try_for_each(|(field, child, value)| {
             self.list(&format!("{path}.{field}"), child, &value, Some(position))

@@ -10,7 +10,7 @@ use super::{
     Action, Condition, DeletionCause, Group, GroupError, OmittedChildren, Operation, Target, operations,
     references,
 };
-use crate::schema::SchemaViolation;
+use crate::schema::{SchemaViolation, Secrets};
 use crate::{EntityId, Kind};
 
 /// The kind whose names a body of this kind lists.
@@ -130,6 +130,7 @@ fn add(draft: &mut Draft<'_>, parent: &Entity, snis: Kind, name: &str) -> Result
         },
         condition: Condition::Always,
         omitted_children: OmittedChildren::Delete,
+        secrets: Secrets::Plain,
     };
     operations::create(draft, snis, body, &operation).map(|_| ())
 }

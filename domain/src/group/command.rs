@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::entity::Entity;
 use crate::declarative::Declaration;
+use crate::schema::Secrets;
 use crate::{EntityId, Kind, Version};
 
 /// A command to a group: accepted whole or refused whole.
@@ -59,6 +60,8 @@ pub struct Operation {
     pub condition: Condition,
     /// What an update does with input-only lists that the body omits, such as a certificate's `snis`.
     pub omitted_children: OmittedChildren,
+    /// What the secrets in the body are.
+    pub secrets: Secrets,
 }
 
 /// What an operation does.

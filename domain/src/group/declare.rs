@@ -12,7 +12,7 @@ use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
 use super::{DeletionCause, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
-use crate::schema::{OnDelete, SchemaViolation, Secrets};
+use crate::schema::{FieldSchema, OnDelete, RecordSchema, SchemaViolation, ValueType, derived};
 use crate::{EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
@@ -39,8 +39,8 @@ pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) ->
     let mut written = Vec::new();
     let mut displaced = Vec::new();
     for ((entity, body), id) in declaration.entities.iter().zip(bodies).zip(&targets) {
-        let change = write(draft, entity, body, *id, declaration.secrets, &mut displaced)
-            .map_err(|error| located(entity, error))?;
+        let change =
+            write(draft, entity, body, *id, &mut displaced).map_err(|error| located(entity, error))?;
         written.extend(change.map(|created| (entity, *id, created)));
     }
     check_whole(draft, &written, &displaced)?;
@@ -169,20 +169,38 @@ fn target(
         .get("id")
         .and_then(Value::as_str)
         .and_then(|id| id.parse().ok());
-    given
-        .or_else(|| natural_holder(draft, entity.kind, body))
-        .unwrap_or_else(|| {
-            let parent = file
-                .parent_of(entity)
-                .map(|(_, id)| id.to_string())
-                .unwrap_or_default();
-            let natural = natural_key(entity.kind, body);
-            let content = natural.unwrap_or_else(|| Value::Object(body.clone()).to_string());
-            EntityId(Uuid::new_v5(
-                &CONTENT_IDS,
-                format!("{}/{parent}/{content}", entity.kind.name()).as_bytes(),
-            ))
-        })
+    if let Some(id) = given {
+        return id;
+    }
+    let keys = unique_fields(entity.kind, body);
+    natural_holder(draft, entity.kind, &keys).unwrap_or_else(|| {
+        let parent = file
+            .parent_of(entity)
+            .map(|(_, id)| id.to_string())
+            .unwrap_or_default();
+        let natural = natural_key(entity.kind, &keys);
+        let content = natural.unwrap_or_else(|| Value::Object(body.clone()).to_string());
+        EntityId(Uuid::new_v5(
+            &CONTENT_IDS,
+            format!("{}/{parent}/{content}", entity.kind.name()).as_bytes(),
+        ))
+    })
+}
+
+/// The fields of unique keys as they would be stored, derived ones too.
+fn unique_fields(kind: Kind, body: &Map<String, Value>) -> Map<String, Value> {
+    let schema = kind.schema();
+    let mut keys = Map::new();
+    for name in schema.unique.iter().flat_map(|rule| &rule.fields) {
+        let stored = match (body.get(*name), schema.record.field(name)) {
+            (Some(Value::String(text)), Some(field)) => Value::String(field.as_stored(text.clone())),
+            (Some(value), _) => value.clone(),
+            (None, _) => continue,
+        };
+        keys.insert((*name).to_owned(), stored);
+    }
+    keys.extend(derived(kind, body));
+    keys
 }
 
 /// The entity that holds one of the unique keys that the body sets.
@@ -273,7 +291,6 @@ fn write<'declaration>(
     by: &'declaration DeclaredEntity,
     mut body: Map<String, Value>,
     id: EntityId,
-    secrets: Secrets,
     displaced: &mut Vec<Displaced<'declaration>>,
 ) -> Result<Option<bool>, GroupError> {
     body.insert("id".to_owned(), json!(id));
@@ -281,12 +298,12 @@ fn write<'declaration>(
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, secrets, true)?
-    {
-        Written::Unchanged => return Ok(None),
-        Written::Created(entity) => (entity, None),
-        Written::Updated(entity, changed) => (entity, Some(changed)),
-    };
+    let (entity, changed) =
+        match operations::written(draft, by.kind, current.as_ref(), body, by.secrets, true)? {
+            Written::Unchanged => return Ok(None),
+            Written::Created(entity) => (entity, None),
+            Written::Updated(entity, changed) => (entity, Some(changed)),
+        };
     for key in &entity.unique {
         let holder = draft.scratch.holder(*key).filter(|holder| *holder != id);
         displaced.extend(holder.map(|holder| Displaced {
@@ -307,15 +324,27 @@ fn write<'declaration>(
 /// A generated field that the file omits stays what it was: applying a file twice draws no second key.
 fn keep_generated(current: &Entity, body: &mut Map<String, Value>) {
     let stored = current.map();
-    for field in current
-        .kind
-        .schema()
-        .fields()
-        .iter()
-        .filter(|field| field.is_generated())
-    {
-        if let (false, Some(value)) = (body.contains_key(field.name), stored.get(field.name)) {
-            body.insert(field.name.to_owned(), value.clone());
+    keep_generated_in(current.kind.schema().record_for(&stored), &stored, body);
+}
+
+fn keep_generated_in(record: &RecordSchema, stored: &Map<String, Value>, body: &mut Map<String, Value>) {
+    for field in &record.fields {
+        match (&field.value_type, stored.get(field.name)) {
+            (_, Some(value)) if field.is_generated() => {
+                body.entry(field.name).or_insert_with(|| value.clone());
+            }
+            (ValueType::Record(inner), Some(Value::Object(below)))
+                if inner.fields.iter().any(FieldSchema::is_generated) =>
+            {
+                // A required record without default is filled field by field when it is absent.
+                if field.required && field.default.is_none() {
+                    body.entry(field.name).or_insert_with(|| json!({}));
+                }
+                if let Some(Value::Object(members)) = body.get_mut(field.name) {
+                    keep_generated_in(inner, below, members);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -348,6 +377,7 @@ fn check_whole(
 /// What still refers to a deleted entity goes along or refuses the deletion, as its foreign key says.
 fn settle_deletions(draft: &mut Draft<'_>, pruned: &[(Kind, EntityId)]) -> Result<(), GroupError> {
     for (kind, id) in pruned {
+        references::check_unlisted(&draft.scratch, *kind, *id)?;
         let left: Vec<_> = draft
             .scratch
             .referring(*kind, *id)

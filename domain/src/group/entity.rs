@@ -56,6 +56,8 @@ pub struct Entity {
     pub unique: Vec<UniqueKey>,
     /// What it refers to.
     pub references: Vec<Reference>,
+    /// The entities it lists by id, without a foreign key (a service's `ca_certificates`).
+    pub listed: Vec<(Kind, EntityId)>,
     /// Its tags, in the body's order.
     pub tags: Vec<Arc<str>>,
     /// Its time to live in seconds, where it has one.
@@ -100,6 +102,7 @@ impl Entity {
             id,
             unique: index.unique_keys(kind, &extracted),
             references: index.references(kind, &extracted),
+            listed: index.listed(&extracted),
             tags: index.tags(&extracted),
             ttl: index.ttl(&extracted),
             erased: false,
@@ -128,6 +131,8 @@ struct KindIndex {
     unique: Vec<(Vec<usize>, bool)>,
     /// Per foreign key whose kind the catalogue has: its index, its kind, its position in `wanted`.
     references: Vec<(usize, Kind, usize)>,
+    /// Per field that lists ids: the kind, its position in `wanted`.
+    lists: Vec<(Kind, usize)>,
     tags: Option<usize>,
     ttl: Option<usize>,
 }
@@ -168,12 +173,18 @@ impl KindIndex {
             .enumerate()
             .filter_map(|(number, key)| key.kind.map(|kind| (number, kind, position(key.field))))
             .collect();
+        let lists = schema
+            .fields()
+            .iter()
+            .filter_map(|field| Some((field.lists?, position(field.name))))
+            .collect();
         let tags = schema.tagged.then(|| position("tags"));
         let ttl = schema.ttl.then(|| position("ttl"));
         Self {
             wanted,
             unique,
             references,
+            lists,
             tags,
             ttl,
         }
@@ -207,6 +218,15 @@ impl KindIndex {
             })
         };
         self.references.iter().filter_map(reference).collect()
+    }
+
+    fn listed(&self, values: &[Option<&str>]) -> Vec<(Kind, EntityId)> {
+        let ids = |field: usize| serde_json::from_str::<Option<Vec<EntityId>>>(values[field]?).ok()?;
+        let of_list = |(kind, field): &(Kind, usize)| {
+            let kind = *kind;
+            ids(*field).into_iter().flatten().map(move |id| (kind, id))
+        };
+        self.lists.iter().flat_map(of_list).collect()
     }
 
     fn tags(&self, values: &[Option<&str>]) -> Vec<Arc<str>> {

@@ -55,6 +55,18 @@ pub enum GroupError {
         /// The kind that refers to it.
         by: &'static str,
     },
+    /// The entity can't be deleted while another lists its id.
+    #[error("{} {id} is still referenced by {by} (id = {by_id})", words(.kind))]
+    Listed {
+        /// The kind of the entity to delete.
+        kind: &'static str,
+        /// The entity to delete.
+        id: EntityId,
+        /// The kind of the entity that lists it.
+        by: &'static str,
+        /// The entity that lists it.
+        by_id: EntityId,
+    },
     /// The entity (or the parent it is nested under) isn't there.
     #[error("{kind} '{selector}' not found")]
     NotFound {
@@ -129,6 +141,11 @@ impl From<SchemaViolation> for GroupError {
     fn from(violation: SchemaViolation) -> Self {
         Self::Schema(violation)
     }
+}
+
+/// A kind's name in words, of one: `ca certificate`.
+fn words(kind: &str) -> String {
+    kind.strip_suffix('s').unwrap_or(kind).replace('_', " ")
 }
 
 fn version_text(version: &Option<Version>) -> String {

@@ -50,6 +50,8 @@ pub struct Group {
     unique: HashMap<UniqueKey, EntityId>,
     /// (kind and id pointed at, kind and id that point, which foreign key).
     references: OrdSet<(Kind, EntityId, Kind, EntityId, usize)>,
+    /// (kind and id listed, kind and id that lists it).
+    lists: OrdSet<(Kind, EntityId, Kind, EntityId)>,
     expiries: OrdSet<(Timestamp, Kind, EntityId)>,
 }
 
@@ -116,6 +118,15 @@ impl Group {
             .filter_map(|(_, _, kind, id, key)| Some((self.entity(*kind, *id)?, *key)))
     }
 
+    /// The first entity that lists this one.
+    pub fn listing(&self, kind: Kind, id: EntityId) -> Option<(Kind, EntityId)> {
+        let (kinds, nil, max) = (kind_bounds(), EntityId(Uuid::nil()), EntityId(Uuid::max()));
+        let mut range = self
+            .lists
+            .range((kind, id, kinds.0, nil)..=(kind, id, kinds.1, max));
+        range.next().map(|(_, _, by, by_id)| (*by, *by_id))
+    }
+
     /// The entities whose time to live has ended by then.
     pub fn expired(&self, at: Timestamp) -> impl Iterator<Item = (Kind, EntityId)> {
         self.expiries
@@ -150,6 +161,9 @@ impl Group {
                 reference.foreign_key,
             ));
         }
+        for (kind, id) in &entity.listed {
+            self.lists.insert((*kind, *id, entity.kind, entity.id));
+        }
         if let Some(expiry) = entity.expires_at {
             self.expiries.insert((expiry, entity.kind, entity.id));
         }
@@ -167,6 +181,9 @@ impl Group {
         for reference in &entity.references {
             self.references
                 .remove(&(reference.kind, reference.id, kind, id, reference.foreign_key));
+        }
+        for (listed, other) in &entity.listed {
+            self.lists.remove(&(*listed, *other, kind, id));
         }
         if let Some(expiry) = entity.expires_at {
             self.expiries.remove(&(expiry, kind, id));

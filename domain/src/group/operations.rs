@@ -178,7 +178,7 @@ pub fn create(
     operation: &Operation,
 ) -> Result<EntityId, GroupError> {
     let listed = transient(kind, &body);
-    let Written::Created(entity) = written(draft, kind, None, body, Secrets::Plain, true)? else {
+    let Written::Created(entity) = written(draft, kind, None, body, operation.secrets, true)? else {
         return Err(GroupError::Malformed(
             "a creation met an existing entity".to_owned(),
         ));
@@ -201,7 +201,7 @@ fn change(
 ) -> Result<EntityId, GroupError> {
     let listed = transient(current.kind, &body);
     if let Written::Updated(entity, changed) =
-        written(draft, current.kind, Some(current), body, Secrets::Plain, whole)?
+        written(draft, current.kind, Some(current), body, operation.secrets, whole)?
     {
         check_whole(&draft.scratch, &entity)?;
         draft.record(GroupEvent::EntityUpdated { entity, changed })?;

@@ -166,6 +166,18 @@ pub fn taken(entity: &Entity, key: UniqueKey) -> GroupError {
     GroupError::Unique { fields }
 }
 
+/// Checks that nobody lists an entity that goes.
+pub fn check_unlisted(state: &Group, kind: Kind, id: EntityId) -> Result<(), GroupError> {
+    state.listing(kind, id).map_or(Ok(()), |(by, by_id)| {
+        Err(GroupError::Listed {
+            kind: kind.name(),
+            id,
+            by: by.name(),
+            by_id,
+        })
+    })
+}
+
 /// Deletes an entity and, before it, whatever belongs to it; refuses while something it may not take along refers
 /// to it.
 pub fn delete(
@@ -174,6 +186,7 @@ pub fn delete(
     id: EntityId,
     cause: DeletionCause,
 ) -> Result<(), GroupError> {
+    check_unlisted(&draft.scratch, kind, id)?;
     let referring: Vec<_> = draft
         .scratch
         .referring(kind, id)

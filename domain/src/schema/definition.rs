@@ -55,6 +55,8 @@ pub struct FieldSchema {
     pub personal: bool,
     /// The consumer whose key seals the entity's secrets: marked `x_owner`.
     pub owner: bool,
+    /// Ids of entities of this kind, which are not deleted while listed: marked `x_lists`.
+    pub lists: Option<Kind>,
     /// Input that isn't part of the stored body (`certificates.snis`).
     pub transient: bool,
     /// Bodies leave it out instead of saying null: open-source Kong doesn't know it (`plugins.consumer_group`).
@@ -68,6 +70,11 @@ pub struct FieldSchema {
 }
 
 impl FieldSchema {
+    /// The form in which a text in this field is stored: a target's address gets its port.
+    pub fn as_stored(&self, text: String) -> String {
+        super::fill::string(self, text)
+    }
+
     /// Whether an absent value is generated: an id, a time, a random key.
     pub const fn is_generated(&self) -> bool {
         self.auto.is_some()
@@ -169,8 +176,13 @@ pub(super) struct Transformation {
     /// Inputs and needs as Kong prints them.
     pub(super) quoted: String,
     pub(super) rule: TransformationRule,
-    /// Its result follows from the stored inputs at any time, where others replace their input.
-    pub(super) derives: bool,
+}
+
+impl Transformation {
+    /// Whether it puts a secret's hash in its place.
+    pub(super) const fn hashes(&self) -> bool {
+        matches!(self.rule, TransformationRule::Hash(_))
+    }
 }
 
 /// A rule over several fields (README §7).

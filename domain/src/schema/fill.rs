@@ -103,7 +103,7 @@ fn canonical(field: &FieldSchema, given: Value, generator: &mut dyn Generator) -
             record(inner, Map::new(), generator).into()
         }
         (ValueType::Foreign(_), Value::Object(members)) => foreign(members),
-        (ValueType::String, Value::String(text)) => string(field, text),
+        (ValueType::String, Value::String(text)) => Value::String(string(field, text)),
         (_, given) => given,
     }
 }
@@ -149,7 +149,7 @@ fn foreign(mut members: Map<String, Value>) -> Value {
     Value::Object(members)
 }
 
-fn string(field: &FieldSchema, mut text: String) -> Value {
+pub(super) fn string(field: &FieldSchema, mut text: String) -> String {
     if field.uuid && is_uuid(&text) {
         text.make_ascii_lowercase();
     }
@@ -160,7 +160,7 @@ fn string(field: &FieldSchema, mut text: String) -> Value {
             text = normal;
         }
     }
-    Value::String(text)
+    text
 }
 
 /// 8-4-4-4-12 hexadecimal digits, any case, any version.

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::catalogue::KindSchema;
+use super::catalogue::{Kind, KindSchema};
 use super::definition::{Path, Transformation};
 use super::fill::Generator;
+use super::rules::TransformationRule;
 use super::shorthand::value_at;
 use super::validate::is_empty;
 use super::violation::put_entity;
@@ -64,10 +65,47 @@ pub(super) fn apply(
 ) {
     for transformation in due(schema, secrets) {
         let sent = |path: &Path| !is_empty(value_at(request, path));
-        if transformation.derives || transformation.inputs.iter().all(sent) {
-            (transformation.rule)(body, generator);
+        match transformation.rule {
+            TransformationRule::Derive(field, rule) => {
+                if let Some(value) = rule(body) {
+                    body.insert(field.to_owned(), value);
+                }
+            }
+            TransformationRule::Hash(rule) if transformation.inputs.iter().all(sent) => rule(body, generator),
+            TransformationRule::Hash(_) => {}
         }
     }
+}
+
+/// The fields that follow from others of a body as it was sent, such as a CA certificate's `cert_digest`.
+pub fn derived(kind: Kind, body: &Map<String, Value>) -> Map<String, Value> {
+    let mut found = Map::new();
+    for transformation in &kind.schema().transformations {
+        if let TransformationRule::Derive(field, rule) = transformation.rule
+            && let Some(value) = rule(body)
+        {
+            found.insert(field.to_owned(), value);
+        }
+    }
+    found
+}
+
+/// Whether this stored body holds the hash of a secret.
+pub fn holds_hashed_secret(kind: Kind, body: &Map<String, Value>) -> bool {
+    let set = |path: &Path| {
+        !matches!(
+            value_at(body, path),
+            None | Some(Value::Null | Value::Bool(false))
+        )
+    };
+    due(kind.schema(), Secrets::Plain)
+        .filter(|transformation| transformation.hashes())
+        .any(|transformation| transformation.inputs.iter().chain(&transformation.needs).all(set))
+}
+
+/// Whether bodies of this kind may hold the hash of a secret.
+pub fn may_hash(kind: Kind) -> bool {
+    kind.schema().transformations.iter().any(Transformation::hashes)
 }
 
 /// What isn't derived from other fields hashes a secret.
@@ -75,5 +113,5 @@ fn due(schema: &KindSchema, secrets: Secrets) -> impl Iterator<Item = &Transform
     schema
         .transformations
         .iter()
-        .filter(move |transformation| transformation.derives || secrets == Secrets::Plain)
+        .filter(move |transformation| !transformation.hashes() || secrets == Secrets::Plain)
 }

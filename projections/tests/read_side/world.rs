@@ -10,6 +10,7 @@ use domain::group::{
     Action, Condition, Entity, Group, GroupCommand, GroupEvent, OmittedChildren, Operation, Selector, Target,
     decide,
 };
+use domain::schema::Secrets;
 use domain::{
     Actor, Boundary, Change, CommitId, Context, EntityId, GroupId, Keyring, Kind, Position, Record,
     Timestamp, Version,
@@ -313,6 +314,7 @@ fn operation(action: Action, collection: &str, id: Option<EntityId>) -> Operatio
         },
         condition: Condition::Always,
         omitted_children: OmittedChildren::default(),
+        secrets: Secrets::Plain,
     }
 }
 

@@ -28,14 +28,13 @@ pub(super) fn transformations(document: &Value) -> Result<Vec<Transformation>, F
         .iter()
         .map(|entry| {
             let id = text(entry, "on_write").ok_or("a transformation without function")?;
-            let (rule, derives) = rules::transformation(id).ok_or_else(|| format!("no function {id}"))?;
+            let rule = rules::transformation(id).ok_or_else(|| format!("no function {id}"))?;
             let [inputs, needs] = ["input", "needs"].map(|member| list(entry, member));
             Ok(Transformation {
                 inputs: field_list(inputs).paths,
                 needs: field_list(needs).paths,
                 quoted: field_list(&[inputs, needs].concat()).quoted,
                 rule,
-                derives,
             })
         })
         .collect()

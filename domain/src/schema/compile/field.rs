@@ -54,6 +54,7 @@ pub(super) fn field(name: &str, definition: &Value, names: &Names) -> Result<Fie
         sealed: flag(definition, "encrypted") || flag(definition, "x_sealed"),
         personal: flag(definition, "x_personal"),
         owner: flag(definition, "x_owner"),
+        lists: text(definition, "x_lists").and_then(|name| names.kind(name)),
         transient: flag(definition, "transient"),
         omitted_when_unset: flag(definition, "x_omitted_when_unset"),
         auto: auto(name, definition),

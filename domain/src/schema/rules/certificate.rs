@@ -6,7 +6,6 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::key_material::{PublicKey, certificate_der, of_certificate, of_key};
 use super::secret_hash;
-use crate::schema::Generator;
 
 /// Is an X.509 certificate; of a PEM bundle only the first one is looked at.
 pub(super) fn parses(text: &str) -> Result<(), String> {
@@ -75,14 +74,9 @@ pub(super) fn is_authority(entity: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// SHA-256 of the certificate, by which authorities are told apart.
-pub(super) fn digest(entity: &mut Map<String, Value>, _: &mut dyn Generator) {
-    let der = entity.get("cert").and_then(Value::as_str).map(certificate_der);
-    if let Some(Ok(der)) = der {
-        entity.insert(
-            "cert_digest".to_owned(),
-            secret_hash::hexadecimal(&Sha256::digest(der)).into(),
-        );
-    }
+pub(super) fn digest(entity: &Map<String, Value>) -> Option<Value> {
+    let der = certificate_der(entity.get("cert")?.as_str()?).ok()?;
+    Some(secret_hash::hexadecimal(&Sha256::digest(der)).into())
 }
 
 /// Unset values are no pair; those that don't parse have been refused by their own field.

@@ -46,7 +46,13 @@ pub(super) type EntityRule = fn(&Map<String, Value>) -> Result<(), String>;
 pub(super) type ShorthandRule = fn(&Value) -> Vec<(&'static str, Value)>;
 
 /// What a transformation makes of a valid body.
-pub(super) type TransformationRule = fn(&mut Map<String, Value>, &mut dyn Generator);
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TransformationRule {
+    /// This field follows from others at any time.
+    Derive(&'static str, fn(&Map<String, Value>) -> Option<Value>),
+    /// The hash of a secret in its place.
+    Hash(fn(&mut Map<String, Value>, &mut dyn Generator)),
+}
 
 /// The function of a `custom_validator`.
 pub(super) fn field(id: &str) -> Option<FieldRule> {
@@ -135,12 +141,12 @@ pub(super) fn shorthand(id: &str) -> Option<ShorthandRule> {
     })
 }
 
-/// The function of a transformation, and whether its result follows from stored fields at any time.
-pub(super) fn transformation(id: &str) -> Option<(TransformationRule, bool)> {
+/// The function of a transformation.
+pub(super) fn transformation(id: &str) -> Option<TransformationRule> {
     Some(match id {
-        "basicauth.hash_password" => (secret_hash::basic_auth, false),
-        "ca_certificates.cert_digest" => (certificate::digest, true),
-        "oauth2.hash_client_secret" => (secret_hash::oauth2, false),
+        "basicauth.hash_password" => TransformationRule::Hash(secret_hash::basic_auth),
+        "ca_certificates.cert_digest" => TransformationRule::Derive("cert_digest", certificate::digest),
+        "oauth2.hash_client_secret" => TransformationRule::Hash(secret_hash::oauth2),
         _ => return None,
     })
 }

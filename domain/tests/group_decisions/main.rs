@@ -1,117 +1,18 @@
 //! Given a configuration, when something is asked of it, then these are the events or the refusal.
 
+mod credentials;
+mod given;
+mod kinds;
+
 use std::sync::Arc;
 
-use domain::declarative::{self, DumpOptions};
+use domain::Kind;
 use domain::group::{
-    Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren, Operation,
-    Selector, Target, decide,
+    Action, Condition, Decision, Group, GroupCommand, GroupError, OmittedChildren, Operation,
 };
-use domain::{Actor, Change, Context, Kind, Timestamp};
-use serde_json::{Map, Value, json};
-
-/// A group under test: every accepted command is folded as the next change.
-#[derive(Default)]
-struct Given {
-    group: Group,
-    commands: u64,
-}
-
-impl Given {
-    fn when(&mut self, command: GroupCommand) -> Result<Decision, GroupError> {
-        self.commands += 1;
-        let at = Timestamp(1_800_000_000_000 + self.commands as i64 * 1000);
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.commands.to_le_bytes());
-        let decision = decide(&self.group, &command, &mut Context::new(at, seed))?;
-        if !decision.events.is_empty() {
-            self.group
-                .apply(&change(self.group.version + 1, at, decision.events.clone()));
-        }
-        Ok(decision)
-    }
-
-    fn post(&mut self, collection: &str, body: Value) -> Result<Decision, GroupError> {
-        self.when(operate(Action::Create(object(body)), target(collection, None)))
-    }
-
-    fn put(&mut self, collection: &str, key: &str, body: Value) -> Result<Decision, GroupError> {
-        self.when(operate(Action::Put(object(body)), target(collection, Some(key))))
-    }
-
-    fn delete(&mut self, collection: &str, key: &str) -> Result<Decision, GroupError> {
-        self.when(operate(Action::Delete, target(collection, Some(key))))
-    }
-
-    fn declare(&mut self, document: &Value, prune: bool) -> Result<Decision, GroupError> {
-        let declaration = Arc::new(declarative::parse(document).expect("a declarative file"));
-        self.when(GroupCommand::Declare {
-            declaration,
-            prune,
-            expected_version: None,
-        })
-    }
-
-    fn dump(&self) -> Value {
-        declarative::dump(self.group.entities(), &DumpOptions::default())
-    }
-}
-
-fn change(version: u64, at: Timestamp, events: Vec<GroupEvent>) -> Change<GroupEvent> {
-    Change {
-        version,
-        at,
-        actor: Actor::System {
-            part: "test".to_owned(),
-        },
-        reason: None,
-        request_id: None,
-        source: None,
-        idempotency: None,
-        catalogue: 1,
-        events,
-    }
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    value.as_object().expect("an object").clone()
-}
-
-fn target(collection: &str, selector: Option<&str>) -> Target {
-    let kind = Kind::in_collection(collection).expect("a collection");
-    Target {
-        kind,
-        selector: selector.map(Selector::parse),
-        parent: None,
-    }
-}
-
-fn operate(action: Action, target: Target) -> GroupCommand {
-    let (condition, omitted_children) = (Condition::Always, OmittedChildren::Delete);
-    let operations = vec![Operation {
-        action,
-        target,
-        condition,
-        omitted_children,
-    }];
-    GroupCommand::Operate {
-        operations,
-        expected_version: None,
-    }
-}
-
-fn names(decision: &Decision) -> Vec<String> {
-    let name = |event: &GroupEvent| match event {
-        GroupEvent::EntityCreated { entity } => format!("created {}", entity.kind.name()),
-        GroupEvent::EntityUpdated { entity, changed } => {
-            format!("updated {} {}", entity.kind.name(), changed.join(","))
-        }
-        GroupEvent::EntityDeleted { kind, .. } => format!("deleted {}", kind.name()),
-        GroupEvent::GroupSealed => "sealed".to_owned(),
-        GroupEvent::GroupUnsealed => "unsealed".to_owned(),
-    };
-    decision.events.iter().map(name).collect()
-}
+use domain::schema::Secrets;
+use given::{Given, names, object, target};
+use serde_json::{Value, json};
 
 #[test]
 fn a_service_is_created_with_every_default() {
@@ -218,6 +119,7 @@ fn a_transaction_is_all_or_nothing_and_names_the_operation_that_failed() {
         target: target("services", None),
         condition: Condition::Always,
         omitted_children: OmittedChildren::Delete,
+        secrets: Secrets::Plain,
     };
     let operations = vec![
         operation(json!({"name": "a", "host": "example.com"})),

@@ -1,0 +1,116 @@
+//! A group under test, and commands to it in short.
+
+use std::sync::Arc;
+
+use domain::declarative::{self, DumpOptions};
+use domain::group::{
+    Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren, Operation,
+    Selector, Target, decide,
+};
+use domain::schema::Secrets;
+use domain::{Actor, Change, Context, Kind, Timestamp};
+use serde_json::{Map, Value};
+
+/// A group under test: every accepted command is folded as the next change.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) group: Group,
+    commands: u64,
+}
+
+impl Given {
+    pub(crate) fn when(&mut self, command: GroupCommand) -> Result<Decision, GroupError> {
+        self.commands += 1;
+        let at = Timestamp(1_800_000_000_000 + self.commands as i64 * 1000);
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.commands.to_le_bytes());
+        let decision = decide(&self.group, &command, &mut Context::new(at, seed))?;
+        if !decision.events.is_empty() {
+            self.group
+                .apply(&change(self.group.version + 1, at, decision.events.clone()));
+        }
+        Ok(decision)
+    }
+
+    pub(crate) fn post(&mut self, collection: &str, body: Value) -> Result<Decision, GroupError> {
+        self.when(operate(Action::Create(object(body)), target(collection, None)))
+    }
+
+    pub(crate) fn put(&mut self, collection: &str, key: &str, body: Value) -> Result<Decision, GroupError> {
+        self.when(operate(Action::Put(object(body)), target(collection, Some(key))))
+    }
+
+    pub(crate) fn delete(&mut self, collection: &str, key: &str) -> Result<Decision, GroupError> {
+        self.when(operate(Action::Delete, target(collection, Some(key))))
+    }
+
+    pub(crate) fn declare(&mut self, document: &Value, prune: bool) -> Result<Decision, GroupError> {
+        let declaration = Arc::new(declarative::parse(document).expect("a declarative file"));
+        self.when(GroupCommand::Declare {
+            declaration,
+            prune,
+            expected_version: None,
+        })
+    }
+
+    pub(crate) fn dump(&self) -> Value {
+        declarative::dump(self.group.entities(), &DumpOptions::default())
+    }
+}
+
+pub(crate) fn change(version: u64, at: Timestamp, events: Vec<GroupEvent>) -> Change<GroupEvent> {
+    Change {
+        version,
+        at,
+        actor: Actor::System {
+            part: "test".to_owned(),
+        },
+        reason: None,
+        request_id: None,
+        source: None,
+        idempotency: None,
+        catalogue: 1,
+        events,
+    }
+}
+
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
+}
+
+pub(crate) fn target(collection: &str, selector: Option<&str>) -> Target {
+    let kind = Kind::in_collection(collection).expect("a collection");
+    Target {
+        kind,
+        selector: selector.map(Selector::parse),
+        parent: None,
+    }
+}
+
+pub(crate) fn operate(action: Action, target: Target) -> GroupCommand {
+    let (condition, omitted_children) = (Condition::Always, OmittedChildren::Delete);
+    let operations = vec![Operation {
+        action,
+        target,
+        condition,
+        omitted_children,
+        secrets: Secrets::Plain,
+    }];
+    GroupCommand::Operate {
+        operations,
+        expected_version: None,
+    }
+}
+
+pub(crate) fn names(decision: &Decision) -> Vec<String> {
+    let name = |event: &GroupEvent| match event {
+        GroupEvent::EntityCreated { entity } => format!("created {}", entity.kind.name()),
+        GroupEvent::EntityUpdated { entity, changed } => {
+            format!("updated {} {}", entity.kind.name(), changed.join(","))
+        }
+        GroupEvent::EntityDeleted { kind, .. } => format!("deleted {}", kind.name()),
+        GroupEvent::GroupSealed => "sealed".to_owned(),
+        GroupEvent::GroupUnsealed => "unsealed".to_owned(),
+    };
+    decision.events.iter().map(name).collect()
+}
