@@ -29,8 +29,19 @@ impl LoadClient {
 
     /// Sends a request and answers the status once the whole answer has come.
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<u16> {
+        self.send_as(method, path, "application/json", body).await
+    }
+
+    /// The same with a body of another media type.
+    pub(crate) async fn send_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        media_type: &str,
+        body: &str,
+    ) -> anyhow::Result<u16> {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
             self.token,
             body.len()

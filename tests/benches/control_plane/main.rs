@@ -4,6 +4,7 @@
 //! scan of the log, a bare exchange over TLS. The load comes from this process; servers and engines are processes of their own. All
 //! share the machine, so beside the figures stands whose processor time it was.
 
+mod apply;
 mod commands;
 mod cpu_shares;
 mod engine;
@@ -53,6 +54,12 @@ struct Arguments {
     /// How many changes are pushed per series.
     #[arg(long, default_value_t = 200)]
     changes: usize,
+    /// How many services the applied file has, each with a route that has a plugin.
+    #[arg(long, default_value_t = 10_000)]
+    services: usize,
+    /// How many consumers the applied file has, each with a key.
+    #[arg(long, default_value_t = 50_000)]
+    consumers: usize,
     /// Be the other end of the floor under a push, for the benchmark that listens there.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     write_frames_for: Option<SocketAddr>,
@@ -74,6 +81,7 @@ enum EngineName {
 enum Measurement {
     Commands,
     Push,
+    Apply,
     Fold,
 }
 
@@ -99,6 +107,14 @@ async fn main() -> anyhow::Result<()> {
             };
             push::measure(&engine, entities, &arguments.agents, &series).await?;
         }
+        probe::fsync()?;
+    }
+    if wanted(Measurement::Apply) {
+        let size = apply::Size {
+            services: arguments.services,
+            consumers: arguments.consumers,
+        };
+        apply::measure(&Engine::start(arguments.log, true).await?, &size).await?;
         probe::fsync()?;
     }
     if wanted(Measurement::Fold) {
