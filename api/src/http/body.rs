@@ -20,7 +20,7 @@ pub(crate) const KONG_MEDIA_TYPES: [&str; 3] = [
     "multipart/form-data",
 ];
 
-/// How much of a body that is too large is taken and thrown away, in bytes: a sender that listens only when it has sent
+/// How much of a body that nobody wants is taken and thrown away, in bytes: a sender that listens only when it has sent
 /// everything then hears the refusal instead of a broken connection.
 const DISCARDED: usize = 16 << 20;
 
@@ -35,10 +35,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         .unwrap_or(0);
     let mut pieces = body.into_data_stream();
     if announced > limit {
-        // Who sends `Expect: 100-continue` waits for the answer before sending anything.
-        if !headers.contains_key(EXPECT) {
-            discard(&mut pieces).await;
-        }
+        discard_from(headers, &mut pieces).await;
         return Err(too_large(limit));
     }
     let mut whole = Vec::with_capacity(announced.min(FIRST_ALLOCATION));
@@ -53,6 +50,18 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         whole.extend_from_slice(&piece);
     }
     Ok(whole.into())
+}
+
+/// Takes and throws away the body of a request that was refused without it.
+pub(crate) async fn discard_unread(headers: &HeaderMap, body: Body) {
+    discard_from(headers, &mut body.into_data_stream()).await;
+}
+
+async fn discard_from(headers: &HeaderMap, pieces: &mut BodyDataStream) {
+    // Who sends `Expect: 100-continue` waits for the answer before sending anything.
+    if !headers.contains_key(EXPECT) {
+        discard(pieces).await;
+    }
 }
 
 async fn discard(pieces: &mut BodyDataStream) {

@@ -39,15 +39,24 @@ impl Resource {
     /// Answers a request on this path.
     pub(crate) async fn serve(self: Arc<Self>, request: Request) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let request_id = RequestId::of(&parts);
+        let mut unread = Some(body);
+        let response = self.answer(&mut parts, &mut unread).await;
+        if let Some(body) = unread {
+            body::discard_unread(&parts.headers, body).await;
+        }
+        response
+    }
+
+    /// The answer; `body` is left where it was refused before its body was read.
+    async fn answer(&self, parts: &mut Parts, body: &mut Option<Body>) -> Response<Body> {
+        let request_id = RequestId::of(parts);
         if parts.method == Method::OPTIONS {
             return self.options();
         }
         let Some(endpoint) = self.endpoint(&parts.method) else {
             return self.method_not_allowed(request_id);
         };
-        let handled = self.handle(endpoint, request_id, &mut parts, body).await;
-        match handled {
+        match self.handle(endpoint, request_id, parts, body).await {
             Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(endpoint.form, request_id),
         }
@@ -68,7 +77,7 @@ impl Resource {
         endpoint: &Endpoint,
         request_id: Uuid,
         parts: &mut Parts,
-        body: Body,
+        body: &mut Option<Body>,
     ) -> Result<Answer, Refusal> {
         let parameters = path_parameters(parts).await?;
         let (caller, group) = match endpoint.permission {
@@ -86,6 +95,7 @@ impl Resource {
                 .filter(|parameter| parameter.place == "query");
             query.refuse_unknown(known.map(|parameter| parameter.name))?;
         }
+        let body = body.take().unwrap_or_default();
         let body = body::read(&parts.headers, body, endpoint.body_limit).await?;
         if let Some(taken) = &endpoint.request {
             body::check_media_type(&parts.headers, &body, taken.media_types)?;

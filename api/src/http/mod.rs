@@ -108,7 +108,8 @@ pub fn router(parts: Parts) -> Router {
 }
 
 async fn unknown_path(request: Request) -> Response<Body> {
-    let (parts, _) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    body::discard_unread(&parts.headers, body).await;
     let path = parts.uri.path();
     let of_entities =
         path.contains("/core-entities") || path.starts_with("/konnect-api/") || path.starts_with("/groups/");

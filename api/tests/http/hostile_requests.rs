@@ -1,6 +1,12 @@
 //! Bad input gets a clear 4xx and changes nothing.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
 use axum::http::Method;
+use futures::{StreamExt as _, stream};
 use serde_json::json;
 
 use crate::app::App;
@@ -27,6 +33,32 @@ async fn bodies_that_cannot_be_read_are_refused_in_kongs_words() {
         .bytes("application/json", large);
     large.send().await.expect(413);
     assert_eq!(app.get(SERVICES).await.body["data"], json!([]));
+}
+
+#[tokio::test]
+async fn the_body_of_a_refused_request_is_taken_so_that_its_sender_hears_the_refusal() {
+    let app = App::start().await;
+    for (method, path, token, status) in [
+        (Method::POST, SERVICES, "nobody's", 401),
+        (Method::PATCH, SERVICES, "", 405),
+        (Method::POST, "/groups/default/admin/nowhere", "", 404),
+    ] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&taken);
+        let pieces = stream::iter(["{\"host\":", "\"h\"", "}"].map(Ok::<_, Infallible>));
+        let pieces = pieces.inspect(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let call = app
+            .request(method, path)
+            .bytes("application/json", Body::from_stream(pieces));
+        let call = match token {
+            "" => call,
+            token => call.with_token(token),
+        };
+        call.send().await.expect(status);
+        assert_eq!(taken.load(Ordering::SeqCst), 3, "{path}");
+    }
 }
 
 #[tokio::test]
