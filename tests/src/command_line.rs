@@ -40,11 +40,7 @@ impl CommandLine {
             .args(arguments)
             .envs(self.environment.iter().cloned())
             .kill_on_drop(true);
-        let output = command.output().await.expect("the program starts");
-        Outcome {
-            spoken: arguments.join(" "),
-            output,
-        }
+        Outcome::of(&format!("runtime-manager {}", arguments.join(" ")), command).await
     }
 }
 
@@ -56,6 +52,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Runs a command to its end; `spoken` is how a person would have written it.
+    ///
+    /// # Panics
+    /// When the program can't be started.
+    pub async fn of(spoken: &str, mut command: tokio::process::Command) -> Self {
+        Self {
+            spoken: spoken.to_owned(),
+            output: command
+                .output()
+                .await
+                .unwrap_or_else(|error| panic!("{spoken}: {error}")),
+        }
+    }
+
     /// The exit code; `None` when a signal ended the command.
     pub fn code(&self) -> Option<i32> {
         self.output.status.code()
@@ -79,7 +89,7 @@ impl Outcome {
         assert_eq!(
             self.code(),
             Some(code),
-            "runtime-manager {}\n{}{}",
+            "{}\n{}{}",
             self.spoken,
             self.stdout(),
             self.stderr()

@@ -7,6 +7,7 @@
 //! - [`postgres_server`]: PostgreSQL, with a fresh database for each test.
 //! - [`cluster`]: three servers on three NATS servers and one PostgreSQL, behind a load balancer.
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
+//! - [`deck`]: decK, as published, in both of its modes; [`declarative_file`]: the files it reads.
 //! - [`servers`]: those of one installation.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
@@ -22,6 +23,8 @@ pub mod agent_process;
 pub mod api_client;
 pub mod cluster;
 pub mod command_line;
+pub mod deck;
+pub mod declarative_file;
 pub mod eventually;
 pub mod histories;
 pub mod nats_cluster;

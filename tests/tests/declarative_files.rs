@@ -1,10 +1,11 @@
 //! A decK file goes in as one change, comes out with nothing lost, and changes nothing when it goes in again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use tests::api_client::GroupClient;
 use tests::command_line::CommandLine;
+use tests::declarative_file::{assert_same_meaning, document, fixture, fixtures, name_of};
 use tests::nats_server::{NatsServer, Options};
 use tests::server_process::{Log, ServerProcess};
 
@@ -28,11 +29,7 @@ async fn round_trips(log: Log) {
     let server = ServerProcess::start(log).await;
     let shell = server.command_line();
     for file in fixtures() {
-        let name = file
-            .file_stem()
-            .expect("a fixture has a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = name_of(&file);
         let (original, copy) = (format!("{name}-original"), format!("{name}-copy"));
         for group in [&original, &copy] {
             server.api().create_group(group).await;
@@ -44,7 +41,7 @@ async fn round_trips(log: Log) {
         apply(&shell, &file, &original, UNCHANGED).await;
 
         let dump = dump(&shell, &original).await;
-        assert_contains(&name, &parse(&dump), &read(&file));
+        assert_same_meaning(&name, &parse(&dump), &document(&file));
         let dumped = server.data_dir().join(format!("{name}.yaml"));
         std::fs::write(&dumped, &dump).expect("the data directory is writable");
         apply(&shell, &dumped, &original, UNCHANGED).await;
@@ -180,59 +177,6 @@ async fn dump(shell: &CommandLine, group: &str) -> String {
         .stdout()
 }
 
-/// The repository's own decK files.
-fn fixtures() -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(fixture("")).expect("the fixtures are readable");
-    let mut files: Vec<PathBuf> = folder
-        .map(|entry| entry.expect("a folder's entry is readable").path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "there are fixtures");
-    files
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
-}
-
-fn read(file: &Path) -> Value {
-    parse(&std::fs::read_to_string(file).expect("a fixture is readable"))
-}
-
 fn parse(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}: {yaml}"))
-}
-
-/// Checks that `whole` has everything that `part` has; what `whole` has beside it are defaults and ids.
-fn assert_contains(place: &str, whole: &Value, part: &Value) {
-    match part {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                assert_contains(&format!("{place}.{name}"), &whole[name], value);
-            }
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            for (index, item) in items.iter().enumerate() {
-                let found = whole
-                    .as_array()
-                    .is_some_and(|all| all.iter().any(|other| contains(other, item)));
-                assert!(found, "{place}[{index}] is lost: {item} isn't in {whole}");
-            }
-        }
-        _ => assert!(contains(whole, part), "{place} is {whole} and was {part}"),
-    }
-}
-
-fn contains(whole: &Value, part: &Value) -> bool {
-    match (whole, part) {
-        (Value::Object(all), Value::Object(fields)) => fields
-            .iter()
-            .all(|(name, value)| all.get(name).is_some_and(|other| contains(other, value))),
-        (Value::Array(all), Value::Array(items)) if items.iter().any(Value::is_object) => items
-            .iter()
-            .all(|item| all.iter().any(|other| contains(other, item))),
-        (Value::String(text), Value::String(other)) => text.trim_end() == other.trim_end(),
-        (Value::Number(number), Value::Number(other)) => number.as_f64() == other.as_f64(),
-        _ => whole == part,
-    }
 }

@@ -1,25 +1,24 @@
-//! `apply`: a declarative file as one atomic change.
+//! `apply`: declarative files as one atomic change.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::terminal::Style;
-use super::{difference, progress, terminal};
+use super::{declarative_files, difference, progress, terminal};
 
-/// Puts a declarative file (decK format) into a runtime group as one atomic change
+/// Puts declarative files (decK format) into a runtime group as one atomic change
 ///
-/// All of the file is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already
+/// Several files are merged. `${{ env "DECK_X" }}` in a file stands for the environment variable DECK_X. All of it is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already
 /// so, 2 changed (with --dry-run: would change), 1 refused or failed.
 #[derive(Args, Debug)]
 pub struct Apply {
-    /// A declarative file in decK's format, YAML or JSON; `-` reads standard input
-    file: PathBuf,
+    /// Declarative files in decK's format, YAML or JSON, or directories of them; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// The runtime group, an id or a name
     #[arg(long, short)]
     group: String,
@@ -42,7 +41,7 @@ pub struct Apply {
 impl Apply {
     /// Applies the file and prints the difference.
     pub async fn run(self) -> anyhow::Result<Ending> {
-        let file = read(&self.file)?;
+        let file = declarative_files::read(&self.files)?;
         let client = Client::new(&self.connection)?;
         let path = format!(
             "{}/apply?dry_run={}&prune={}",
@@ -53,7 +52,7 @@ impl Apply {
         let mut request = client
             .post(&path)
             .message(self.message.as_deref())
-            .body("application/yaml", file);
+            .body(file.media_type, file.text);
         if let Some(version) = self.expect_version {
             request = request.header("if-match", &format!("\"{version}\""));
         }
@@ -83,13 +82,4 @@ impl Apply {
         let verdict = terminal::paint(&verdict, Style::Heading);
         format!("{}\n{verdict}", difference::render(&answer["changes"]))
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }

@@ -1,17 +1,20 @@
 //! The command line: one file per command, each a struct of its flags and a `run`.
 //!
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
+//! - [`declarative_files`], [`environment`]: what `apply` reads.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
 
 pub mod agent;
 pub mod apply;
 pub mod client;
 pub mod confirmation;
+pub mod declarative_files;
 pub mod diff;
 pub mod difference;
 pub mod doctor;
 pub mod dump;
 pub mod ending;
+pub mod environment;
 pub mod group;
 pub mod history;
 pub mod labels;

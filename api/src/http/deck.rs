@@ -1,6 +1,6 @@
 //! What decK asks for before it looks at entities (`deck-go-kong.md` §1.2, §1.3).
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use projections::{GroupFilter, GroupSort, Page};
 use serde_json::{Value, json};
 
@@ -39,6 +39,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             "Read who the token is, as decK asks",
             userinfo,
         ),
+        Endpoint::new(
+            Method::POST,
+            "/kauth/api/v1/authenticate",
+            Permission::Public,
+            "Refuse decK's login by e-mail address and password: there are only tokens here",
+            authenticate,
+        )
+        .by_kongs_rules(),
     ]
 }
 
@@ -84,4 +92,12 @@ async fn userinfo(exchange: Exchange) -> Result<Answer, Refusal> {
         "profile": { "full_name": caller.token.name },
         "org": { "id": caller.organization, "name": name },
     })))
+}
+
+/// decK's session login (§1.2). A session would be a second kind of credential beside tokens, so there is none.
+async fn authenticate(_: Exchange) -> Result<Answer, Refusal> {
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "there are no e-mail addresses and passwords here: give decK a token with --konnect-token or DECK_KONNECT_TOKEN",
+    ))
 }

@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
-    nodes, operations, rollback, schemas, switched_off, tags, tokens, transactions, upstream_health,
-    versions,
+    konnect_schemas, nodes, operations, rollback, schemas, switched_off, tags, tokens, transactions,
+    upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         nodes::endpoints(),
         tokens::endpoints(),
         deck::endpoints(),
+        konnect_schemas::endpoints(),
         entity_routes::endpoints(),
         consumer_groups::endpoints(),
         schemas::endpoints(),

@@ -157,13 +157,17 @@ pub(crate) async fn operate(
         ));
     }
     let patches = steps.iter().any(|(action, _)| matches!(action, Action::Patch(_)));
+    let secrets = match place.skips_hashing() && exchange.query.flag("skip_hash")? {
+        true => Secrets::Hashed,
+        false => Secrets::Plain,
+    };
     let mut conditions = Some(condition).into_iter();
     let operations = steps.into_iter().map(|(action, target)| Operation {
         action,
         target,
         condition: conditions.next().unwrap_or_default(),
         omitted_children: place.prefix.omitted_children,
-        secrets: Secrets::Plain,
+        secrets,
     });
     let command = GroupCommand::Operate {
         operations: operations.collect(),

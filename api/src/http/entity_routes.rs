@@ -26,6 +26,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether `?skip_hash` means something here.
+    pub(crate) fn skips_hashing(self) -> bool {
+        self.prefix.skips_hashing && self.kind.name() == "basicauth_credentials"
+    }
+
     /// The path parameter that names the entity.
     pub(crate) const fn selector(self) -> &'static str {
         match self.parent {
@@ -110,8 +115,18 @@ fn nested(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {
     endpoints
 }
 
+/// What writes of a kind read besides headers.
+fn skip_hash(place: Place) -> &'static [Parameter] {
+    const SKIP_HASH: [Parameter; 1] = [query(
+        "skip_hash",
+        "true: the password is a hash already and is stored as it is sent",
+    )];
+    if place.skips_hashing() { &SKIP_HASH } else { &[] }
+}
+
 fn collection(path: &str, place: Place) -> Vec<Endpoint> {
     let kind = place.kind;
+    let skip_hash = skip_hash(place);
     let below = below(place);
     let custom_id: &[Parameter] = match entity_lists::is_found_by_custom_id(kind) {
         true => &[CUSTOM_ID],
@@ -138,6 +153,7 @@ fn collection(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::create(exchange, place),
         )
         .reads(&WRITE_HEADERS)
+        .reads(skip_hash)
         .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(201, schema_of(kind))
         .by_kongs_rules(),
@@ -146,6 +162,7 @@ fn collection(path: &str, place: Place) -> Vec<Endpoint> {
 
 fn member(path: &str, place: Place) -> Vec<Endpoint> {
     let kind = place.kind;
+    let skip_hash = skip_hash(place);
     let below = below(place);
     vec![
         Endpoint::new(
@@ -166,6 +183,7 @@ fn member(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::put(exchange, place),
         )
         .reads(&WRITE_HEADERS)
+        .reads(skip_hash)
         .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(200, schema_of(kind))
         .by_kongs_rules(),
@@ -177,6 +195,7 @@ fn member(path: &str, place: Place) -> Vec<Endpoint> {
             move |exchange| entities::patch(exchange, place),
         )
         .reads(&WRITE_HEADERS)
+        .reads(skip_hash)
         .takes_media(&KONG_MEDIA_TYPES, schema_of(kind))
         .answers(200, schema_of(kind))
         .by_kongs_rules(),

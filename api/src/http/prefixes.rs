@@ -9,6 +9,8 @@ pub(crate) struct Prefix {
     pub(crate) base: &'static str,
     /// What a PUT without a certificate's `snis` means here (`deck-go-kong.md` §0 item 10).
     pub(crate) omitted_children: OmittedChildren,
+    /// Whether `?skip_hash` stores a password as it is sent, because it is a hash already.
+    pub(crate) skips_hashing: bool,
     /// Paths below `base` that aren't served here, nor what is below them.
     switched_off: &'static [&'static str],
 }
@@ -17,21 +19,25 @@ pub(crate) struct Prefix {
 pub(crate) const ADMIN: Prefix = Prefix {
     base: "/groups/{group}/admin",
     omitted_children: OmittedChildren::Delete,
+    skips_hashing: false,
     switched_off: &["/targets", "/snis/{entity}/certificate"],
 };
 
-/// Where entities are served.
-pub(crate) const PREFIXES: [Prefix; 4] = [
+/// A group as a control plane of Konnect, under the names that its clients used over the years.
+pub(crate) const KONNECT: [Prefix; 3] = [
     konnect("/v2/runtime-groups/{group}/core-entities"),
     konnect("/v2/control-planes/{group}/core-entities"),
     konnect("/konnect-api/api/runtime_groups/{group}"),
-    ADMIN,
 ];
+
+/// Where entities are served.
+pub(crate) const PREFIXES: [Prefix; 4] = [KONNECT[0], KONNECT[1], KONNECT[2], ADMIN];
 
 const fn konnect(base: &'static str) -> Prefix {
     Prefix {
         base,
         omitted_children: OmittedChildren::Keep,
+        skips_hashing: true,
         switched_off: &[],
     }
 }

@@ -13,6 +13,7 @@ mod following;
 mod groups;
 mod hostile_requests;
 mod kong_rules;
+mod konnect;
 mod surroundings;
 mod tokens;
 mod undo;

@@ -159,14 +159,40 @@ fn written(entity: &Entity, parent: Option<Kind>) -> Map<String, Value> {
             continue;
         }
         let foreign = field.is_some_and(|field| matches!(field.value_type, ValueType::Foreign(_)));
-        // decK reads a plugin's references as plain strings.
-        let plain = foreign && entity.kind.schema().subschema_key == Some("name");
-        let value = if plain {
-            value.get("id").cloned().unwrap_or(Value::Null)
-        } else {
-            value
+        let value = match field {
+            Some(_) if foreign && reads_plain_ids(entity.kind) => {
+                value.get("id").cloned().unwrap_or(Value::Null)
+            }
+            Some(field) => said(&field.value_type, value),
+            None => value,
         };
         written.insert(name, value);
     }
     written
+}
+
+/// Whether decK reads this kind's references as plain strings.
+fn reads_plain_ids(kind: Kind) -> bool {
+    matches!(kind.name(), "plugins" | "services")
+}
+
+/// A value without the nulls inside its records that filling makes again: decK refuses them outside of plugins' configs.
+fn said(value_type: &ValueType, value: Value) -> Value {
+    match (value_type, value) {
+        (ValueType::Record(record), Value::Object(fields)) => {
+            let said = fields.into_iter().filter_map(|(name, value)| {
+                let Some(field) = record.field(&name) else {
+                    return Some((name, value));
+                };
+                let filled = value.is_null() && field.default.as_ref().is_none_or(Value::is_null);
+                (!filled).then(|| (name, said(&field.value_type, value)))
+            });
+            Value::Object(said.collect())
+        }
+        (ValueType::Array(elements) | ValueType::Set(elements), Value::Array(values)) => values
+            .into_iter()
+            .map(|value| said(&elements.value_type, value))
+            .collect(),
+        (_, value) => value,
+    }
 }

@@ -7,6 +7,7 @@
 
 mod dump;
 mod memberships;
+mod older_formats;
 mod parse;
 
 pub use dump::{DumpOptions, dump};

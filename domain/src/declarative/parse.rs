@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::older_formats::mark_regular_expressions;
 use super::{Declaration, DeclaredEntity, memberships};
 use crate::Kind;
 use crate::schema::{Secrets, ValueType};
@@ -34,14 +35,16 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
             "must be a mapping with _format_version and entities",
         ));
     };
-    check_version(root.get("_format_version"))?;
+    let version = format_version(root.get("_format_version"))?;
     let info = root.get("_info").and_then(Value::as_object);
     let defaults = info
         .and_then(|info| info.get("defaults"))
         .and_then(Value::as_object);
     let mut reader = Reader {
+        before_3: version != "3.0",
         defaults,
         secrets: secrets(root.get("_transform"))?,
+        plugin_configs: plugin_configs(root.get("_plugin_configs"))?,
         entities: Vec::new(),
     };
     for (key, value) in root {
@@ -73,7 +76,7 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
     })
 }
 
-fn check_version(version: Option<&Value>) -> Result<(), DeclarationError> {
+fn format_version(version: Option<&Value>) -> Result<String, DeclarationError> {
     let text = match version {
         Some(Value::String(text)) => text.clone(),
         // Unquoted in YAML, 3.0 is a number.
@@ -90,7 +93,7 @@ fn check_version(version: Option<&Value>) -> Result<(), DeclarationError> {
         }
     };
     match text.as_str() {
-        "1.1" | "2.1" | "3.0" => Ok(()),
+        "1.1" | "2.1" | "3.0" => Ok(text),
         other => Err(DeclarationError::at(
             "_format_version",
             format!("\"{other}\" is unknown: expected \"1.1\", \"2.1\" or \"3.0\""),
@@ -111,10 +114,6 @@ fn check_known(key: &str) -> Result<(), DeclarationError> {
         "_skip_consumers",
     ];
     match KNOWN.contains(&key) {
-        true if key == "_plugin_configs" => Err(DeclarationError::at(
-            key,
-            "isn't supported: write each plugin's config in place",
-        )),
         true => Ok(()),
         false => Err(DeclarationError::at(key, "is unknown")),
     }
@@ -125,6 +124,18 @@ fn secrets(transform: Option<&Value>) -> Result<Secrets, DeclarationError> {
         None | Some(Value::Null | Value::Bool(true)) => Ok(Secrets::Plain),
         Some(Value::Bool(false)) => Ok(Secrets::Hashed),
         Some(_) => Err(DeclarationError::at("_transform", "must be true or false")),
+    }
+}
+
+/// The configs that plugins share, by the name under which their `_config` refers to them.
+fn plugin_configs(configs: Option<&Value>) -> Result<Option<&Map<String, Value>>, DeclarationError> {
+    match configs {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(configs)) if configs.values().all(Value::is_object) => Ok(Some(configs)),
+        Some(_) => Err(DeclarationError::at(
+            "_plugin_configs",
+            "must be a mapping of names to plugin configs",
+        )),
     }
 }
 
@@ -141,9 +152,13 @@ fn select_tags(info: Option<&Map<String, Value>>) -> Result<Vec<String>, Declara
 }
 
 struct Reader<'document> {
+    /// Written for Kong before 3.0.
+    before_3: bool,
     /// `_info.defaults`: fields of `service`, `route`, `upstream`, `target` that entities don't set themselves.
     defaults: Option<&'document Map<String, Value>>,
     secrets: Secrets,
+    /// `_plugin_configs`: fields of `config` that plugins naming one in `_config` don't set themselves.
+    plugin_configs: Option<&'document Map<String, Value>>,
     entities: Vec<DeclaredEntity>,
 }
 
@@ -195,6 +210,13 @@ impl Reader<'_> {
             }
         }
         self.fill_defaults(kind, &mut body);
+        let shared = value.get("_config").filter(|shared| !shared.is_null());
+        if let Some(shared) = shared.filter(|_| kind.name() == "plugins") {
+            self.fill_config(path, shared, &mut body)?;
+        }
+        if self.before_3 && kind.name() == "routes" {
+            mark_regular_expressions(&mut body);
+        }
         let position = self.entities.len();
         self.entities.push(DeclaredEntity {
             path: named(path, kind, &body),
@@ -224,6 +246,26 @@ impl Reader<'_> {
         for (field, value) in defaults.into_iter().flatten() {
             merge_absent(body, field, value);
         }
+    }
+
+    /// What the plugin's own config doesn't say comes from the shared one.
+    fn fill_config(
+        &self,
+        path: &str,
+        shared: &Value,
+        body: &mut Map<String, Value>,
+    ) -> Result<(), DeclarationError> {
+        let configs = self.plugin_configs;
+        let found = configs.and_then(|configs| configs.get(shared.as_str()?));
+        let found = found.ok_or_else(|| {
+            let reason = format!("{shared} isn't one of the file's _plugin_configs: add it there");
+            DeclarationError::at(&format!("{path}._config"), reason)
+        })?;
+        if body.get("config").is_some_and(Value::is_null) {
+            body.remove("config");
+        }
+        merge_absent(body, "config", found);
+        Ok(())
     }
 }
 
@@ -326,4 +368,42 @@ fn in_dependency_order(entities: Vec<DeclaredEntity>) -> Vec<DeclaredEntity> {
         })
     };
     order.into_iter().filter_map(take).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only_body(document: &Value) -> Map<String, Value> {
+        parse(document).unwrap().entities.remove(0).body
+    }
+
+    #[test]
+    fn a_shared_config_fills_what_the_plugin_does_not_say() {
+        let document = json!({
+            "_format_version": "3.0",
+            "_plugin_configs": { "limits": { "minute": 60, "policy": "local", "redis": { "port": 1, "host": "h" } } },
+            "plugins": [{ "name": "rate-limiting", "_config": "limits", "config": { "minute": 5, "redis": { "port": 2 } } }],
+        });
+        let expected = json!({ "minute": 5, "policy": "local", "redis": { "port": 2, "host": "h" } });
+        assert_eq!(only_body(&document)["config"], expected);
+        assert!(!only_body(&document).contains_key("_config"));
+    }
+
+    #[test]
+    fn a_shared_config_that_is_not_there_is_refused() {
+        let document =
+            json!({ "_format_version": "3.0", "plugins": [{ "name": "cors", "_config": "nope" }] });
+        let refused = parse(&document).unwrap_err();
+        assert_eq!(refused.path, "plugins[0]._config");
+    }
+
+    #[test]
+    fn paths_are_taken_for_regular_expressions_by_the_rules_of_the_files_version() {
+        let file = |version: &str| json!({ "_format_version": version, "routes": [{ "name": "r", "paths": ["/a", "/b\\d"] }] });
+        let paths = |version| only_body(&file(version))["paths"].clone();
+        assert_eq!(paths("1.1"), json!(["/a", "~/b\\d"]));
+        assert_eq!(paths("2.1"), json!(["/a", "~/b\\d"]));
+        assert_eq!(paths("3.0"), json!(["/a", "/b\\d"]));
+    }
 }

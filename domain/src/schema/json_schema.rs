@@ -1,4 +1,4 @@
-//! A kind's body as JSON Schema 2020-12, for the OpenAPI 3.1 document.
+//! A kind's body as JSON Schema: 2020-12 for the OpenAPI 3.1 document, and the way Konnect writes it for decK.
 
 use serde_json::{Map, Number, Value, json};
 
@@ -6,10 +6,29 @@ use super::catalogue::Kind;
 use super::definition::{Auto, Constraint, FieldSchema, RecordSchema, ValueType};
 use super::fill::integral;
 
+/// Who reads the schema.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// Validators and generators: what is null and what is unknown is said.
+    OpenApi,
+    /// decK, which reads types and defaults: a type is one name, and only what refers to another entity is closed, because
+    /// decK fills no defaults into closed objects (`deck-go-kong.md` §1.7).
+    Konnect,
+}
+
 /// The schema of a body of this kind, without what depends on a subschema (a plugin's `config` is any object).
 pub fn json_schema(kind: Kind) -> Value {
+    body(kind, Dialect::OpenApi)
+}
+
+/// The same as decK reads it from Konnect.
+pub fn konnect_json_schema(kind: Kind) -> Value {
+    body(kind, Dialect::Konnect)
+}
+
+fn body(kind: Kind, dialect: Dialect) -> Value {
     let schema = kind.schema();
-    let mut described = record(&schema.record);
+    let mut described = record(&schema.record, dialect);
     if schema.ttl {
         described["properties"]["ttl"] =
             json!({"type": ["integer", "null"], "minimum": 0, "maximum": 100_000_000});
@@ -18,10 +37,10 @@ pub fn json_schema(kind: Kind) -> Value {
     described
 }
 
-fn record(record: &RecordSchema) -> Value {
+fn record(record: &RecordSchema, dialect: Dialect) -> Value {
     let mut properties = Map::new();
     for shorthand in &record.shorthands {
-        let mut described = field(&shorthand.field);
+        let mut described = field(&shorthand.field, dialect);
         described["writeOnly"] = Value::Bool(true);
         properties.insert(shorthand.field.name.to_owned(), described);
     }
@@ -29,7 +48,7 @@ fn record(record: &RecordSchema) -> Value {
         record
             .fields
             .iter()
-            .map(|known| (known.name.to_owned(), field(known))),
+            .map(|known| (known.name.to_owned(), field(known, dialect))),
     );
     let must_send = |known: &&FieldSchema| {
         let record = matches!(known.value_type, ValueType::Record(_));
@@ -41,18 +60,16 @@ fn record(record: &RecordSchema) -> Value {
         .filter(must_send)
         .map(|known| known.name)
         .collect();
-    let mut described = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    if record.fields.is_empty() {
-        described["additionalProperties"] = Value::Bool(true);
-    }
+    let open = record.fields.is_empty() || dialect == Dialect::Konnect;
+    let mut described = json!({"type": "object", "properties": properties, "additionalProperties": open});
     if !required.is_empty() {
         described["required"] = json!(required);
     }
     described
 }
 
-fn field(field: &FieldSchema) -> Value {
-    let mut described = typed(field);
+fn field(field: &FieldSchema, dialect: Dialect) -> Value {
+    let mut described = typed(field, dialect);
     for constraint in &field.constraints {
         constrain(&mut described, constraint);
     }
@@ -65,28 +82,31 @@ fn field(field: &FieldSchema) -> Value {
     if field.equal == Some(Value::Null) {
         return json!({"type": "null"});
     }
-    if !field.required {
+    if !field.required && dialect == Dialect::OpenApi {
         nullable(&mut described);
     }
     described
 }
 
-fn typed(field: &FieldSchema) -> Value {
+fn typed(field: &FieldSchema, dialect: Dialect) -> Value {
     match &field.value_type {
         ValueType::String => json!({"type": "string"}),
         ValueType::Number => json!({"type": "number"}),
         ValueType::Integer => json!({"type": "integer"}),
         ValueType::Boolean => json!({"type": "boolean"}),
-        ValueType::Array(elements) => json!({"type": "array", "items": self::field(elements)}),
+        ValueType::Array(elements) => json!({"type": "array", "items": self::field(elements, dialect)}),
         ValueType::Set(elements) => {
-            json!({"type": "array", "uniqueItems": true, "items": self::field(elements)})
+            json!({"type": "array", "uniqueItems": true, "items": self::field(elements, dialect)})
         }
-        ValueType::Map(_, values) => json!({"type": "object", "additionalProperties": self::field(values)}),
-        ValueType::Record(inner) => record(inner),
+        ValueType::Map(_, values) => {
+            json!({"type": "object", "additionalProperties": self::field(values, dialect)})
+        }
+        ValueType::Record(inner) => record(inner, dialect),
         ValueType::Foreign(reference) => json!({
             "type": "object",
             "description": format!("One of {}, by id or by a unique field.", reference.name),
             "properties": {"id": {"type": "string", "format": "uuid"}},
+            "additionalProperties": dialect == Dialect::OpenApi,
         }),
         ValueType::Json => json!({}),
     }
@@ -156,5 +176,23 @@ mod tests {
             plugins["properties"]["config"]["additionalProperties"],
             json!(true)
         );
+    }
+
+    #[test]
+    fn deck_finds_every_default_where_it_looks() {
+        let upstreams = konnect_json_schema(Kind::named("upstreams").unwrap());
+        let field = |path: &str| upstreams.pointer(path).cloned();
+        assert_eq!(field("/properties/slots/default"), Some(json!(10_000)));
+        let checks = "/properties/healthchecks";
+        assert_eq!(field(&format!("{checks}/type")), Some(json!("object")));
+        assert_ne!(
+            field(&format!("{checks}/additionalProperties")),
+            Some(json!(false))
+        );
+        let concurrency = format!("{checks}/properties/active/properties/concurrency/default");
+        assert_eq!(field(&concurrency), Some(json!(10)));
+        let certificate = "/properties/client_certificate/additionalProperties";
+        assert_eq!(field(certificate), Some(json!(false)));
+        assert_eq!(field("/properties/name/type"), Some(json!("string")));
     }
 }

@@ -33,7 +33,7 @@ pub use catalogue::{ForeignKey, Kind, KindSchema, OnDelete, PluginFacts, UniqueR
 pub use definition::{FieldSchema, RecordSchema, Reference, ValueType};
 pub use document::{document, subschema_document};
 pub use fill::Generator;
-pub use json_schema::json_schema;
+pub use json_schema::{json_schema, konnect_json_schema};
 pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
 pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
