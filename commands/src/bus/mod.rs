@@ -2,9 +2,10 @@
 //! comes back when it is durable.
 //!
 //! [`mailboxes`] finds or starts the writer; [`deletion`] is the order of the two boundaries in which a group is
-//! deleted and restored.
+//! deleted and restored; [`hashed`] are slow secrets before a writer sees them.
 
 mod deletion;
+mod hashed;
 mod mailboxes;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::gateway::{Accepted, CommandError, Commands};
-use domain::group::{Decision, Group, GroupCommand, Outcome, decide};
+use domain::group::{Decision, Group, GroupCommand, Outcome, decide, hashing};
 use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
 use domain::state_store::StateStore;
 use domain::system::{System, SystemCommand};
@@ -142,6 +143,11 @@ impl CommandBus {
         command: &GroupCommand,
     ) -> Result<DryRun, CommandError> {
         self.check_group(organization, group).await?;
+        let hashed = match hashing::is_needed(command) {
+            true => Some(self.hashed(group, command.clone()).await?),
+            false => None,
+        };
+        let command = hashed.as_ref().unwrap_or(command);
         let durable = self.group_state(group).await?;
         let at = self.inner.surroundings.clock.now().max(durable.state.at);
         let decision = decide(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
@@ -200,6 +206,7 @@ impl Commands for CommandBus {
         cause: Cause,
     ) -> Result<Accepted<Outcome>, CommandError> {
         self.check_group(organization, group).await?;
+        let command = self.hashed(group, command).await?;
         self.to_group(group, command, cause).await
     }
 

@@ -1,12 +1,13 @@
 //! What is accepted is durable, and what isn't changes nothing.
 
 use domain::gateway::CommandError;
-use domain::group::GroupError;
+use domain::group::{Action, GroupError};
 use domain::{GroupId, OrganizationId};
 use futures::future;
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::site::{Site, create_service, delete_service};
+use crate::site::{Site, create_service, delete_service, object, operate, operation};
 
 #[tokio::test]
 async fn an_accepted_command_stands_in_the_log() {
@@ -65,6 +66,40 @@ async fn what_is_already_so_succeeds_without_a_change() {
     let gone = desk.send(delete_service("nobody")).await.unwrap();
     assert_eq!((gone.changed, gone.version), (false, 1));
     assert_eq!(site.versions(desk.group).await, [1]);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_stored_hashed_and_sent_again_is_already_so() {
+    let (site, _) = Site::in_memory();
+    let desk = site.desk().await;
+    let anna = object(json!({"username": "anna"}));
+    desk.send(operate(vec![operation("consumers", None, Action::Create(anna))]))
+        .await
+        .unwrap();
+    let put = || {
+        let client = object(json!({
+            "consumer": {"username": "anna"}, "name": "app", "hash_secret": true, "client_secret": "plain",
+        }));
+        operate(vec![operation(
+            "oauth2_credentials",
+            Some("app"),
+            Action::Put(client),
+        )])
+    };
+
+    let first = desk.send(put()).await.unwrap();
+    let dry = desk
+        .bus
+        .dry_run(desk.organization, desk.group, &put())
+        .await
+        .unwrap();
+    let again = desk.send(put()).await.unwrap();
+
+    let stored = first.outcome.results[0].entity.as_ref().unwrap().map();
+    let secret = stored["client_secret"].as_str().unwrap();
+    assert!(secret.starts_with("$pbkdf2-sha512$"), "{secret}");
+    assert!(dry.decision.events.is_empty());
+    assert!(first.changed && !again.changed);
 }
 
 #[tokio::test]

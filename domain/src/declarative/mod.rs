@@ -42,6 +42,8 @@ pub struct DeclaredEntity {
     pub parent: Option<usize>,
     /// `_transform`: whether a credential's secret is plain (true, as if absent) or hashed already (false).
     pub secrets: Secrets,
+    /// The field of its secret and that one's hash, where computing it took too long for the writer.
+    pub hashed: Option<(&'static str, String)>,
 }
 
 /// The entity's key in a decK file below its parent or at the top: its collection with underscores, or its name.

@@ -224,6 +224,7 @@ impl Reader<'_> {
             body,
             parent,
             secrets: self.secrets,
+            hashed: None,
         });
         nested.into_iter().try_for_each(|(field, child, value)| {
             self.list(&format!("{path}.{field}"), child, &value, Some(position))

@@ -12,7 +12,10 @@ use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
 use super::{DeletionCause, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
-use crate::schema::{FieldSchema, OnDelete, RecordSchema, SchemaViolation, ValueType, derived};
+use crate::schema::{
+    FieldSchema, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived, holds_hashed_secret,
+    slowly_hashed,
+};
 use crate::{EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
@@ -298,12 +301,13 @@ fn write<'declaration>(
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    let (entity, changed) =
-        match operations::written(draft, by.kind, current.as_ref(), body, by.secrets, true)? {
-            Written::Unchanged => return Ok(None),
-            Written::Created(entity) => (entity, None),
-            Written::Updated(entity, changed) => (entity, Some(changed)),
-        };
+    let secrets = secrets_of(by, current.as_deref(), &mut body);
+    let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, secrets, true)?
+    {
+        Written::Unchanged => return Ok(None),
+        Written::Created(entity) => (entity, None),
+        Written::Updated(entity, changed) => (entity, Some(changed)),
+    };
     for key in &entity.unique {
         let holder = draft.scratch.holder(*key).filter(|holder| *holder != id);
         displaced.extend(holder.map(|holder| Displaced {
@@ -319,6 +323,19 @@ fn write<'declaration>(
         Some(changed) => GroupEvent::EntityUpdated { entity, changed },
     })?;
     Ok(Some(created))
+}
+
+/// What the secret in the body that is written is: hashed beforehand, or kept from what is stored, or as the file says.
+fn secrets_of(by: &DeclaredEntity, current: Option<&Entity>, body: &mut Map<String, Value>) -> Secrets {
+    if let Some((field, hash)) = &by.hashed {
+        body.insert((*field).to_owned(), json!(hash));
+        return Secrets::Hashed;
+    }
+    let omitted = slowly_hashed(by.kind).is_some_and(|field| !by.body.contains_key(field));
+    match current {
+        Some(current) if omitted && holds_hashed_secret(by.kind, &current.map()) => Secrets::Hashed,
+        _ => by.secrets,
+    }
 }
 
 /// A generated field that the file omits stays what it was: applying a file twice draws no second key.

@@ -3,6 +3,7 @@
 //! - [`decide`]: a command, refused or turned into events; [`Group::apply`] folds them.
 //! - [`entity`]: an entity and the keys extracted from it; [`event`]: facts, and secrets sealed in them.
 //! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
+//! - [`hashing`]: slow hashes of secrets, before a command is decided.
 //! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
 
 pub mod children;
@@ -12,6 +13,7 @@ pub mod declare;
 pub mod entity;
 pub mod error;
 pub mod event;
+pub mod hashing;
 pub mod idempotency;
 pub mod operations;
 pub mod plugin_protocols;

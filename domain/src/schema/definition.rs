@@ -181,7 +181,10 @@ pub(super) struct Transformation {
 impl Transformation {
     /// Whether it puts a secret's hash in its place.
     pub(super) const fn hashes(&self) -> bool {
-        matches!(self.rule, TransformationRule::Hash(_))
+        matches!(
+            self.rule,
+            TransformationRule::Hash(_) | TransformationRule::SlowHash(_)
+        )
     }
 }
 

@@ -37,7 +37,7 @@ pub use json_schema::{json_schema, konnect_json_schema};
 pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
 pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
-pub use transform::{Secrets, derived, holds_hashed_secret, may_hash};
+pub use transform::{Secrets, derived, holds_hashed_secret, may_hash, slow_hash, slowly_hashed};
 pub use violation::SchemaViolation;
 pub use write::{Write, fill_and_validate, transient};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::catalogue::{Kind, KindSchema};
 use super::definition::{Path, Transformation};
 use super::fill::Generator;
-use super::rules::TransformationRule;
+use super::rules::{SlowHash, TransformationRule};
 use super::shorthand::value_at;
 use super::validate::is_empty;
 use super::violation::put_entity;
@@ -65,16 +65,63 @@ pub(super) fn apply(
 ) {
     for transformation in due(schema, secrets) {
         let sent = |path: &Path| !is_empty(value_at(request, path));
+        let starts = transformation.inputs.iter().all(sent);
         match transformation.rule {
             TransformationRule::Derive(field, rule) => {
                 if let Some(value) = rule(body) {
                     body.insert(field.to_owned(), value);
                 }
             }
-            TransformationRule::Hash(rule) if transformation.inputs.iter().all(sent) => rule(body, generator),
-            TransformationRule::Hash(_) => {}
+            TransformationRule::Hash(rule) if starts => rule(body),
+            // Only a secret that was generated just now comes here unhashed.
+            TransformationRule::SlowHash(slow) if starts && (slow.wanted)(body) => {
+                if let Some(Value::String(secret)) = body.get(slow.field) {
+                    let hash = (slow.hash)(secret, generator);
+                    body.insert(slow.field.to_owned(), hash.into());
+                }
+            }
+            TransformationRule::Hash(_) | TransformationRule::SlowHash(_) => {}
         }
     }
+}
+
+/// The field of this kind whose secrets take long to hash, if it has one: hash them before the writer, with
+/// [`slow_hash`].
+pub fn slowly_hashed(kind: Kind) -> Option<&'static str> {
+    slow(kind).map(|slow| slow.field)
+}
+
+/// The field of a body as it was sent that holds a secret which takes long to hash, and its hash; `stored` is what the
+/// entity holds now, whose hash stays if it is of the same secret. None where nothing is to be hashed.
+pub fn slow_hash(
+    kind: Kind,
+    body: &Map<String, Value>,
+    stored: Option<&Map<String, Value>>,
+    generator: &mut dyn Generator,
+) -> Option<(&'static str, String)> {
+    let slow = slow(kind)?;
+    let secret = body
+        .get(slow.field)?
+        .as_str()
+        .filter(|secret| !secret.is_empty())?;
+    if !(slow.wanted)(body) {
+        return None;
+    }
+    let kept = stored
+        .and_then(|stored| stored.get(slow.field)?.as_str())
+        .filter(|hash| (slow.is_of)(hash, secret));
+    let hash = kept.map_or_else(|| (slow.hash)(secret, generator), str::to_owned);
+    Some((slow.field, hash))
+}
+
+fn slow(kind: Kind) -> Option<SlowHash> {
+    let transformations = &kind.schema().transformations;
+    transformations
+        .iter()
+        .find_map(|transformation| match transformation.rule {
+            TransformationRule::SlowHash(slow) => Some(slow),
+            TransformationRule::Derive(..) | TransformationRule::Hash(_) => None,
+        })
 }
 
 /// The fields that follow from others of a body as it was sent, such as a CA certificate's `cert_digest`.

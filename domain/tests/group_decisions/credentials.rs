@@ -36,6 +36,54 @@ fn a_password_sent_again_is_already_so() {
 }
 
 #[test]
+fn a_hashed_clients_secret_sent_again_is_already_so() {
+    let mut given = with_anna();
+    let body = |secret: &str| json!({"consumer": {"id": ANNA}, "name": "app", "hash_secret": true, "client_secret": secret});
+    given.put("oauth2", "app", body("s")).unwrap();
+    let hash = stored(&given, "oauth2")["client_secret"].clone();
+    assert!(hash.as_str().unwrap().starts_with("$pbkdf2-sha512$"), "{hash}");
+
+    assert!(given.put("oauth2", "app", body("s")).unwrap().events.is_empty());
+    let patch = object(json!({"hash_secret": true, "client_secret": "s"}));
+    let patch = operate(Action::Patch(patch), target("oauth2", Some("app")));
+    assert!(given.when(patch).unwrap().events.is_empty());
+
+    assert_eq!(given.put("oauth2", "app", body("t")).unwrap().events.len(), 1);
+    assert_ne!(stored(&given, "oauth2")["client_secret"], hash);
+}
+
+#[test]
+fn a_clients_secret_is_changed_together_with_whether_it_is_hashed() {
+    let mut given = with_anna();
+    given
+        .put("oauth2", "app", json!({"consumer": {"id": ANNA}, "name": "app"}))
+        .unwrap();
+    let alone = object(json!({"client_secret": "s"}));
+    let refused = given
+        .when(operate(Action::Patch(alone), target("oauth2", Some("app"))))
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("'hash_secret', 'client_secret'"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_file_that_hashes_a_clients_secret_is_already_so_the_second_time() {
+    for client in [
+        json!({"name": "app", "client_id": "c", "hash_secret": true, "client_secret": "s"}),
+        json!({"name": "app", "client_id": "c", "hash_secret": true}),
+    ] {
+        let mut given = Given::default();
+        let file = json!({"_format_version": "3.0", "consumers": [{"username": "anna", "oauth2_credentials": [client]}]});
+        given.declare(&file, false).unwrap();
+        let hash = stored(&given, "oauth2")["client_secret"].clone();
+        assert!(hash.as_str().unwrap().starts_with("$pbkdf2-sha512$"), "{hash}");
+        assert!(given.declare(&file, true).unwrap().events.is_empty());
+    }
+}
+
+#[test]
 fn a_hash_is_taken_as_it_is_where_the_caller_says_so() {
     let mut given = with_anna();
     let body = json!({"consumer": {"id": ANNA}, "password": "216a960d8523a32eccff88cdbefc9a9959f307e4"});

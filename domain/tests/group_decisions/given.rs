@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::declarative::{self, DumpOptions};
 use domain::group::{
     Action, Condition, Decision, Group, GroupCommand, GroupError, GroupEvent, OmittedChildren, Operation,
-    Selector, Target, decide,
+    Selector, Target, decide, hashing,
 };
 use domain::schema::Secrets;
 use domain::{Actor, Change, Context, Kind, Timestamp};
@@ -24,6 +24,8 @@ impl Given {
         let at = Timestamp(1_800_000_000_000 + self.commands as i64 * 1000);
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.commands.to_le_bytes());
+        let mut salts = Context::new(at, [7; 32]);
+        let command = hashing::hash(command, &self.group, &mut salts);
         let decision = decide(&self.group, &command, &mut Context::new(at, seed))?;
         if !decision.events.is_empty() {
             self.group

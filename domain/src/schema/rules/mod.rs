@@ -51,7 +51,22 @@ pub(super) enum TransformationRule {
     /// This field follows from others at any time.
     Derive(&'static str, fn(&Map<String, Value>) -> Option<Value>),
     /// The hash of a secret in its place.
-    Hash(fn(&mut Map<String, Value>, &mut dyn Generator)),
+    Hash(fn(&mut Map<String, Value>)),
+    /// The hash of a secret in its place, computed before the writer where that is possible (DESIGN §4).
+    SlowHash(SlowHash),
+}
+
+/// How a secret is hashed that takes long to hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SlowHash {
+    /// The field that holds the secret, then its hash.
+    pub(super) field: &'static str,
+    /// Whether a body wants its secret hashed.
+    pub(super) wanted: fn(&Map<String, Value>) -> bool,
+    /// The hash of a secret with a fresh salt.
+    pub(super) hash: fn(&str, &mut dyn Generator) -> String,
+    /// Whether a stored hash is of this secret.
+    pub(super) is_of: fn(&str, &str) -> bool,
 }
 
 /// The function of a `custom_validator`.
@@ -146,7 +161,7 @@ pub(super) fn transformation(id: &str) -> Option<TransformationRule> {
     Some(match id {
         "basicauth.hash_password" => TransformationRule::Hash(secret_hash::basic_auth),
         "ca_certificates.cert_digest" => TransformationRule::Derive("cert_digest", certificate::digest),
-        "oauth2.hash_client_secret" => TransformationRule::Hash(secret_hash::oauth2),
+        "oauth2.hash_client_secret" => TransformationRule::SlowHash(secret_hash::OAUTH2),
         _ => return None,
     })
 }
