@@ -45,11 +45,7 @@ pub fn unique_key(kind: Kind, field: &str, value: &str) -> Option<UniqueKey> {
         .unique
         .iter()
         .position(|rule| !rule.composite && rule.fields == [field])?;
-    Some(UniqueKey::of(
-        kind,
-        rule,
-        [Value::from(value).to_string().as_str()],
-    ))
+    Some(UniqueKey::of(kind, rule, [stored(kind, field, value).as_str()]))
 }
 
 /// The unique key of what a URL calls `key` below a parent: of the field that is unique together with the parent alone
@@ -58,13 +54,20 @@ pub fn unique_key_below(kind: Kind, key: &str, parent: (Kind, EntityId)) -> Opti
     let (rule, field) = named_below(kind, parent.0)?;
     let value = |name: &&'static str| {
         if *name == field {
-            Value::from(key).to_string()
+            stored(kind, field, key)
         } else {
             json!({ "id": parent.1 }).to_string()
         }
     };
     let values: Vec<_> = kind.schema().unique[rule].fields.iter().map(value).collect();
     Some(UniqueKey::of(kind, rule, values.iter().map(String::as_str)))
+}
+
+/// A text as JSON in the form in which a field stores it.
+fn stored(kind: Kind, field: &str, text: &str) -> String {
+    let field = kind.schema().record.field(field);
+    let text = field.map_or_else(|| text.to_owned(), |field| field.stored_text(text));
+    Value::from(text).to_string()
 }
 
 /// The rule by which one field is unique below a parent, and that field.

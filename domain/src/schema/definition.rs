@@ -79,6 +79,11 @@ impl FieldSchema {
     pub const fn is_generated(&self) -> bool {
         self.auto.is_some()
     }
+
+    /// A text as it is stored in this field: a target gets its port, an id is in lower case.
+    pub fn stored_text(&self, text: &str) -> String {
+        super::fill::string(self, text.to_owned())
+    }
 }
 
 /// What a field holds.
