@@ -155,6 +155,59 @@ async fn a_file_meant_for_another_version_is_refused() {
     assert_eq!(group.version().await, 1);
 }
 
+#[tokio::test]
+async fn several_files_with_environment_variables_are_one_change() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let group = server.api().group("default");
+    let home = server.data_dir().join("files");
+    std::fs::create_dir(&home).expect("the data directory is writable");
+    let write = |name: &str, text: &str| {
+        std::fs::write(home.join(name), text).expect("the data directory is writable");
+    };
+    write(
+        "a.yaml",
+        "_format_version: '3.0'\nservices:\n- name: a\n  host: ${{ env \"DECK_HOST\" }}\n  port: ${{ env \"DECK_PORT\" | toInt }}\n",
+    );
+    write(
+        "b.yaml",
+        "_format_version: '3.0'\nservices:\n- name: b\n  host: b.test\n",
+    );
+    let folder = home.to_str().expect("the path is text");
+    let apply = ["apply", folder, "--group", "default"];
+
+    let shell = server.command_line().export("DECK_HOST", "a.test");
+    let refused = shell.run(&apply).await.expect_code(1);
+    assert!(
+        refused.stderr().contains("DECK_PORT isn't set"),
+        "it says what is missing: {}",
+        refused.stderr()
+    );
+    let shell = shell.export("DECK_PORT", "8443");
+    shell.run(&apply).await.expect_code(CHANGED);
+
+    assert_eq!(group.version().await, 1);
+    let service = group.get("services/a").await.expect_status(200).json();
+    assert_eq!(
+        (&service["host"], &service["port"]),
+        (&"a.test".into(), &8443.into())
+    );
+    group.get("services/b").await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_file_from_before_3_0_keeps_its_regular_expressions() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let group = server.api().group("default");
+    let file = "_format_version: '1.1'\nservices:\n- name: old\n  host: old.test\n  routes:\n  - name: old\n    paths: [/plain, '/items/\\d+$']\n";
+
+    group.apply(file, "").await.expect_status(200);
+
+    let route = group.get("routes/old").await.expect_status(200).json();
+    assert_eq!(route["paths"], serde_json::json!(["/plain", "~/items/\\d+$"]));
+    group.apply(file, "").await.expect_status(200);
+    assert_eq!(group.version().await, 1, "the same file again is no change");
+}
+
 async fn put_service(group: &GroupClient, name: &str) {
     let body = serde_json::json!({ "name": name, "host": "somewhere.test" });
     let answer = group.put(&format!("services/{name}"), &body).await;

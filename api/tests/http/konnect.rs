@@ -102,3 +102,23 @@ async fn what_this_control_plane_does_not_have_is_not_found_in_kongs_words() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_password_that_is_a_hash_already_is_stored_as_it_is_sent_where_konnects_rules_hold() {
+    let app = App::start().await;
+    let consumers = "/v2/control-planes/default/core-entities/consumers";
+    app.put(&format!("{consumers}/chef"), &json!({}))
+        .await
+        .expect(200);
+    let hash = "0f11400317efd37ea782bc2e989ebccef3e15771";
+    let stored = async |base: &str, user: &str, query: &str| {
+        let path = format!("{base}/chef/basic-auth{query}");
+        let body = json!({ "username": user, "password": hash });
+        app.post(&path, &body).await.expect(201).body["password"].clone()
+    };
+
+    assert_eq!(stored(consumers, "a", "?skip_hash=true").await, hash);
+    assert_ne!(stored(consumers, "b", "").await, hash);
+    let admin = "/groups/default/admin/consumers";
+    assert_ne!(stored(admin, "c", "?skip_hash=true").await, hash);
+}

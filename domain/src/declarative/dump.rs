@@ -101,14 +101,19 @@ impl<'entities> Tree<'entities> {
     }
 
     /// An entity that refers to exactly one other nests under it where decK nests it: what can't be without the other,
-    /// and routes and plugins.
+    /// routes, and plugins unless they are a consumer group's.
     fn parent_of(&self, entity: &Entity) -> Option<Key> {
         let [reference] = entity.references.as_slice() else {
             return None;
         };
         let parent = (reference.kind, reference.id);
         let key = &entity.kind.schema().foreign_keys[reference.foreign_key];
-        let belongs = key.required || matches!(entity.kind.name(), "routes" | "plugins");
+        let belongs = match entity.kind.name() {
+            "routes" => true,
+            // Below a consumer group decK reads no more of a plugin than its name and config.
+            "plugins" => reference.kind.name() != "consumer_groups",
+            _ => key.required,
+        };
         let nests = belongs
             && Kind::nested(reference.kind, entity.kind.schema().nested_collection) == Some(entity.kind);
         (nests && self.known.contains_key(&parent)).then_some(parent)

@@ -21,9 +21,27 @@ pub fn json_schema(kind: Kind) -> Value {
     body(kind, Dialect::OpenApi)
 }
 
-/// The same as decK reads it from Konnect.
+/// The same as decK reads it from Konnect; what a vault's `config` holds stands under the vault's name.
 pub fn konnect_json_schema(kind: Kind) -> Value {
-    body(kind, Dialect::Konnect)
+    let mut described = body(kind, Dialect::Konnect);
+    if kind.name() == "vaults" {
+        described["allOf"] = configs_by_name(kind);
+    }
+    described
+}
+
+fn configs_by_name(kind: Kind) -> Value {
+    let mut names: Vec<_> = kind.schema().subschemas.keys().copied().collect();
+    names.sort_unstable();
+    let condition = |name: &str| {
+        let config = kind.schema().subschemas[name].record.field("config")?;
+        let configs = json!({ name: field(config, Dialect::Konnect) });
+        Some(json!({
+            "if": { "properties": { "name": { "const": name } } },
+            "then": { "properties": { "config": { "properties": configs } } },
+        }))
+    };
+    names.into_iter().filter_map(condition).collect()
 }
 
 fn body(kind: Kind, dialect: Dialect) -> Value {
@@ -194,5 +212,16 @@ mod tests {
         let certificate = "/properties/client_certificate/additionalProperties";
         assert_eq!(field(certificate), Some(json!(false)));
         assert_eq!(field("/properties/name/type"), Some(json!("string")));
+    }
+
+    #[test]
+    fn deck_finds_a_vaults_config_under_its_name() {
+        let vaults = konnect_json_schema(Kind::named("vaults").unwrap());
+        assert_eq!(
+            vaults["allOf"][0]["if"]["properties"]["name"]["const"],
+            json!("env")
+        );
+        let config = &vaults["allOf"][0]["then"]["properties"]["config"]["properties"]["env"];
+        assert_eq!(config["properties"]["prefix"]["type"], json!("string"));
     }
 }
