@@ -8,7 +8,7 @@ use axum::http::header::ETAG;
 use domain::gateway::Accepted;
 use domain::group::children::sni_names;
 use domain::group::decide::Outcome;
-use domain::group::{Action, Condition, Entity, GroupCommand, Operation, Selector, Target};
+use domain::group::{Action, Condition, Entity, GroupError, Operation, Selector, Target};
 use domain::schema::{Generator as _, Secrets};
 use domain::{EntityId, Kind, Timestamp, Version};
 use serde_json::value::RawValue;
@@ -25,8 +25,26 @@ use super::refusal::Refusal;
 /// GET of one.
 pub(crate) async fn read(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let moment = exchange.moment().await?;
-    let entity = found(&exchange, place, moment.at).await?;
+    let entity = match found(&exchange, place, moment.at).await {
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => return Err(absent(&exchange, place)?),
+        found => found?,
+    };
     answer_read(&exchange, &entity, moment.at, moment.newest).await
+}
+
+/// What a GET says of an entity that isn't there: like Kong, of a certificate by its id which one.
+fn absent(exchange: &Exchange, place: Place) -> Result<Refusal, Refusal> {
+    let kind = place.kind;
+    Ok(
+        match (place.parent, listed_children(kind), selector(exchange, place)?) {
+            (None, Some(_), Selector::Id(id)) => GroupError::NotFound {
+                kind,
+                selector: id.to_string(),
+            }
+            .into(),
+            _ => Refusal::not_found(),
+        },
+    )
 }
 
 /// GET of what one refers to.
@@ -169,11 +187,7 @@ pub(crate) async fn operate(
         omitted_children: place.prefix.omitted_children,
         secrets,
     });
-    let command = GroupCommand::Operate {
-        operations: operations.collect(),
-        expected_version: None,
-    };
-    let accepted = exchange.change_group(command).await;
+    let accepted = exchange.change_entities(operations.collect()).await;
     // Where nothing has to exist but the parent, it is the path that leads nowhere.
     let mut accepted = accepted.map_err(|refusal| match refusal.status {
         StatusCode::NOT_FOUND if !patches && refusal.code.is_some() => Refusal::not_found(),

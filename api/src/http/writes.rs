@@ -2,9 +2,9 @@
 
 use commands::bus::DryRun;
 use domain::Cause;
-use domain::gateway::{Accepted, Commands as _};
+use domain::gateway::{Accepted, CommandError, Commands as _};
 use domain::group::decide::Outcome;
-use domain::group::{GroupCommand, Selector};
+use domain::group::{GroupCommand, GroupError, Operation, Selector};
 use domain::organization::{OrganizationCommand, OrganizationOutcome};
 
 use super::endpoint::{Parameter, header};
@@ -26,6 +26,20 @@ pub(crate) const WRITE_HEADERS: [Parameter; 4] = [
 ];
 
 impl Exchange {
+    /// A request about one entity, to the group in the path. The caller knows nothing of its steps, so a refusal doesn't
+    /// number them.
+    pub(crate) async fn change_entities(&self, steps: Vec<Operation>) -> Result<Accepted<Outcome>, Refusal> {
+        let command = GroupCommand::Operate {
+            operations: steps,
+            expected_version: None,
+        };
+        let decided = self.send(command, None).await?;
+        decided.map_err(|error| match error {
+            CommandError::Group(GroupError::InOperation { error, .. }) => (*error).into(),
+            error => error.into(),
+        })
+    }
+
     /// A command to the group in the path.
     pub(crate) async fn change_group(&self, command: GroupCommand) -> Result<Accepted<Outcome>, Refusal> {
         self.change_group_because(command, None).await
@@ -37,6 +51,14 @@ impl Exchange {
         command: GroupCommand,
         reason: Option<String>,
     ) -> Result<Accepted<Outcome>, Refusal> {
+        Ok(self.send(command, reason).await??)
+    }
+
+    async fn send(
+        &self,
+        command: GroupCommand,
+        reason: Option<String>,
+    ) -> Result<Result<Accepted<Outcome>, CommandError>, Refusal> {
         let (organization, group) = self.place()?;
         let cause = self.cause()?;
         let cause = Cause {
@@ -47,8 +69,8 @@ impl Exchange {
             let why = "must not contain the character NUL";
             return Err(Refusal::invalid("message", "characters", why));
         }
-        let accepted = self.services.commands.group(organization, group, command, cause);
-        Ok(accepted.await?)
+        let decided = self.services.commands.group(organization, group, command, cause);
+        Ok(decided.await)
     }
 
     /// Fills in the bodies of a repeated request's entities, as they were then.

@@ -266,6 +266,8 @@ async fn refusals_have_kongs_numbers_names_and_words() {
             "message": format!("could not find the entity with primary key '{{id=\"{nobody}\"}}'"),
         })
     );
+    let certificate = admin(&format!("/certificates/{nobody}"));
+    assert_eq!(app.get(&certificate).await.expect(404).body["code"], 6);
     app.post(&admin("/services/s/routes"), &json!({"paths": ["/"]}))
         .await
         .expect(201);
@@ -277,6 +279,36 @@ async fn refusals_have_kongs_numbers_names_and_words() {
             "message": "an existing 'routes' entity references this 'services' entity",
         })
     );
+}
+
+#[tokio::test]
+async fn a_certificate_authority_that_is_trusted_stays() {
+    let app = App::start().await;
+    let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authority = json!({"cert": parameters.self_signed(&key).unwrap().pem()});
+    let authority = app
+        .post(&admin("/ca_certificates"), &authority)
+        .await
+        .expect(201)
+        .body;
+    let id = authority["id"].as_str().unwrap();
+    let service = json!({"name": "s", "protocol": "https", "host": "h", "ca_certificates": [id]});
+    let service = app.post(&admin("/services"), &service).await.expect(201).body;
+    let path = admin(&format!("/ca_certificates/{id}"));
+    let held = app.delete(&path).await.expect(400).body;
+    assert_eq!(
+        (&held["code"], &held["name"]),
+        (&json!(19), &json!("referenced by others"))
+    );
+    let by = service["id"].as_str().unwrap();
+    assert_eq!(
+        held["message"],
+        format!("ca certificate {id} is still referenced by services (id = {by})")
+    );
+    app.delete(&admin("/services/s")).await.expect(204);
+    app.delete(&path).await.expect(204);
 }
 
 #[tokio::test]
@@ -331,6 +363,18 @@ async fn what_an_entity_does_not_refer_to_yet_is_made_by_a_put() {
         .put(&admin("/routes/r/service"), &json!({"name": "t", "host": "h"}))
         .await;
     assert_eq!(again.expect(200).body["id"], made.body["id"]);
+    app.post(&admin("/routes"), &json!({"name": "q", "paths": ["/q"]}))
+        .await
+        .expect(201);
+    let wrong = app
+        .put(&admin("/routes/q/service"), &json!({"name": "u"}))
+        .await
+        .expect(400)
+        .body;
+    assert_eq!(
+        wrong["message"],
+        "schema violation (host: required field missing)"
+    );
     app.delete(&admin("/routes/r/service")).await.expect(405);
 }
 
