@@ -94,6 +94,37 @@ async fn a_dump_restores_a_group_exactly_ids_included() {
 }
 
 #[tokio::test]
+async fn a_changed_file_changes_what_differs_and_nothing_else() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let storefront = std::fs::read_to_string(fixture("storefront.yaml")).expect("a fixture is readable");
+    for mode in MODES {
+        let name = format!("changed-{mode:?}");
+        server.api().create_group(&name).await;
+        let (group, deck) = (server.api().group(&name), Deck::new(&server, &name, mode));
+        deck.sync(&deck.file("before.yaml", &storefront)).await;
+        let before = entities(&group).await;
+        let (version, service) = (
+            group.version().await,
+            group.get("services/catalogue").await.json(),
+        );
+
+        let changed = storefront.replace("port: 8443", "port: 9443");
+        deck.sync(&deck.file("after.yaml", &changed)).await;
+
+        assert_eq!(group.version().await, version + 1, "{mode:?}: one change");
+        let now = group.get("services/catalogue").await.json();
+        assert_eq!((&now["port"], &now["id"]), (&json!(9443), &service["id"]));
+        assert_eq!(now["created_at"], service["created_at"], "{mode:?}");
+        let after = entities(&group).await;
+        let differing = after
+            .iter()
+            .filter(|(key, entity)| before.get(*key) != Some(*entity));
+        assert_eq!(differing.count(), 1, "{mode:?}: nothing else differs");
+        assert_eq!(after.len(), before.len(), "{mode:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_classic_commands_restore_a_group_from_a_backup() {
     the_classic_commands_restore_a_group("DECK", "kitchen-sink.yaml").await;
 }

@@ -12,8 +12,9 @@ use super::{declarative_files, difference, progress, terminal};
 
 /// Puts declarative files (decK format) into a runtime group as one atomic change
 ///
-/// Several files are merged. `${{ env "DECK_X" }}` in a file stands for the environment variable DECK_X. All of it is applied or nothing is. What was changed is printed. Exit codes: 0 the group was already
-/// so, 2 changed (with --dry-run: would change), 1 refused or failed.
+/// Several files are merged; `${{ env "DECK_X" }}` in a file stands for the environment variable DECK_X. All of it is
+/// applied or nothing is. What was changed is printed. Exit codes: 0 the group was already so, 2 changed (with
+/// --dry-run: would change), 1 refused or failed.
 #[derive(Args, Debug)]
 pub struct Apply {
     /// Declarative files in decK's format, YAML or JSON, or directories of them; `-` reads standard input

@@ -14,14 +14,13 @@ use super::prefixes::{KONNECT, Prefix};
 use super::refusal::Refusal;
 
 /// Konnect's names of kinds where they aren't Kong's without the last letter.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 6] = [
     ("key-set", "key_sets"),
     ("key-auth", "keyauth_credentials"),
     ("basic-auth", "basicauth_credentials"),
     ("hmac-auth", "hmacauth_credentials"),
     ("jwt", "jwt_secrets"),
     ("oauth2", "oauth2_credentials"),
-    ("mtls-auth", "mtls_auth_credentials"),
 ];
 
 /// Both endpoints under every Konnect prefix.
