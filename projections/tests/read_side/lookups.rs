@@ -295,6 +295,64 @@ async fn personal_names_and_secrets_dont_stand_in_the_file() {
 }
 
 #[tokio::test]
+async fn every_kind_of_credential_is_found_by_its_name_and_keeps_its_secret_off_the_disk() {
+    let mut world = World::new();
+    let consumer = world
+        .post(group(1), "consumers", json!({"username": "ada"}))
+        .await;
+    let consumer = json!({ "id": consumer });
+    let credentials = [
+        (
+            "basic-auths",
+            "first-holder",
+            json!({"username": "first-holder", "password": "unhashed-password"}),
+        ),
+        (
+            "hmac-auths",
+            "second-holder",
+            json!({"username": "second-holder", "secret": "secret-of-hmac-auth"}),
+        ),
+        (
+            "jwts",
+            "issuer",
+            json!({"key": "issuer", "secret": "secret-of-jwt"}),
+        ),
+        (
+            "oauth2",
+            "client",
+            json!({"name": "app", "client_id": "client", "client_secret": "secret-of-client"}),
+        ),
+    ];
+    let mut made = Vec::new();
+    for (collection, name, mut body) in credentials {
+        body["consumer"] = consumer.clone();
+        made.push((collection, name, world.post(group(1), collection, body).await));
+    }
+    let pem = json!({"kid": "1", "name": "signing", "pem": {"private_key": "{vault://env/secret-of-key}"}});
+    made.push(("keys", "signing", world.post(group(1), "keys", pem).await));
+    let running = world.opened().await;
+    for (collection, name, id) in made {
+        let selector = Selector::Key(name.to_owned());
+        let views = running.projections.views();
+        let found = views
+            .entity(group(1), kind(collection), &selector, None, None)
+            .await;
+        assert_eq!(
+            found.expect("a query").map(|entity| entity.id),
+            Some(id),
+            "{collection}"
+        );
+    }
+    running.kill().await;
+    let bytes = world.database().await.bytes_at_rest();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("issuer"), "their bodies lie there");
+    for secret in ["holder", "password\":\"", "secret-of-"] {
+        assert!(!text.contains(secret), "{secret} lies on the disk");
+    }
+}
+
+#[tokio::test]
 async fn what_has_expired_is_hidden_before_its_deletion_is_recorded() {
     let mut world = World::new();
     let consumer = world
