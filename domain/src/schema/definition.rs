@@ -70,6 +70,14 @@ pub struct FieldSchema {
 }
 
 impl FieldSchema {
+    /// Whether the field, or one of a record in it, has a random default.
+    pub(super) fn has_random_default(&self) -> bool {
+        match &self.value_type {
+            ValueType::Record(record) => record.fields.iter().any(Self::has_random_default),
+            _ => matches!(self.auto, Some(Auto::RandomDefault(_))),
+        }
+    }
+
     /// The form in which a text in this field is stored: a target's address gets its port.
     pub fn as_stored(&self, text: String) -> String {
         super::fill::string(self, text)
@@ -125,6 +133,8 @@ pub struct Reference {
 pub(super) enum Auto {
     Uuid,
     RandomString(usize),
+    /// A random default: a replacement that omits it keeps it.
+    RandomDefault(usize),
     CreatedAt,
     UpdatedAt,
 }

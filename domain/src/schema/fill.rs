@@ -41,7 +41,9 @@ fn value(field: &FieldSchema, given: Option<Value>, generator: &mut dyn Generato
         }
         // Kong takes an explicit null as a null id, which no store accepts.
         (Some(Auto::Uuid), None | Some(Value::Null)) => Value::from(generator.uuid().to_string()),
-        (Some(Auto::RandomString(length)), None) => Value::from(generator.random_string(length)),
+        (Some(Auto::RandomString(length) | Auto::RandomDefault(length)), None) => {
+            Value::from(generator.random_string(length))
+        }
         (_, Some(given)) => canonical(field, given, generator),
         (_, None) => absent(field, generator),
     }

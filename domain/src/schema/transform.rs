@@ -35,10 +35,7 @@ pub(super) fn check(
             let differs = |path: &Path| value_at(request, path) != value_at(existing, path);
             transformation.needs.iter().any(differs)
         });
-        let any_input = transformation.inputs.iter().any(|path| match existing {
-            Some(_) => sent(path),
-            None => !is_empty(value_at(body, path)),
-        });
+        let any_input = transformation.inputs.iter().any(sent);
         if !needs_changed && !any_input {
             continue;
         }

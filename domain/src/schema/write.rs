@@ -1,6 +1,6 @@
 //! A write: what the caller sent becomes the complete canonical body, or a violation (README §4).
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::catalogue::{Kind, KindSchema};
 use super::definition::{RecordSchema, ValueType};
@@ -114,6 +114,7 @@ fn meet(schema: &KindSchema, write: Write<'_>, mut input: Map<String, Value>) ->
             existing: Some(existing),
         } => {
             keep_origin(existing, &mut input);
+            keep_random_defaults(schema.record_for(&input), existing, &mut input);
             (input, false)
         }
         Write::Update { existing } => {
@@ -140,6 +141,27 @@ fn keep_origin(existing: &Map<String, Value>, input: &mut Map<String, Value>) {
     }
     if let Some(id) = existing.get("id") {
         input.insert("id".to_owned(), id.clone());
+    }
+}
+
+/// A random default is drawn once: what a replacement omits stays, as a default that isn't random would.
+fn keep_random_defaults(
+    record: &RecordSchema,
+    existing: &Map<String, Value>,
+    input: &mut Map<String, Value>,
+) {
+    for field in record.fields.iter().filter(|field| field.has_random_default()) {
+        match (&field.value_type, existing.get(field.name)) {
+            (ValueType::Record(inner), Some(Value::Object(stored))) => {
+                if let Value::Object(below) = input.entry(field.name).or_insert_with(|| json!({})) {
+                    keep_random_defaults(inner, stored, below);
+                }
+            }
+            (ValueType::Record(_), _) | (_, None) => {}
+            (_, Some(stored)) => {
+                input.entry(field.name).or_insert_with(|| stored.clone());
+            }
+        }
     }
 }
 
@@ -219,8 +241,6 @@ fn lifetime(sent: Option<Value>, write: Write<'_>) -> Result<Option<Value>, Sche
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::fill::FixedGenerator;
     use super::*;
 
@@ -315,6 +335,37 @@ mod tests {
             None,
             "shorthands are not stored"
         );
+    }
+
+    #[test]
+    fn a_random_default_is_drawn_once() {
+        let session = |config: Value| json!({"name": "session", "config": config});
+        let existing = write("plugins", Write::Insert, session(json!({"secret": "mine"}))).unwrap();
+        let put = Write::Upsert {
+            existing: Some(&existing),
+        };
+        for input in [session(json!({})), json!({"name": "session"})] {
+            assert_eq!(
+                write("plugins", put, input).unwrap()["config"]["secret"],
+                json!("mine")
+            );
+        }
+        let other = write("plugins", put, session(json!({"secret": "other"}))).unwrap();
+        assert_eq!(other["config"]["secret"], json!("other"));
+    }
+
+    #[test]
+    fn what_a_transformation_needs_comes_with_it() {
+        let public = json!({"consumer": {"id": CONSUMER}, "name": "n", "client_secret": null});
+        let existing = write("oauth2_credentials", Write::Insert, public).unwrap();
+        assert_eq!(existing["client_secret"], json!(null), "nobody asked for a hash");
+        let update = Write::Update { existing: &existing };
+        assert!(write("oauth2_credentials", update, json!({"tags": ["t"]})).is_ok());
+        for alone in [json!({"client_secret": "s"}), json!({"hash_secret": true})] {
+            let refused = write("oauth2_credentials", update, alone).unwrap_err();
+            let text = "all or none of these fields must be set: 'hash_secret', 'client_secret'";
+            assert_eq!(refused.fields, json!({ "@entity": [text] }));
+        }
     }
 
     #[test]

@@ -309,7 +309,7 @@ fn consumer_groups_have_members_and_plugins_which_go_with_them() {
     assert!(given.declare(&file, true).unwrap().events.is_empty());
     let dump = given.dump();
     assert_eq!(dump["consumers"][0]["groups"], json!([{"name": "gold"}]));
-    assert_eq!(dump["consumer_groups"][0]["plugins"][0]["name"], "rate-limiting");
+    assert_eq!(dump["plugins"][0]["name"], "rate-limiting", "where decK reads it");
     assert!(given.declare(&dump, true).unwrap().events.is_empty());
     let deleted = given.delete("consumer_groups", "gold").unwrap();
     assert_eq!(

@@ -98,7 +98,7 @@ fn value_type(definition: &Value, names: &Names) -> Result<ValueType, Fault> {
 
 fn auto(name: &str, definition: &Value) -> Option<Auto> {
     if definition.get("x_default_generator").is_some() {
-        return Some(Auto::RandomString(RANDOM_SECRET));
+        return Some(Auto::RandomDefault(RANDOM_SECRET));
     }
     if !flag(definition, "auto") {
         return None;
