@@ -13,7 +13,7 @@
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
 //! - [`sample_history`]: a past worth keeping.
-//! - [`tcp_proxy`]: a load balancer, or a wire that can be cut.
+//! - [`tcp_proxy`]: a load balancer, or a wire that can be cut; [`tls_front`]: a door with TLS before a plain address.
 //! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
 //!
@@ -38,4 +38,5 @@ pub mod sample_history;
 pub mod server_process;
 pub mod servers;
 pub mod tcp_proxy;
+pub mod tls_front;
 pub mod workload;

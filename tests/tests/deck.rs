@@ -10,6 +10,7 @@ use tests::api_client::GroupClient;
 use tests::deck::{DIFFERENT, Deck, Mode};
 use tests::declarative_file::{assert_same_meaning, document, fixture, fixtures, name_of};
 use tests::server_process::{Log, ServerProcess};
+use tests::tls_front::TlsFront;
 
 const MODES: [Mode; 2] = [Mode::Kong, Mode::Konnect];
 /// The file whose entities decK reads from no control plane of Konnect.
@@ -271,6 +272,58 @@ async fn a_thousand_services_go_in_ten_at_a_time_and_none_is_lost() {
         .filter(|line| line.starts_with("http_requests_total{status=\"5"))
         .collect();
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[tokio::test]
+async fn apply_adds_to_what_is_there() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    for mode in MODES {
+        let name = format!("apply-{mode:?}");
+        server.api().create_group(&name).await;
+        let (group, deck) = (server.api().group(&name), Deck::new(&server, &name, mode));
+        deck.sync(&fixture("storefront.yaml")).await;
+        let before = entities(&group).await;
+
+        let more = "_format_version: '3.0'\nservices:\n- name: more\n  host: more.test\n";
+        let more = deck.file("more.yaml", more);
+        deck.run(&["gateway", "apply", path(&more)]).await.expect_code(0);
+
+        group.get("services/more").await.expect_status(200);
+        let after = entities(&group).await;
+        assert_eq!(after.len(), before.len() + 1, "{mode:?}");
+        assert!(
+            before.iter().all(|(key, entity)| after.get(key) == Some(entity)),
+            "{mode:?}"
+        );
+    }
+}
+
+/// decK asks a global host for the organization, whose address is `global.api.konghq` with what follows `api.konghq` in the one it
+/// was given. Where that is a user's name, both are this server.
+#[tokio::test]
+async fn ping_finds_the_global_host_behind_a_users_name() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let address = server.url().replace("http://", "");
+    let front = TlsFront::before(address.parse().expect("a server has an address"));
+    let certificate = server.data_dir().join("front.pem");
+    std::fs::write(&certificate, front.certificate()).expect("the data directory is writable");
+    let program = std::env::var("DECK").expect("DECK is set: use tests/run");
+    let konnect = vec![
+        format!("--konnect-addr=https://api.konghq@{}", front.host()),
+        format!("--konnect-token={}", server.admin_token()),
+        format!("--ca-cert-file={}", certificate.display()),
+    ];
+
+    let pinged = Deck::with_target(&program, konnect)
+        .run(&["gateway", "ping"])
+        .await
+        .expect_code(0);
+
+    assert!(
+        pinged.stdout().contains("Successfully Konnected"),
+        "{}",
+        pinged.stdout()
+    );
 }
 
 /// Every entity of a group, by kind and id, without the times at which it was written.
