@@ -17,6 +17,10 @@ static CATALOGUE: LazyLock<Vec<KindSchema>> = LazyLock::new(|| {
         .expect("the embedded schema files are part of the program and compiled by its tests")
 });
 
+/// Every event and every row names a kind.
+static NAMES: LazyLock<HashMap<&'static str, Kind>> =
+    LazyLock::new(|| Kind::all().map(|kind| (kind.name(), kind)).collect());
+
 /// A kind of entity: an index into the catalogue. Ordered so that a kind comes after those it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(u16);
@@ -28,7 +32,7 @@ impl Kind {
 
     /// The kind of this name (`"services"`).
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().find(|kind| kind.name() == name)
+        NAMES.get(name).copied()
     }
 
     /// The kind of this URL segment (`"services"`, `"key-auths"`).

@@ -133,6 +133,23 @@ mod tests {
         let plugin = json!({"name": "rate-limiting", "config": {"redis": {"password": "p", "host": "h"}}});
         assert_eq!(sealed("plugins", plugin), [boundary("config.redis.password")]);
         assert_eq!(sealed("plugins", json!({"name": "cors", "config": {}})), []);
+        let log = json!({"name": "http-log", "config": {"http_endpoint": "e", "headers": {"x-token": "t"}}});
+        assert_eq!(
+            sealed("plugins", log),
+            [
+                boundary("config.http_endpoint"),
+                boundary("config.headers.x-token")
+            ]
+        );
+        let key = json!({"jwk": null, "pem": {"private_key": "p", "public_key": "q"}});
+        assert_eq!(sealed("keys", key), [boundary("pem.private_key")]);
+        let client = json!({"consumer": {"id": ID}, "client_id": "c", "client_secret": "s"});
+        assert_eq!(sealed("oauth2_credentials", client), [of_owner("client_secret")]);
+        let basic = json!({"consumer": {"id": ID}, "username": "u", "password": "p"});
+        assert_eq!(
+            sealed("basicauth_credentials", basic),
+            [of_owner("username"), of_owner("password")]
+        );
     }
 
     #[test]
