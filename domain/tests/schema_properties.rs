@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use domain::Timestamp;
 use domain::schema::{
-    FieldSchema, Generator, Kind, Secrets, ValueType, Write, fill_and_validate, present, sealed_paths,
-    without_nulls,
+    CustomPlugins, FieldSchema, Generator, Kind, Secrets, ValueType, Write, fill_and_validate, present,
+    sealed_paths, without_nulls,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -254,9 +254,24 @@ fn every_body_is_answered_and_an_accepted_one_is_stable() {
 
 /// Whether the body was accepted; then it is tried again in every way in which it may come back.
 fn answered(kind: Kind, input: Map<String, Value>) -> Result<bool, TestCaseError> {
-    let write =
-        |write, body: Map<String, Value>| fill_and_validate(kind, write, body, Secrets::Hashed, &mut Fixed);
-    let stored = match fill_and_validate(kind, Write::Insert, input, Secrets::Plain, &mut Fixed) {
+    let write = |write, body: Map<String, Value>| {
+        fill_and_validate(
+            kind,
+            &CustomPlugins::default(),
+            write,
+            body,
+            Secrets::Hashed,
+            &mut Fixed,
+        )
+    };
+    let stored = match fill_and_validate(
+        kind,
+        &CustomPlugins::default(),
+        Write::Insert,
+        input,
+        Secrets::Plain,
+        &mut Fixed,
+    ) {
         Ok(stored) => stored,
         Err(violation) => {
             prop_assert!(violation.message().contains("schema violation"));

@@ -2,7 +2,7 @@
 
 use domain::Timestamp;
 use domain::schema::{
-    Generator, Kind, SchemaViolation, Secrets, Write, fill_and_validate, present, transient,
+    CustomPlugins, Generator, Kind, SchemaViolation, Secrets, Write, fill_and_validate, present, transient,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -67,7 +67,14 @@ fn deviates(vector: &mut Vector) {
 fn run(vector: &Vector) -> Result<Map<String, Value>, SchemaViolation> {
     let kind = Kind::named(&vector.entity).expect("a kind of the catalogue");
     let write = |write, input: &Map<String, Value>| {
-        fill_and_validate(kind, write, input.clone(), Secrets::Plain, &mut StandIns)
+        fill_and_validate(
+            kind,
+            &CustomPlugins::default(),
+            write,
+            input.clone(),
+            Secrets::Plain,
+            &mut StandIns,
+        )
     };
     let body = match vector.op.as_str() {
         "insert" => write(Write::Insert, &vector.input)?,

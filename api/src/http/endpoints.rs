@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
-    konnect_schemas, nodes, operations, rollback, schemas, switched_off, tags, tokens, transactions,
-    upstream_health, versions,
+    konnect_schemas, nodes, operations, plugin_schemas, rollback, schemas, switched_off, tags, tokens,
+    transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -25,6 +25,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         konnect_schemas::endpoints(),
         entity_routes::endpoints(),
         consumer_groups::endpoints(),
+        plugin_schemas::endpoints(),
         schemas::endpoints(),
         tags::endpoints(),
         admin_node::endpoints(),

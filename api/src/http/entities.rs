@@ -270,7 +270,7 @@ pub(crate) async fn parent(
 }
 
 /// The entity that a change wrote.
-fn written(accepted: &Accepted<Outcome>, kind: Kind) -> Result<Arc<Entity>, Refusal> {
+pub(crate) fn written(accepted: &Accepted<Outcome>, kind: Kind) -> Result<Arc<Entity>, Refusal> {
     let results = accepted.outcome.results.iter();
     let mut written = results
         .filter(|result| result.kind == kind)

@@ -42,6 +42,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod paths;
+mod plugin_schemas;
 mod preconditions;
 mod prefixes;
 mod presentation;

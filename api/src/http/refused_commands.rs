@@ -81,6 +81,7 @@ impl From<GroupError> for Refusal {
             GroupError::InOperation { index, error } => {
                 Self::from(*error).at(&format!("operations[{index}]"))
             }
+            GroupError::InPlugin { .. } => Self::bad_request(message).coded(2, "schema violation"),
             GroupError::InDeclaration { path, error } => Self::from(*error).at(&path),
         }
     }

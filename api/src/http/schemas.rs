@@ -4,13 +4,14 @@
 use axum::http::{Method, StatusCode};
 use domain::Kind;
 use domain::group::GroupError;
-use domain::schema::{Secrets, Write, document, fill_and_validate, subschema_document};
+use domain::schema::{CustomPlugins, Secrets, Write, document, fill_and_validate, subschema_document};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::body::KONG_MEDIA_TYPES;
 use super::endpoint::{Endpoint, Permission};
 use super::exchange::Exchange;
+use super::plugin_schemas::custom_plugin;
 use super::prefixes::{ADMIN, PREFIXES};
 use super::refusal::Refusal;
 
@@ -34,13 +35,13 @@ fn under(base: &str) -> Vec<Endpoint> {
         reading(path("vaults/{name}"), "Read a vault's schema", vault_schema),
         validating(path("{entity}/validate"), |exchange| async move {
             let kind = kind_named(exchange.parameter("entity")?)?;
-            validate(&exchange, kind)
+            validate(exchange, kind).await
         }),
         validating(path("plugins/validate"), |exchange| async move {
-            validate(&exchange, kind_named("plugins")?)
+            validate(exchange, kind_named("plugins")?).await
         }),
         validating(path("vaults/validate"), |exchange| async move {
-            validate(&exchange, kind_named("vaults")?)
+            validate(exchange, kind_named("vaults")?).await
         }),
     ]
 }
@@ -79,7 +80,8 @@ async fn entity_schema(exchange: Exchange) -> Result<Answer, Refusal> {
 
 async fn plugin_schema(exchange: Exchange) -> Result<Answer, Refusal> {
     let name = exchange.parameter("name")?;
-    let schema = schema_of_plugin(name).ok_or_else(|| absent(&format!("No plugin named '{name}'")))?;
+    let schema = schema_of_plugin(&exchange, name).await?;
+    let schema = schema.ok_or_else(|| absent(&format!("No plugin named '{name}'")))?;
     Ok(Answer::ok(&schema))
 }
 
@@ -90,14 +92,24 @@ async fn vault_schema(exchange: Exchange) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&schema))
 }
 
-/// A plugin's schema: every group has the catalogue's plugins.
-fn schema_of_plugin(name: &str) -> Option<Value> {
-    subschema_document(Kind::named("plugins")?, name)
+/// A plugin's schema: every group has the catalogue's plugins, and its own.
+async fn schema_of_plugin(exchange: &Exchange, name: &str) -> Result<Option<Value>, Refusal> {
+    let bundled = Kind::named("plugins").and_then(|plugins| subschema_document(plugins, name));
+    if bundled.is_some() {
+        return Ok(bundled);
+    }
+    Ok(custom_plugin(exchange, name).await?.document(name).cloned())
 }
 
-fn validate(exchange: &Exchange, kind: Kind) -> Result<Answer, Refusal> {
+async fn validate(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
     let body = exchange.object_of(kind)?;
-    fill_and_validate(kind, Write::Insert, body, Secrets::Plain, &mut exchange.context())
+    let named = body.get("name").and_then(Value::as_str);
+    let custom = match named.filter(|_| kind.name() == "plugins") {
+        Some(name) => custom_plugin(&exchange, name).await?,
+        None => CustomPlugins::default(),
+    };
+    let mut context = exchange.context();
+    fill_and_validate(kind, &custom, Write::Insert, body, Secrets::Plain, &mut context)
         .map_err(GroupError::from)?;
     Ok(Answer::ok(&json!({ "message": "schema validation successful" })))
 }

@@ -61,6 +61,12 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
                 "isn't configuration: gateways keep it themselves",
             ));
         }
+        if !kind.schema().exported {
+            return Err(DeclarationError::at(
+                key,
+                "isn't written in files: upload it by itself",
+            ));
+        }
         reader.list(key, kind, value, None)?;
     }
     let konnect = root.get("_konnect").and_then(Value::as_object);

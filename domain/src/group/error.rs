@@ -127,6 +127,14 @@ pub enum GroupError {
         /// Why.
         error: Box<Self>,
     },
+    /// A plugin doesn't fit the new version of its uploaded schema.
+    #[error("the plugin {id} doesn't fit this schema: {error}; change the plugin first, or the schema")]
+    InPlugin {
+        /// The plugin.
+        id: EntityId,
+        /// Why.
+        error: Box<Self>,
+    },
     /// One entity of a declarative file was refused.
     #[error("{path}: {error}")]
     InDeclaration {

@@ -8,6 +8,7 @@
 
 pub mod children;
 pub mod command;
+pub mod custom_plugins;
 pub mod decide;
 pub mod declare;
 pub mod entity;
@@ -35,6 +36,7 @@ pub use error::GroupError;
 pub use event::{DeletionCause, GroupEvent};
 pub use idempotency::{IdempotencyWindow, Remembered};
 
+use crate::schema::CustomPlugins;
 use crate::{Change, EntityId, Kind, Timestamp, Version};
 
 /// A group's folded state. Persistent maps make a clone cost microseconds, so decisions use scratch copies.
@@ -48,6 +50,8 @@ pub struct Group {
     pub sealed: bool,
     /// Idempotency keys of recent changes.
     pub idempotency: IdempotencyWindow,
+    /// The plugins that aren't Kong's: what the `plugin_schemas` among the entities describe.
+    pub plugins: CustomPlugins,
     entities: OrdMap<(Kind, EntityId), Arc<Entity>>,
     unique: HashMap<UniqueKey, EntityId>,
     /// (kind and id pointed at, kind and id that point, which foreign key).
@@ -169,11 +173,13 @@ impl Group {
         if let Some(expiry) = entity.expires_at {
             self.expiries.insert((expiry, entity.kind, entity.id));
         }
+        custom_plugins::note(&mut self.plugins, &entity);
         self.entities.insert((entity.kind, entity.id), Arc::new(entity));
     }
 
     fn remove(&mut self, kind: Kind, id: EntityId) -> Option<Arc<Entity>> {
         let entity = self.entities.remove(&(kind, id))?;
+        custom_plugins::forget(&mut self.plugins, &entity);
         for key in &entity.unique {
             // Within one change a key may already have moved on to its next holder.
             if self.unique.get(key) == Some(&id) {

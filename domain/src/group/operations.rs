@@ -8,7 +8,7 @@ use super::decide::Draft;
 use super::entity::Entity;
 use super::{
     Action, Condition, DeletionCause, Group, GroupError, GroupEvent, Operation, Selector, Target, children,
-    references,
+    custom_plugins, references,
 };
 use crate::schema::{Secrets, Write, fill_and_validate, transient};
 use crate::{EntityId, Kind};
@@ -74,6 +74,7 @@ fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError>
         Action::Delete => {
             let owned = current.filter(|current| parent.is_none_or(|parent| belongs_to(current, parent)));
             if let Some(current) = owned {
+                custom_plugins::check_unused(&draft.scratch, &current)?;
                 references::delete(draft, *kind, current.id, DeletionCause::Requested)?;
                 draft.report(*kind, current.id, false);
             }
@@ -187,6 +188,7 @@ pub fn create(
     draft.record(GroupEvent::EntityCreated {
         entity: Arc::clone(&entity),
     })?;
+    custom_plugins::revalidate(draft, &entity)?;
     children::write(draft, &entity, &listed, operation.omitted_children, true)?;
     Ok(entity.id)
 }
@@ -204,7 +206,11 @@ fn change(
         written(draft, current.kind, Some(current), body, operation.secrets, whole)?
     {
         check_whole(&draft.scratch, &entity)?;
-        draft.record(GroupEvent::EntityUpdated { entity, changed })?;
+        draft.record(GroupEvent::EntityUpdated {
+            entity: Arc::clone(&entity),
+            changed,
+        })?;
+        custom_plugins::revalidate(draft, &entity)?;
     }
     children::write(draft, current, &listed, operation.omitted_children, whole)?;
     Ok(current.id)
@@ -237,7 +243,14 @@ pub fn written(
     references::resolve(&draft.scratch, kind, &mut body)?;
     let at = draft.context.at;
     let Some(current) = current else {
-        let filled = fill_and_validate(kind, Write::Insert, body, secrets, draft.context)?;
+        let filled = fill_and_validate(
+            kind,
+            &draft.scratch.plugins,
+            Write::Insert,
+            body,
+            secrets,
+            draft.context,
+        )?;
         let id = id_of(kind, &filled)?;
         if draft.scratch.entity(kind, id).is_some() {
             return Err(GroupError::PrimaryKey { id });
@@ -254,7 +267,7 @@ pub fn written(
     } else {
         Write::Update { existing: &before }
     };
-    let filled = fill_and_validate(kind, write, body, secrets, draft.context)?;
+    let filled = fill_and_validate(kind, &draft.scratch.plugins, write, body, secrets, draft.context)?;
     let changed = changed_fields(&before, &filled);
     if changed.iter().all(|field| field == "updated_at") {
         return Ok(Written::Unchanged);

@@ -190,6 +190,11 @@ impl KindSchema {
         self.subschemas.keys().copied()
     }
 
+    /// Whether its subschemas are plugins, of which a group may have more.
+    pub(super) fn has_plugins(&self) -> bool {
+        self.name == embedded::PLUGIN_KIND
+    }
+
     /// Facts of the plugin of this name, if this kind's subschemas are plugins and it is one of them.
     pub fn plugin(&self, name: &str) -> Option<PluginFacts> {
         self.subschemas.get(name).map(|subschema| subschema.facts)

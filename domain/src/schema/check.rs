@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::definition::{
-    CheckRule, Conditional, ConditionalAtLeastOneOf, EntityCheck, FieldList, FieldSchema, Path,
+    CheckRule, Conditional, ConditionalAtLeastOneOf, CustomCheck, EntityCheck, FieldList, FieldSchema, Path,
 };
 use super::shorthand::value_at;
 use super::validate::{self, is_empty, is_reference};
@@ -52,10 +52,14 @@ pub(super) fn run(check: &EntityCheck, body: &Map<String, Value>, updating: bool
             even_if_invalid,
             rule,
         } => {
-            if (*even_if_invalid || !failed(sources, errors))
-                && let Err(text) = rule(body)
-            {
-                put_entity(errors, text);
+            if *even_if_invalid || !failed(sources, errors) {
+                let judged = match rule {
+                    CustomCheck::Rule(rule) => rule(body),
+                    CustomCheck::Function(function) => function.check_body(body),
+                };
+                if let Err(text) = judged {
+                    put_entity(errors, text);
+                }
             }
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn check(constraint: &Constraint, value: &Value) -> Result<(), String
             refuse(found, &|| format!("expected to contain: {}", shown(wanted)))
         }
         Constraint::Rule(rule) => (rule.check)(value),
+        Constraint::Function(function) => function.check(value),
         Constraint::ExclusiveSubsets(subsets) => exclusive(subsets, value),
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::catalogue::Kind;
+use super::custom::LuaFunction;
 use super::pattern::Pattern;
 use super::rules::{EntityRule, FieldRule, ShorthandRule, TransformationRule};
 
@@ -162,6 +163,8 @@ pub(super) enum Constraint {
     MatchAny(Vec<Pattern>, Option<&'static str>),
     Contains(Value),
     Rule(FieldRule),
+    /// An uploaded schema's own.
+    Function(LuaFunction),
     ExclusiveSubsets(Vec<Vec<Value>>),
 }
 
@@ -223,8 +226,16 @@ pub(super) enum CheckRule {
     Custom {
         sources: Vec<Path>,
         even_if_invalid: bool,
-        rule: EntityRule,
+        rule: CustomCheck,
     },
+}
+
+/// What judges a whole body.
+#[derive(Clone, Debug)]
+pub(super) enum CustomCheck {
+    Rule(EntityRule),
+    /// An uploaded schema's own.
+    Function(LuaFunction),
 }
 
 /// Fields a check names, and the same as Kong prints them: `'a', 'b'`.

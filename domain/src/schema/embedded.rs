@@ -18,6 +18,7 @@ pub(super) const ENTITIES: &[(&str, &str)] = files!("entities":
     "targets",
     "services",
     "routes",
+    "plugin_schemas",
     "consumer_groups",
     "consumers",
     "consumer_group_consumers",

@@ -13,6 +13,7 @@ mod catalogue;
 mod check;
 mod compile;
 mod constraint;
+mod custom;
 mod definition;
 mod document;
 mod embedded;
@@ -30,6 +31,7 @@ mod violation;
 mod write;
 
 pub use catalogue::{ForeignKey, Kind, KindSchema, OnDelete, PluginFacts, UniqueRule};
+pub use custom::{CustomPlugins, PluginDefinition, UnusableSchema, read_plugin_schema};
 pub use definition::{FieldSchema, RecordSchema, Reference, ValueType};
 pub use document::{document, subschema_document};
 pub use fill::Generator;

@@ -20,7 +20,17 @@ impl Pattern {
     }
 }
 
+/// The same for patterns with captures; positions `()`, `%b`, `%f` and references to captures are not among them.
+pub(super) fn with_captures(source: &str) -> Result<Regex, String> {
+    let expression = translate_all(source, true)?;
+    Regex::new(&expression).map_err(|error| format!("Lua pattern {source}: {error}"))
+}
+
 fn translate(source: &str) -> Result<String, String> {
+    translate_all(source, false)
+}
+
+fn translate_all(source: &str, captures: bool) -> Result<String, String> {
     let mut expression = String::from("(?s-u)");
     let mut rest = source;
     if let Some(after) = rest.strip_prefix('^') {
@@ -54,6 +64,10 @@ fn translate(source: &str) -> Result<String, String> {
             '*' | '+' | '?' if quantifies => expression.push(character),
             '$' if !in_set && characters.peek().is_none() => expression.push_str(r"\z"),
             '.' if !in_set => expression.push('.'),
+            '(' if captures && !in_set && characters.peek() == Some(&')') => {
+                return Err(format!("{source}: () isn't supported"));
+            }
+            '(' | ')' if captures && !in_set => expression.push(character),
             literal => expression.push_str(&regex::escape(&literal.to_string())),
         }
         quantifiable = !quantifies;

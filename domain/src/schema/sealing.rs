@@ -26,8 +26,12 @@ pub enum Sealing {
     Owner,
 }
 
+/// A plugin's own settings.
+const CONFIG: &str = "config";
+
 /// The values of this body that are sealed at rest: set ones only, in schema order. Fields marked `encrypted` or
-/// `x_sealed`, those of the body's plugin included, and a consumer's personal fields.
+/// `x_sealed`, those of the body's plugin included, and a consumer's personal fields. Of a plugin that isn't Kong's the whole `config`: what
+/// is secret in it only its group's schema knows.
 pub fn sealed_paths(kind: Kind, body: &Map<String, Value>) -> Vec<SealedPath> {
     let schema = kind.schema();
     if !schema.may_seal {
@@ -40,6 +44,12 @@ pub fn sealed_paths(kind: Kind, body: &Map<String, Value>) -> Vec<SealedPath> {
     };
     let mut found = Vec::new();
     in_record(schema.record_for(body), body, &mut Vec::new(), &mut found);
+    if schema.has_plugins()
+        && schema.subschema_for(body).is_none()
+        && !body.get(CONFIG).is_none_or(Value::is_null)
+    {
+        found.push(vec![Cow::Borrowed(CONFIG)]);
+    }
     found
         .into_iter()
         .map(|path| SealedPath { path, sealing })

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::catalogue::{Kind, KindSchema};
+use super::custom::CustomPlugins;
 use super::definition::{RecordSchema, ValueType};
 use super::fill::{self, Generator};
 use super::transform::{self, Secrets};
@@ -43,11 +44,12 @@ impl<'a> Write<'a> {
 /// Fills and validates; the answer is the complete canonical body: every field in schema order, null where unset,
 /// without shorthands and without transient fields (take those from `input` first: [`transient`]).
 ///
-/// References must already be `{"id": uuid}` ([`super::foreign_reference`]). `updated_at` always becomes the time of
+/// A plugin that isn't Kong's is one of `custom`. References must already be `{"id": uuid}` ([`super::foreign_reference`]). `updated_at` always becomes the time of
 /// the change. A `ttl` is checked and kept beside the fields, where the kind has one. An explicit null in `id` counts
 /// as absent, which Kong's schema lets through for its database to refuse.
 pub fn fill_and_validate(
     kind: Kind,
+    custom: &CustomPlugins,
     write: Write<'_>,
     mut input: Map<String, Value>,
     secrets: Secrets,
@@ -64,12 +66,16 @@ pub fn fill_and_validate(
     } else {
         None
     };
-    shorthand::expand(record_of_write(schema, write, &input), &mut input).map_err(SchemaViolation::of)?;
-    let (input, updating) = meet(schema, write, input);
-    let filled = fill::record(schema.record_for(&input), input, generator);
+    shorthand::expand(record_of_write(schema, custom, write, &input), &mut input)
+        .map_err(SchemaViolation::of)?;
+    let (input, updating) = meet(schema, custom, write, input);
+    let filled = fill::record(custom.record_for(schema, &input), input, generator);
     // Filling may have set the field that chooses the subschema.
-    let record = schema.record_for(&filled);
-    let mut errors = check(schema, record, &filled, updating)?;
+    let record = custom.record_for(schema, &filled);
+    if let Some(key) = schema.subschema_key {
+        subschema_is_known(schema, custom, key, &filled)?;
+    }
+    let mut errors = validate::record(record, &filled, updating);
     transform::check(schema, secrets, &request, &filled, write.changed(), &mut errors);
     if !errors.is_empty() {
         return Err(SchemaViolation::of(errors));
@@ -97,17 +103,25 @@ pub fn transient(kind: Kind, input: &Map<String, Value>) -> Map<String, Value> {
 /// On an update the stored key chooses the subschema when the input has none.
 fn record_of_write<'s>(
     schema: &'s KindSchema,
+    custom: &'s CustomPlugins,
     write: Write<'_>,
     input: &Map<String, Value>,
 ) -> &'s RecordSchema {
     match (write, schema.subschema_key) {
-        (Write::Update { existing }, Some(key)) if !input.contains_key(key) => schema.record_for(existing),
-        _ => schema.record_for(input),
+        (Write::Update { existing }, Some(key)) if !input.contains_key(key) => {
+            custom.record_for(schema, existing)
+        }
+        _ => custom.record_for(schema, input),
     }
 }
 
 /// Lays the input over what is stored, and says whether that makes it an update.
-fn meet(schema: &KindSchema, write: Write<'_>, mut input: Map<String, Value>) -> (Map<String, Value>, bool) {
+fn meet(
+    schema: &KindSchema,
+    custom: &CustomPlugins,
+    write: Write<'_>,
+    mut input: Map<String, Value>,
+) -> (Map<String, Value>, bool) {
     match write {
         Write::Insert | Write::Upsert { existing: None } => (input, false),
         Write::Upsert {
@@ -118,7 +132,7 @@ fn meet(schema: &KindSchema, write: Write<'_>, mut input: Map<String, Value>) ->
             (input, false)
         }
         Write::Update { existing } => {
-            let record = record_of_write(schema, write, &input);
+            let record = record_of_write(schema, custom, write, &input);
             if input.get("created_at").is_some_and(Value::is_null) {
                 input.swap_remove("created_at");
             }
@@ -180,22 +194,10 @@ fn merge(record: &RecordSchema, stored: &mut Map<String, Value>, input: Map<Stri
     }
 }
 
-/// The errors of a body.
-fn check(
-    schema: &KindSchema,
-    record: &RecordSchema,
-    body: &Map<String, Value>,
-    updating: bool,
-) -> Result<Map<String, Value>, SchemaViolation> {
-    if let Some(key) = schema.subschema_key {
-        subschema_is_known(schema, key, body)?;
-    }
-    Ok(validate::record(record, body, updating))
-}
-
 /// Without a known subschema nothing else can be said about a body.
 fn subschema_is_known(
     schema: &KindSchema,
+    custom: &CustomPlugins,
     key: &'static str,
     body: &Map<String, Value>,
 ) -> Result<(), SchemaViolation> {
@@ -203,7 +205,7 @@ fn subschema_is_known(
     if value.is_null() {
         return Err(SchemaViolation::field(key, "required field missing"));
     }
-    if schema.subschema_for(body).is_some() {
+    if custom.subschema_for(schema, body).is_some() {
         return Ok(());
     }
     let name = match value {
@@ -253,6 +255,7 @@ mod tests {
     fn write(kind: &str, write: Write<'_>, input: Value) -> Result<Map<String, Value>, SchemaViolation> {
         fill_and_validate(
             Kind::named(kind).unwrap(),
+            &CustomPlugins::default(),
             write,
             object(input),
             Secrets::Plain,

@@ -1,6 +1,7 @@
 //! Given a configuration, when something is asked of it, then these are the events or the refusal.
 
 mod credentials;
+mod custom_plugins;
 mod given;
 mod kinds;
 

@@ -9,7 +9,7 @@ use domain::codec::encode_changes;
 use domain::commit::Changes;
 use domain::group::{Entity, Group, GroupEvent, stored};
 use domain::log::Placed;
-use domain::schema::{Generator, Secrets, Write, fill_and_validate};
+use domain::schema::{CustomPlugins, Generator, Secrets, Write, fill_and_validate};
 use domain::{
     Actor, Boundary, Change, CommitId, Context, DataKeys, Digest, EntityId, EventLog, Expected, GroupId,
     KeyId, Keyring, Kind, Position, Record, Timestamp,
@@ -144,8 +144,15 @@ fn change(version: u64) -> Change<GroupEvent> {
     let Value::Object(input) = input else {
         unreachable!("json! of an object")
     };
-    let body =
-        fill_and_validate(kind, Write::Insert, input, Secrets::Plain, &mut context).expect("a valid service");
+    let body = fill_and_validate(
+        kind,
+        &CustomPlugins::default(),
+        Write::Insert,
+        input,
+        Secrets::Plain,
+        &mut context,
+    )
+    .expect("a valid service");
     let entity = Arc::new(Entity::from_map(kind, id, &body));
     let event = match version <= LIVE_ENTITIES {
         true => GroupEvent::EntityCreated { entity },

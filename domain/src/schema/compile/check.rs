@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::definition::{
-    CheckRule, Conditional, ConditionalAtLeastOneOf, EntityCheck, FieldList, FieldSchema, Path,
+    CheckRule, Conditional, ConditionalAtLeastOneOf, CustomCheck, EntityCheck, FieldList, FieldSchema, Path,
     Transformation,
 };
 use super::super::rules;
@@ -56,7 +56,10 @@ fn rule(name: &str, argument: &Value, record: &Value, names: &Names) -> Result<C
             CheckRule::Custom {
                 sources: field_list(list(argument, "field_sources")).paths,
                 even_if_invalid: flag(argument, "run_with_invalid_fields"),
-                rule: rules::entity(id).ok_or_else(|| format!("no function {id}"))?,
+                rule: match names.function(id) {
+                    Some(function) => CustomCheck::Function(function),
+                    None => CustomCheck::Rule(rules::entity(id).ok_or_else(|| format!("no function {id}"))?),
+                },
             }
         }
         _ => return Err("unknown entity check".to_owned()),

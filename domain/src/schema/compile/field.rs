@@ -61,7 +61,7 @@ pub(super) fn field(name: &str, definition: &Value, names: &Names) -> Result<Fie
         uuid: flag(definition, "uuid"),
         equal: definition.get("eq").cloned(),
         unequal: definition.get("ne").cloned(),
-        constraints: constraints(definition, &value_type).map_err(at)?,
+        constraints: constraints(definition, &value_type, names).map_err(at)?,
         error: kept(definition, "err"),
         value_type,
     })
@@ -141,7 +141,7 @@ fn shorthand(entry: &Value, names: &Names) -> Result<Shorthand, Fault> {
 }
 
 /// The validators a definition names, in the order in which they run (README §3).
-fn constraints(definition: &Value, value_type: &ValueType) -> Result<Vec<Constraint>, Fault> {
+fn constraints(definition: &Value, value_type: &ValueType, names: &Names) -> Result<Vec<Constraint>, Fault> {
     let mut constraints = Vec::new();
     let values = |name: &str| definition.get(name).and_then(Value::as_array).cloned();
     let value = |name: &str| definition.get(name).filter(|value| !value.is_null()).cloned();
@@ -175,9 +175,10 @@ fn constraints(definition: &Value, value_type: &ValueType) -> Result<Vec<Constra
     }
     constraints.extend(value("contains").map(Constraint::Contains));
     if let Some(id) = text(definition, "custom_validator") {
-        constraints.push(Constraint::Rule(
-            rules::field(id).ok_or_else(|| format!("no function {id}"))?,
-        ));
+        constraints.push(match names.function(id) {
+            Some(function) => Constraint::Function(function),
+            None => Constraint::Rule(rules::field(id).ok_or_else(|| format!("no function {id}"))?),
+        });
     }
     if let Some(subsets) = values("mutually_exclusive_subsets") {
         let subsets = subsets

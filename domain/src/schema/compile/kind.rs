@@ -116,7 +116,7 @@ fn subschemas(
 }
 
 /// The parent's record with the subschema's fields in place of those of the same name, and both one's checks.
-fn subschema(parent: &Value, definition: &Value, names: &Names) -> Result<Subschema, Fault> {
+pub(super) fn subschema(parent: &Value, definition: &Value, names: &Names) -> Result<Subschema, Fault> {
     let mut fields = list(parent, "fields").to_vec();
     for entry in list(definition, "fields") {
         let (name, _) = named(entry)?;

@@ -4,9 +4,14 @@ mod check;
 mod field;
 mod kind;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use serde_json::Value;
 
-use super::catalogue::{Kind, KindSchema};
+use super::catalogue::{Kind, KindSchema, Subschema};
+use super::custom::LuaFunction;
+use super::embedded;
 
 /// Why a schema file can't be used: file, place and reason.
 pub(super) type Fault = String;
@@ -16,7 +21,10 @@ pub(super) fn catalogue(
     entities: &[(&'static str, &'static str)],
     plugins: &[(&'static str, &'static str)],
 ) -> Result<Vec<KindSchema>, Fault> {
-    let names = Names(entities.iter().map(|(name, _)| *name).collect());
+    let names = Names {
+        kinds: entities.iter().map(|(name, _)| *name).collect(),
+        source: None,
+    };
     let plugins = plugins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     entities
         .iter()
@@ -27,13 +35,38 @@ pub(super) fn catalogue(
         .collect()
 }
 
-/// The kinds of the catalogue, in order.
-pub(super) struct Names(Vec<&'static str>);
+/// Compiles the schema of a plugin that isn't Kong's; its functions are in the Lua text it came from.
+pub(super) fn custom_plugin(document: &Value, source: &Arc<str>) -> Result<Subschema, Fault> {
+    static PARENT: LazyLock<Option<Value>> = LazyLock::new(|| {
+        let file = embedded::ENTITIES
+            .iter()
+            .find(|(name, _)| *name == embedded::PLUGIN_KIND)?;
+        read(file).ok()
+    });
+    let parent = PARENT.as_ref().ok_or("the catalogue has no plugins")?;
+    let names = Names {
+        kinds: embedded::ENTITIES.iter().map(|(name, _)| *name).collect(),
+        source: Some(Arc::clone(source)),
+    };
+    kind::subschema(parent, document, &names)
+}
+
+/// What a document may refer to: kinds of the catalogue, in order, and functions of its own.
+pub(super) struct Names {
+    kinds: Vec<&'static str>,
+    /// The Lua text that an uploaded schema came from.
+    source: Option<Arc<str>>,
+}
 
 impl Names {
     pub(super) fn kind(&self, name: &str) -> Option<Kind> {
-        let index = self.0.iter().position(|known| *known == name)?;
+        let index = self.kinds.iter().position(|known| *known == name)?;
         u16::try_from(index).ok().map(Kind::at)
+    }
+
+    /// The function of an uploaded schema that an id stands for.
+    fn function(&self, id: &str) -> Option<LuaFunction> {
+        LuaFunction::of(id, self.source.as_ref()?)
     }
 }
 
@@ -71,9 +104,17 @@ fn name_functions(document: &mut Value) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The catalogue lives as long as the program, and so do the names in it.
+/// The catalogue lives as long as the program, and so do the names in it, each once: schemas that are uploaded again and again take
+/// room for what is new in them only.
 pub(super) fn keep(name: &str) -> &'static str {
-    Box::leak(name.to_owned().into_boxed_str())
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = kept.get(name) {
+        return name;
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    kept.insert(name);
+    name
 }
 
 fn text<'a>(object: &'a Value, member: &str) -> Option<&'a str> {
