@@ -14,9 +14,9 @@ use super::{DeletionCause, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
 use crate::schema::{
     FieldSchema, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived, holds_hashed_secret,
-    slowly_hashed,
+    slow_hash, slowly_hashed,
 };
-use crate::{EntityId, Kind};
+use crate::{Context, EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
 const CONTENT_IDS: Uuid = Uuid::from_u128(0x1c0f_5a6e_3f0b_5d8a_9c55_7b4e_21d3_a9f0);
@@ -301,7 +301,7 @@ fn write<'declaration>(
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    let secrets = secrets_of(by, current.as_deref(), &mut body);
+    let secrets = secrets_of(by, current.as_deref(), &mut body, draft.context);
     let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, secrets, true)?
     {
         Written::Unchanged => return Ok(None),
@@ -326,8 +326,19 @@ fn write<'declaration>(
 }
 
 /// What the secret in the body that is written is: hashed beforehand, or kept from what is stored, or as the file says.
-fn secrets_of(by: &DeclaredEntity, current: Option<&Entity>, body: &mut Map<String, Value>) -> Secrets {
+fn secrets_of(
+    by: &DeclaredEntity,
+    current: Option<&Entity>,
+    body: &mut Map<String, Value>,
+    context: &mut Context,
+) -> Secrets {
     if let Some((field, hash)) = &by.hashed {
+        let named = |field: &str| by.body.get(field).is_some_and(|value| !value.is_null());
+        let known = named("id") || by.kind.schema().endpoint_key.is_some_and(named);
+        // What has neither id nor name couldn't be told from others when its secret was hashed.
+        let stored = current.filter(|_| !known).map(|current| current.map());
+        let kept = stored.and_then(|stored| slow_hash(by.kind, &by.body, Some(&stored), context));
+        let hash = kept.map_or_else(|| hash.clone(), |(_, hash)| hash);
         body.insert((*field).to_owned(), json!(hash));
         return Secrets::Hashed;
     }

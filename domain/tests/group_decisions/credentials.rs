@@ -73,6 +73,7 @@ fn a_file_that_hashes_a_clients_secret_is_already_so_the_second_time() {
     for client in [
         json!({"name": "app", "client_id": "c", "hash_secret": true, "client_secret": "s"}),
         json!({"name": "app", "client_id": "c", "hash_secret": true}),
+        json!({"name": "app", "hash_secret": true, "client_secret": "s"}),
     ] {
         let mut given = Given::default();
         let file = json!({"_format_version": "3.0", "consumers": [{"username": "anna", "oauth2_credentials": [client]}]});
