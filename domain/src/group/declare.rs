@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::decide::Draft;
 use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
-use super::{DeletionCause, GroupError, GroupEvent, references};
+use super::{DeletionCause, Group, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
 use crate::schema::{
     FieldSchema, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived, holds_hashed_secret,
@@ -259,10 +259,9 @@ fn prune_others(
     select_tags: &[String],
 ) -> Result<Vec<(Kind, EntityId)>, GroupError> {
     let unwanted = |entity: &&Arc<Entity>| {
-        let selected = select_tags
-            .iter()
-            .all(|tag| entity.tags.iter().any(|own| **own == **tag));
-        entity.kind.schema().exported && selected && !wanted.contains(&(entity.kind, entity.id))
+        entity.kind.schema().exported
+            && !wanted.contains(&(entity.kind, entity.id))
+            && is_selected(&draft.scratch, entity, select_tags)
     };
     let gone: Vec<_> = draft
         .scratch
@@ -278,6 +277,20 @@ fn prune_others(
         })?;
     }
     Ok(gone)
+}
+
+/// Whether an entity has all of the tags; one whose kind has none is judged by what it refers to.
+fn is_selected(state: &Group, entity: &Entity, tags: &[String]) -> bool {
+    if entity.kind.schema().tagged {
+        return tags
+            .iter()
+            .all(|tag| entity.tags.iter().any(|own| **own == **tag));
+    }
+    let mut references = entity.references.iter();
+    references.all(|reference| {
+        let referenced = state.entity(reference.kind, reference.id);
+        referenced.is_some_and(|referenced| is_selected(state, referenced, tags))
+    })
 }
 
 /// A unique key that passed from one entity to another while the file was written.

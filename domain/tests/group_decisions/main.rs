@@ -349,3 +349,25 @@ fn a_plugin_says_its_consumer_group_only_where_it_has_one() {
         "schema violation (consumer_group: value must be null)"
     );
 }
+
+#[test]
+fn pruning_within_tags_takes_memberships_between_what_has_them() {
+    let mut given = Given::default();
+    let file = |groups: Value| {
+        json!({
+            "_format_version": "3.0",
+            "_info": {"select_tags": ["gold"]},
+            "consumer_groups": [{"name": "vip"}],
+            "consumers": [{"username": "alice", "groups": groups}],
+        })
+    };
+    given.declare(&file(json!([{"name": "vip"}])), true).unwrap();
+    given.post("consumer_groups", json!({"name": "others"})).unwrap();
+    let by_hand = json!({
+        "_format_version": "3.0",
+        "consumer_groups": [{"name": "others", "consumers": ["alice"]}],
+    });
+    given.declare(&by_hand, false).unwrap();
+    let pruned = given.declare(&file(json!([])), true).unwrap();
+    assert_eq!(names(&pruned), ["deleted consumer_group_consumers"]);
+}
