@@ -39,6 +39,19 @@ struct Side {
     prefix: Prefix,
 }
 
+impl Side {
+    /// The same memberships seen from the other end.
+    const fn turned(self) -> Self {
+        Self {
+            near: self.far,
+            far: self.near,
+            near_field: self.far_field,
+            far_field: self.near_field,
+            ..self
+        }
+    }
+}
+
 /// The endpoints, under every prefix; none as long as the catalogue has no consumer groups.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let all = PREFIXES.into_iter().flat_map(|prefix| {
@@ -57,12 +70,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             prefix,
         };
         let of_consumer = Side {
-            near: consumers,
-            far: groups,
-            near_field: of_group.far_field,
-            far_field: of_group.near_field,
             named: "group",
-            ..of_group
+            ..of_group.turned()
         };
         let mut endpoints = vec![whole(of_group)];
         endpoints.extend(memberships(of_group));
@@ -202,7 +211,7 @@ async fn add(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let step = |far: &Arc<Entity>| {
         let body = json!({ side.near_field: { "id": near.id }, side.far_field: { "id": far.id } });
         let body = body.as_object().cloned().unwrap_or_default();
-        (Action::Create(body), target(side.membership, None))
+        (Action::Create(body), Target::flat(side.membership, None))
     };
     let accepted = entities::operate(&exchange, added.iter().map(step).collect(), place(side)).await?;
     let mut bodies = Vec::with_capacity(added.len());
@@ -230,11 +239,7 @@ async fn remove(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
     let far = reads.entity(group, side.far, &named, None, newest).await?;
     let between = match far {
-        Some(far) => {
-            let of_near = memberships_of(&exchange, side, near.id, newest).await?;
-            let leads_there = |membership: &Arc<Entity>| far_id(side, membership) == Some(far.id);
-            of_near.into_iter().filter(leads_there).collect()
-        }
+        Some(far) => between(&exchange, side, near.id, far.id, newest).await?,
         None => Vec::new(),
     };
     delete(&exchange, side, &between).await
@@ -244,7 +249,7 @@ async fn delete(exchange: &Exchange, side: Side, gone: &[Arc<Entity>]) -> Result
     let step = |membership: &Arc<Entity>| {
         (
             Action::Delete,
-            target(side.membership, Some(Selector::Id(membership.id))),
+            Target::flat(side.membership, Some(Selector::Id(membership.id))),
         )
     };
     let accepted = entities::operate(exchange, gone.iter().map(step).collect(), place(side)).await?;
@@ -261,6 +266,23 @@ async fn memberships_of(
     reads
         .children(group, side.membership, (side.near, near), at)
         .await
+}
+
+/// The membership between two entities, looked for among the consumer's: it is in few groups, a group may have very many members.
+async fn between(
+    exchange: &Exchange,
+    side: Side,
+    near: EntityId,
+    far: EntityId,
+    at: Option<Version>,
+) -> Result<Vec<Arc<Entity>>, Refusal> {
+    let (side, near, far) = match side.near.name() {
+        CONSUMERS => (side, near, far),
+        _ => (side.turned(), far, near),
+    };
+    let mut memberships = memberships_of(exchange, side, near, at).await?;
+    memberships.retain(|membership| far_id(side, membership) == Some(far));
+    Ok(memberships)
 }
 
 fn far_id(side: Side, membership: &Entity) -> Option<EntityId> {
@@ -298,14 +320,6 @@ fn names(body: &Map<String, Value>, field: &str) -> Result<Vec<String>, Refusal>
             .coded(2, "schema violation")
             .with_fields(json!({ field: "required field missing" }))
     })
-}
-
-fn target(kind: Kind, selector: Option<Selector>) -> Target {
-    Target {
-        kind,
-        selector,
-        parent: None,
-    }
 }
 
 const fn place(side: Side) -> Place {

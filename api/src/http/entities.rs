@@ -219,11 +219,7 @@ fn belongs_to(child: &Entity, parent: (Kind, EntityId)) -> bool {
 }
 
 fn by_id(kind: Kind, id: EntityId) -> Target {
-    Target {
-        kind,
-        selector: Some(Selector::Id(id)),
-        parent: None,
-    }
+    Target::flat(kind, Some(Selector::Id(id)))
 }
 
 fn related_id(child: &Entity, field: &str, parent: Kind) -> Option<EntityId> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use domain::Kind;
-use domain::group::{Action, Entity, Selector, Target};
+use domain::group::{Action, Entity, Selector, Target, custom_plugins};
 use domain::schema::{CustomPlugins, PluginDefinition, read_plugin_schema};
 use projections::{EntityQuery, TagFilter};
 use serde_json::{Map, Value, json};
@@ -161,11 +161,7 @@ async fn write(
     action: Action,
     selector: Option<Selector>,
 ) -> Result<Answer, Refusal> {
-    let target = Target {
-        kind: place.kind,
-        selector,
-        parent: None,
-    };
+    let target = Target::flat(place.kind, selector);
     let accepted = entities::operate(exchange, vec![(action, target)], place).await?;
     let entity = entities::written(&accepted, place.kind)?;
     Ok(Answer::json(status, &json!({ "item": item(&entity) }))
@@ -233,12 +229,7 @@ pub(crate) async fn custom_plugin(exchange: &Exchange, name: &str) -> Result<Cus
     let selector = Selector::Key(name.to_owned());
     let entity: Option<Arc<Entity>> = reads.entity(group, kind, &selector, None, newest).await?;
     if let Some(entity) = entity {
-        let body = entity.map();
-        let source = body.get(LUA).and_then(Value::as_str).unwrap_or_default();
-        let definition = body.get("definition").unwrap_or(&Value::Null);
-        plugins
-            .insert(name, source, definition)
-            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        custom_plugins::note(&mut plugins, &entity);
     }
     Ok(plugins)
 }

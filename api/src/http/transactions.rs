@@ -157,25 +157,17 @@ fn target(path: &str) -> Result<Target, Refusal> {
             .ok_or_else(unknown)
     };
     match rest {
-        [] => Ok(flat(kind, None)),
-        [entity] => Ok(flat(kind, Some(named(entity)))),
+        [] => Ok(Target::flat(kind, None)),
+        [entity] => Ok(Target::flat(kind, Some(named(entity)))),
         [parent, children] => Ok(Target {
             parent: Some((kind, named(parent))),
-            ..flat(nested(children)?, None)
+            ..Target::flat(nested(children)?, None)
         }),
         [parent, children, child] => Ok(Target {
             parent: Some((kind, named(parent))),
-            ..flat(nested(children)?, Some(named(child)))
+            ..Target::flat(nested(children)?, Some(named(child)))
         }),
         _ => Err(unknown()),
-    }
-}
-
-const fn flat(kind: Kind, selector: Option<Selector>) -> Target {
-    Target {
-        kind,
-        selector,
-        parent: None,
     }
 }
 

@@ -28,11 +28,7 @@ pub fn dump<'entities>(
     // A membership has no tags: it is written where both its sides are.
     let selected = |entity: &&Arc<Entity>| {
         entity.kind.schema().exported
-            && (memberships::is_one(entity)
-                || options
-                    .select_tags
-                    .iter()
-                    .all(|tag| entity.tags.iter().any(|own| **own == **tag)))
+            && (memberships::is_one(entity) || entity.has_tags(&options.select_tags))
     };
     let mut tree = Tree::default();
     let mut entities: Vec<_> = entities.filter(selected).collect();

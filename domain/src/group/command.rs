@@ -88,6 +88,17 @@ pub struct Target {
     pub parent: Option<(Kind, Selector)>,
 }
 
+impl Target {
+    /// A place that isn't nested.
+    pub const fn flat(kind: Kind, selector: Option<Selector>) -> Self {
+        Self {
+            kind,
+            selector,
+            parent: None,
+        }
+    }
+}
+
 /// How a URL names an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {

@@ -17,7 +17,7 @@ const SCHEMAS: &str = "plugin_schemas";
 const PLUGINS: &str = "plugins";
 
 /// Takes note of a schema that is now in the configuration. One that was accepted compiles; evolving never judges.
-pub(super) fn note(plugins: &mut CustomPlugins, entity: &Entity) {
+pub fn note(plugins: &mut CustomPlugins, entity: &Entity) {
     if entity.kind.name() != SCHEMAS {
         return;
     }

@@ -282,9 +282,7 @@ fn prune_others(
 /// Whether an entity has all of the tags; one whose kind has none is judged by what it refers to.
 fn is_selected(state: &Group, entity: &Entity, tags: &[String]) -> bool {
     if entity.kind.schema().tagged {
-        return tags
-            .iter()
-            .all(|tag| entity.tags.iter().any(|own| **own == **tag));
+        return entity.has_tags(tags);
     }
     let mut references = entity.references.iter();
     references.all(|reference| {

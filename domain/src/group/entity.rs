@@ -118,6 +118,11 @@ impl Entity {
         Self::from_canonical(kind, id, text.into()).expect("a serialized JSON map parses")
     }
 
+    /// Whether it has all of these tags.
+    pub fn has_tags(&self, tags: &[String]) -> bool {
+        tags.iter().all(|tag| self.tags.iter().any(|own| **own == **tag))
+    }
+
     /// The body, parsed.
     pub fn map(&self) -> Map<String, Value> {
         serde_json::from_str(&self.body).expect("a canonical body was parsed before")
