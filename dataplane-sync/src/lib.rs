@@ -10,7 +10,8 @@
 //! - [`service`]: what runs and what it needs; [`listener`]: how a connection gets in, [`gatekeeper`] who may.
 //! - [`native`]: the protocol: frames, sessions, connections.
 //! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
-//! - [`configurations`], [`instance_tokens`], [`observed_nodes`]: what this room asks for; [`projected`] answers it.
+//! - [`configurations`], [`instance_tokens`], [`node_certificates`], [`observed_nodes`]: what this room asks for;
+//!   [`projected`] answers it.
 //! - [`fleet_events`]: what of a fleet's life becomes an event.
 
 pub mod agent;
@@ -24,6 +25,7 @@ pub mod hub;
 pub mod instance_tokens;
 pub mod listener;
 pub mod native;
+pub mod node_certificates;
 pub mod node_record;
 pub mod nodes;
 pub mod observed_nodes;

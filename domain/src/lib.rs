@@ -20,6 +20,7 @@ pub mod commit;
 pub mod context;
 pub mod declarative;
 pub mod digest;
+pub mod fingerprint;
 pub mod gateway;
 pub mod group;
 pub mod identifiers;
