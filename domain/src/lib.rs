@@ -8,6 +8,7 @@
 //! - [`schema`]: Kong's entities and plugins as data, one engine for all of them.
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
 //! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`]: the seams that other rooms implement.
+//! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
 //! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot.
 
 pub mod actor;
@@ -17,6 +18,7 @@ pub mod chain;
 pub mod clock;
 pub mod codec;
 pub mod commit;
+pub mod compatibility;
 pub mod context;
 pub mod declarative;
 pub mod digest;

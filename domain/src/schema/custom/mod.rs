@@ -43,6 +43,11 @@ impl CustomPlugins {
         self.0.get(name).map(|subschema| &subschema.document)
     }
 
+    /// The plugins' names, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(AsRef::as_ref)
+    }
+
     /// The subschema of a body, Kong's own first.
     pub(super) fn subschema_for<'s>(
         &'s self,
@@ -56,7 +61,7 @@ impl CustomPlugins {
     }
 
     /// Fields, shorthands and checks that apply to a body.
-    pub(super) fn record_for<'s>(
+    pub(crate) fn record_for<'s>(
         &'s self,
         schema: &'s KindSchema,
         body: &Map<String, Value>,

@@ -1,0 +1,136 @@
+//! The journey of an entity to its text at a level.
+
+use serde_json::{Map, Value};
+
+use super::path::Path;
+use super::switched_off::is_switched_off;
+use super::{Dialect, Effect, Finding, Level, Release, availability, projection};
+use crate::group::{Entity, Group};
+
+/// What people call an entity, by the first of these fields it has; none of them is secret.
+const NAMES: [&str; 6] = ["name", "username", "prefix", "target", "kid", "custom_id"];
+
+/// What goes to instances of a level.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The JSON object as it stands in the collection of its kind; none: not sent.
+    pub text: Option<String>,
+    /// What was lost or changed on the way.
+    pub findings: Vec<Finding>,
+}
+
+/// An entity as instances of this level receive it.
+pub fn write(group: &Group, entity: &Entity, level: &Level) -> Written {
+    if availability::is_never_sent(entity.kind) || is_switched_off(group, entity) {
+        return Written::default();
+    }
+    let body = entity.map();
+    let mut report = Report::new(entity, &body, level);
+    let text = text(group, entity, body, &mut report);
+    let findings = report.findings;
+    let is_withheld = findings
+        .iter()
+        .any(|finding| matches!(finding.effect, Effect::Withheld(_)));
+    Written {
+        text: text.filter(|_| !is_withheld),
+        findings,
+    }
+}
+
+fn text(
+    group: &Group,
+    entity: &Entity,
+    mut body: Map<String, Value>,
+    report: &mut Report<'_>,
+) -> Option<String> {
+    if entity.erased {
+        let message = "its personal data was erased: delete it".to_owned();
+        report.entity(Effect::EntityLeftOut, message);
+        return None;
+    }
+    let fields = availability::fields(report, entity.kind, &body)?;
+    // Sent in another form than it is kept in.
+    body.remove("ttl");
+    let schema = group.plugins.record_for(entity.kind.schema(), &body);
+    let mut written = projection::project(report, body, fields, schema);
+    if let Some(ttl) = time_to_live(entity, report.level().release) {
+        written.insert("ttl".to_owned(), ttl.into());
+    }
+    Some(Value::Object(written).to_string())
+}
+
+/// Since 3.5 the moment at which it expires, in seconds since the epoch. Before, the seconds that were set, so that
+/// the text doesn't depend on the time: such an instance keeps the entity until its deletion is pushed.
+fn time_to_live(entity: &Entity, release: Release) -> Option<i64> {
+    let expires_at = entity.expires_at?;
+    match release >= Release::V3_5 {
+        true => Some(expires_at.seconds()),
+        false => entity.ttl,
+    }
+}
+
+/// An entity being written for a level, and what was found on the way.
+pub(super) struct Report<'e> {
+    entity: &'e Entity,
+    level: &'e Level,
+    /// As the field lists and rules call it.
+    owner: String,
+    name: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl<'e> Report<'e> {
+    fn new(entity: &'e Entity, body: &Map<String, Value>, level: &'e Level) -> Self {
+        let text = |field: &str| body.get(field)?.as_str().map(str::to_owned);
+        let name = NAMES.into_iter().find_map(text);
+        let kind = entity.kind.name();
+        let owner = match &name {
+            Some(plugin) if kind == "plugins" => format!("{kind}/{plugin}"),
+            _ => kind.to_owned(),
+        };
+        Self {
+            entity,
+            level,
+            owner,
+            name,
+            findings: Vec::new(),
+        }
+    }
+
+    pub(super) const fn level(&self) -> &'e Level {
+        self.level
+    }
+
+    pub(super) fn release(&self) -> &'static str {
+        self.level.release.name()
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.level.dialect
+    }
+
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Something about the entity as a whole.
+    pub(super) fn entity(&mut self, effect: Effect, message: String) {
+        self.add(None, effect, message);
+    }
+
+    /// Something about a field.
+    pub(super) fn field(&mut self, at: Path<'_>, effect: Effect, message: String) {
+        self.add(Some(at.to_string()), effect, message);
+    }
+
+    fn add(&mut self, field: Option<String>, effect: Effect, message: String) {
+        self.findings.push(Finding {
+            kind: self.entity.kind,
+            id: self.entity.id,
+            name: self.name.clone(),
+            field,
+            effect,
+            message,
+        });
+    }
+}
