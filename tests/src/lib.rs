@@ -7,6 +7,7 @@
 //! - [`postgres_server`]: PostgreSQL, with a fresh database for each test.
 //! - [`cluster`]: three servers on three NATS servers and one PostgreSQL, behind a load balancer.
 //! - [`server_process`]: `runtime-manager serve`; [`agent_process`]: `runtime-manager agent`; [`command_line`]: every other command.
+//! - [`data_plane`]: simulated Kong data planes of every release.
 //! - [`deck`]: decK, as published, in both of its modes; [`declarative_file`]: the files it reads.
 //! - [`servers`]: those of one installation.
 //! - [`api_client`]: what a test says to a server over HTTP.
@@ -23,6 +24,7 @@ pub mod agent_process;
 pub mod api_client;
 pub mod cluster;
 pub mod command_line;
+pub mod data_plane;
 pub mod deck;
 pub mod declarative_file;
 pub mod eventually;

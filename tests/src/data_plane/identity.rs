@@ -1,0 +1,195 @@
+//! Who a data plane is towards its control plane, and whom it trusts: the settings `cluster_cert`, `cluster_cert_key`,
+//! `cluster_mtls`, `cluster_ca_cert` and `cluster_server_name`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+/// The name that every node in shared mode asks for and checks.
+pub const SHARED_NAME: &str = "kong_clustering";
+
+/// A certificate and its key, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl Pair {
+    /// A self-signed pair for a name, X.509 version 3, as the specification recommends it for the shared mode.
+    pub fn of(name: &str) -> Self {
+        Self::valid_until(name, 2060)
+    }
+
+    /// The same, valid until the 2nd of January of a year.
+    pub fn valid_until(name: &str, year: i32) -> Self {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).expect("a key can be made");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("the name can be certified");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name.to_owned());
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.not_after = rcgen::date_time_ymd(year, 1, 2);
+        let certificate = params.self_signed(&key).expect("the certificate can be signed");
+        Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// What `kong hybrid gen_cert` makes: X.509 version 1, secp384r1, serial 0, no extensions, self-signed.
+    pub fn of_kong_hybrid() -> Self {
+        let read = |name: &str| {
+            let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures/kong-hybrid-pair")
+                .join(name);
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        Self {
+            certificate: read("cluster.crt"),
+            key: read("cluster.key"),
+        }
+    }
+
+    /// The certificate with the key of somebody else.
+    #[must_use]
+    pub fn with_the_key_of(&self, other: &Self) -> Self {
+        Self {
+            certificate: self.certificate.clone(),
+            key: other.key.clone(),
+        }
+    }
+
+    /// The certificate, DER.
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a pair's certificate is PEM")
+    }
+
+    pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a pair's key is PEM")
+    }
+}
+
+/// An authority of a group's own, which signs its nodes' certificates.
+#[derive(Debug)]
+pub struct Authority {
+    certified: rcgen::CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A self-signed authority.
+    pub fn named(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key can be made");
+        let certified = rcgen::CertifiedIssuer::self_signed(Self::params(name), key);
+        Self {
+            certified: certified.expect("the certificate can be signed"),
+        }
+    }
+
+    /// An authority below this one.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key can be made");
+        let certified = rcgen::CertifiedIssuer::signed_by(Self::params(name), key, &self.certified);
+        Self {
+            certified: certified.expect("the certificate can be signed"),
+        }
+    }
+
+    /// The authority's certificate as PEM.
+    pub fn certificate(&self) -> String {
+        self.certified.pem()
+    }
+
+    /// A pair for a node; its certificate is followed by the authority's if `with_chain`.
+    pub fn issue(&self, name: &str, with_chain: bool) -> Pair {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("the name can be certified");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params
+            .signed_by(&key, &self.certified)
+            .expect("the certificate can be signed");
+        let chain = if with_chain {
+            self.certificate()
+        } else {
+            String::new()
+        };
+        Pair {
+            certificate: certificate.pem() + &chain,
+            key: key.serialize_pem(),
+        }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are no problem");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name.to_owned());
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+    }
+}
+
+/// How a node checks who it talks to.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// `cluster_mtls=shared`: the node's own certificate is the control plane's.
+    Shared,
+    /// `cluster_mtls=pki`: the control plane's certificate chains to `authority` (PEM) and is for `server_name`.
+    Pki {
+        /// `cluster_ca_cert`.
+        authority: String,
+        /// `cluster_server_name`.
+        server_name: String,
+    },
+}
+
+/// A pair with the trust that goes with it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub(super) pair: Arc<Pair>,
+    pub(super) trust: Trust,
+}
+
+impl Identity {
+    /// A node in shared mode.
+    pub fn shared(pair: &Pair) -> Self {
+        Self {
+            pair: Arc::new(pair.clone()),
+            trust: Trust::Shared,
+        }
+    }
+
+    /// A node in pki mode that trusts an authority (PEM) to have certified the control plane as `server_name`.
+    pub fn pki(pair: &Pair, authority: &str, server_name: &str) -> Self {
+        Self {
+            pair: Arc::new(pair.clone()),
+            trust: Trust::Pki {
+                authority: authority.to_owned(),
+                server_name: server_name.to_owned(),
+            },
+        }
+    }
+
+    /// The name that is sent as SNI and checked.
+    ///
+    /// # Panics
+    /// When `cluster_server_name` is no name.
+    pub fn server_name(&self) -> ServerName<'static> {
+        let name = match &self.trust {
+            Trust::Shared => SHARED_NAME,
+            Trust::Pki { server_name, .. } => server_name,
+        };
+        ServerName::try_from(name.to_owned()).expect("cluster_server_name is a name")
+    }
+}
