@@ -52,6 +52,8 @@ identifiers! {
     NodeId;
     /// An access token's public id (never the secret).
     TokenId;
+    /// A certificate by which instances prove which group they belong to.
+    NodeCertificateId;
     /// One commit: generated once and kept over every retry of the same append.
     CommitId;
 }

@@ -44,7 +44,7 @@ pub use clock::Clock;
 pub use commit::{Change, Commit, Position, Version};
 pub use context::Context;
 pub use digest::Digest;
-pub use identifiers::{CommitId, EntityId, GroupId, NodeId, OrganizationId, TokenId};
+pub use identifiers::{CommitId, EntityId, GroupId, NodeCertificateId, NodeId, OrganizationId, TokenId};
 pub use keyring::{DataKeys, KeyId, Keyring};
 pub use log::{EventLog, Expected, Record};
 pub use schema::Kind;

@@ -9,14 +9,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::codec::{EventCodec, EventRecord};
+use domain::fingerprint::Fingerprint;
 use domain::group::{DeletionCause, Entity, GroupEvent};
 use domain::keyring::{DataKey, KeyNotLoaded, KeyState};
-use domain::organization::{GroupRecord, GroupSettings, OrganizationEvent, RuntimeType, TokenRecord};
-use domain::system::{Authority, SystemEvent};
+use domain::organization::{
+    CertificateContent, GroupRecord, GroupSettings, NodeCertificate, OrganizationEvent, RuntimeType,
+    TokenRecord,
+};
+use domain::system::{Authority, GroupOfOrganization, SystemEvent};
 use domain::token::{Role, TokenHash};
 use domain::{
-    Boundary, DataKeys, Digest, EntityId, GroupId, KeyId, Kind, NodeId, OrganizationId, Secret, Timestamp,
-    TokenId,
+    Boundary, DataKeys, Digest, EntityId, GroupId, KeyId, Kind, NodeCertificateId, NodeId, OrganizationId,
+    Secret, Timestamp, TokenId,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -132,7 +136,37 @@ fn organization_events() -> Vec<OrganizationEvent> {
             digest,
             reason: "no such plugin".to_owned(),
         },
+        OrganizationEvent::NodeCertificateAdded {
+            certificate: certificate(),
+        },
+        OrganizationEvent::NodeCertificateRemoved {
+            group: GroupId(ONE),
+            id: NodeCertificateId(ONE),
+            fingerprint: Fingerprint([5; 32]),
+            subject: "CN=edge".to_owned(),
+        },
     ]
+}
+
+fn certificate() -> NodeCertificate {
+    let content = CertificateContent {
+        pem: "the certificate".to_owned(),
+        fingerprint: Fingerprint([5; 32]),
+        subject: "CN=edge".to_owned(),
+        serial: "7f".to_owned(),
+        not_before: Timestamp(1_800_000_000_000),
+        not_after: Timestamp(1_900_000_000_000),
+        is_ca: false,
+        version: 3,
+    };
+    NodeCertificate {
+        id: NodeCertificateId(ONE),
+        group: GroupId(ONE),
+        name: Some("edge".to_owned()),
+        content,
+        created_at: Timestamp(1_800_000_000_000),
+        updated_at: Timestamp(1_800_000_000_000),
+    }
 }
 
 fn system_events() -> Vec<SystemEvent> {
@@ -146,6 +180,20 @@ fn system_events() -> Vec<SystemEvent> {
         SystemEvent::OrganizationRegistered {
             id: OrganizationId(ONE),
             name: "acme".to_owned(),
+        },
+        SystemEvent::CertificateClaimed {
+            fingerprint: Fingerprint([5; 32]),
+            by: GroupOfOrganization {
+                organization: OrganizationId(ONE),
+                group: GroupId(CONSUMER),
+            },
+        },
+        SystemEvent::CertificateReleased {
+            fingerprint: Fingerprint([5; 32]),
+            by: GroupOfOrganization {
+                organization: OrganizationId(ONE),
+                group: GroupId(CONSUMER),
+            },
         },
     ]
 }

@@ -142,12 +142,17 @@ fn names_are_unique_until_their_holder_is_deleted_or_renamed() {
         })
         .unwrap();
     given.group("us-east").unwrap();
-    let restored = given.when(OrganizationCommand::RestoreGroup { group, name: None });
+    let restored = given.when(OrganizationCommand::RestoreGroup {
+        group,
+        name: None,
+        leave_out: Vec::new(),
+    });
     assert!(matches!(restored, Err(OrganizationError::NameTaken { .. })));
     given
         .when(OrganizationCommand::RestoreGroup {
             group,
             name: Some("us-north".to_owned()),
+            leave_out: Vec::new(),
         })
         .unwrap();
     assert_eq!(

@@ -9,7 +9,7 @@ use domain::{Actor, Change, Context, Timestamp, Version};
 
 use super::{Aggregate, Decided, Recalled};
 
-/// More than any of its events takes: names, labels and settings have limits of their own.
+/// More than any of its events takes beside a certificate: names, labels and settings have limits of their own.
 const EVENT_SIZE: usize = 2 * 1024;
 
 impl Aggregate for Organization {
@@ -67,7 +67,13 @@ impl Aggregate for Organization {
         }
     }
 
-    fn size(_event: &OrganizationEvent) -> usize {
-        EVENT_SIZE
+    fn size(event: &OrganizationEvent) -> usize {
+        match event {
+            OrganizationEvent::NodeCertificateAdded { certificate } => {
+                EVENT_SIZE + certificate.content.pem.len() + certificate.content.subject.len()
+            }
+            OrganizationEvent::NodeCertificateRemoved { subject, .. } => EVENT_SIZE + subject.len(),
+            _ => EVENT_SIZE,
+        }
     }
 }

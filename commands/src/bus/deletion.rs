@@ -1,17 +1,18 @@
 //! Deleting and restoring a group touches two boundaries in an order that a crash may cut (DESIGN §4): the group is
-//! sealed, then its deletion recorded; its restoration is recorded, then it is unsealed. What is cut in half, a reactor
+//! sealed, then its deletion recorded; its certificates are claimed, its restoration is recorded, then it is unsealed. What is cut in half, a reactor
 //! finishes ([`crate::reactors`]).
 
 use domain::gateway::{Accepted, CommandError};
 use domain::group::GroupCommand;
 use domain::organization::{OrganizationCommand, OrganizationOutcome, decide};
+use domain::system::GroupOfOrganization;
 use domain::{Cause, Context, GroupId, OrganizationId, Version};
 use tokio::sync::oneshot;
 
 use super::CommandBus;
 use crate::entropy;
 
-type Answer = Result<Accepted<OrganizationOutcome>, CommandError>;
+pub(super) type Answer = Result<Accepted<OrganizationOutcome>, CommandError>;
 
 impl CommandBus {
     /// Deletes a group; `expected` is `If-Match`. Its name is free at once, its history stays.
@@ -41,7 +42,7 @@ impl CommandBus {
     }
 
     /// Runs in a task of its own, so that a caller who leaves doesn't cut it in half.
-    async fn to_the_end(
+    pub(super) async fn to_the_end(
         &self,
         name: &'static str,
         work: impl Future<Output = Answer> + Send + 'static,
@@ -88,18 +89,39 @@ impl CommandBus {
         cause: Cause,
     ) -> Answer {
         let after = without_key(&cause);
-        let restore = OrganizationCommand::RestoreGroup { group, name };
-        let restored = self.to_organization(organization, restore, cause).await?;
+        let restore = |name, leave_out| OrganizationCommand::RestoreGroup {
+            group,
+            name,
+            leave_out,
+        };
+        if self.is_repeated(organization, &cause).await? {
+            return self
+                .to_organization(organization, restore(name, Vec::new()), cause)
+                .await;
+        }
+        self.rehearse(organization, &restore(name.clone(), Vec::new()))
+            .await?;
+        let by = GroupOfOrganization { organization, group };
+        let left_out = self.reclaim_certificates(by, &after).await?;
+        let ids = left_out.iter().map(|certificate| certificate.id).collect();
+        let mut restored = self
+            .to_organization(organization, restore(name, ids), cause)
+            .await?;
         if restored.replayed {
             return Ok(restored);
         }
+        restored.outcome.left_out = left_out;
         // The restoration is recorded: where this fails, the reactor unseals, so it isn't true that nothing changed.
         let unsealed = self.to_group(group, GroupCommand::Unseal, after).await;
         unsealed.map_or(Err(CommandError::OutcomeUnknown), |_| Ok(restored))
     }
 
     /// Whether the organization remembers this request's idempotency key: its answer is known then.
-    async fn is_repeated(&self, organization: OrganizationId, cause: &Cause) -> Result<bool, CommandError> {
+    pub(super) async fn is_repeated(
+        &self,
+        organization: OrganizationId,
+        cause: &Cause,
+    ) -> Result<bool, CommandError> {
         let Some(idempotency) = &cause.idempotency else {
             return Ok(false);
         };
@@ -108,8 +130,8 @@ impl CommandBus {
         Ok(window.recall(&cause.actor, &idempotency.key).is_some())
     }
 
-    /// Refuses what the organization would refuse, before anything is sealed for it.
-    async fn rehearse(
+    /// Refuses what the organization would refuse, before anything is done elsewhere for it.
+    pub(super) async fn rehearse(
         &self,
         organization: OrganizationId,
         command: &OrganizationCommand,
@@ -126,7 +148,7 @@ impl CommandBus {
 }
 
 /// The cause for the other boundary: the key belongs to the request, which is the organization's.
-fn without_key(cause: &Cause) -> Cause {
+pub(super) fn without_key(cause: &Cause) -> Cause {
     Cause {
         idempotency: None,
         ..cause.clone()

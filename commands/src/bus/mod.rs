@@ -2,8 +2,9 @@
 //! comes back when it is durable.
 //!
 //! [`mailboxes`] finds or starts the writer; [`deletion`] is the order of the two boundaries in which a group is
-//! deleted and restored; [`hashed`] are slow secrets before a writer sees them.
+//! deleted and restored, [`certificates`] that in which instances' certificates come and go; [`hashed`] are slow secrets before a writer sees them.
 
+mod certificates;
 mod deletion;
 mod hashed;
 mod mailboxes;
@@ -220,8 +221,16 @@ impl Commands for CommandBus {
             OrganizationCommand::DeleteGroup { group, expected } => {
                 self.delete_group(organization, group, expected, cause).await
             }
-            OrganizationCommand::RestoreGroup { group, name } => {
+            OrganizationCommand::RestoreGroup { group, name, .. } => {
                 self.restore_group(organization, group, name, cause).await
+            }
+            OrganizationCommand::AddNodeCertificate { group, pem, name } => {
+                self.add_node_certificate(organization, group, pem, name, cause)
+                    .await
+            }
+            OrganizationCommand::RemoveNodeCertificate { group, certificate } => {
+                self.remove_node_certificate(organization, group, certificate, cause)
+                    .await
             }
             command => self.to_organization(organization, command, cause).await,
         }

@@ -46,8 +46,8 @@ impl CommandBus {
         repair(record, watched.sealed_since, self.settled())
     }
 
-    /// What was sealed after this time may belong to a deletion that is still under way.
-    fn settled(&self) -> Timestamp {
+    /// What was done after this time may belong to a command that is still under way.
+    pub(super) fn settled(&self) -> Timestamp {
         let deadline = i64::try_from(self.inner.deadline.as_millis()).unwrap_or(i64::MAX);
         Timestamp(self.inner.surroundings.clock.now().0.saturating_sub(deadline))
     }

@@ -3,8 +3,10 @@
 //!
 //! - [`expiry`]: deletes entities whose time to live has ended.
 //! - [`deletion`]: finishes deletions and restorations of groups that a crash cut in half.
+//! - [`certificates`]: the same for additions and removals of instances' certificates.
 //! - [`scan`]: learns of groups that no writer of this process has seen; [`watchlist`] keeps what they know.
 
+mod certificates;
 mod deletion;
 mod expiry;
 mod scan;
@@ -57,5 +59,6 @@ impl CommandBus {
         };
         reported("expiry", self.expire().await);
         reported("deletion", self.finish_deletions().await);
+        reported("certificates", self.finish_certificates().await);
     }
 }

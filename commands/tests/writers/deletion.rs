@@ -8,7 +8,7 @@ use domain::organization::{NewGroup, OrganizationCommand, OrganizationError};
 
 use crate::site::{Desk, Site, cause, keyed, until};
 
-async fn new_group(desk: &Desk, name: &str) -> Desk {
+pub(crate) async fn new_group(desk: &Desk, name: &str) -> Desk {
     let command = OrganizationCommand::CreateGroup(NewGroup {
         name: name.to_owned(),
         ..NewGroup::default()
@@ -17,7 +17,7 @@ async fn new_group(desk: &Desk, name: &str) -> Desk {
     desk.at(made.unwrap().outcome.group.unwrap().id)
 }
 
-async fn delete(desk: &Desk) -> Result<(), CommandError> {
+pub(crate) async fn delete(desk: &Desk) -> Result<(), CommandError> {
     let command = OrganizationCommand::DeleteGroup {
         group: desk.group,
         expected: None,
@@ -36,7 +36,7 @@ async fn is_deleted(desk: &Desk) -> bool {
 }
 
 /// The next append is stored after some doubt, the one after it finds no room.
-fn second_append_finds_no_room(log: &MemoryLog) {
+pub(crate) fn second_append_finds_no_room(log: &MemoryLog) {
     log.inject(Fault::UnknownStored);
     log.inject(Fault::Conflict);
     log.inject(Fault::Full);

@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod bootstrap;
+mod certificates;
 mod conflicts;
 mod deletion;
 mod durability;

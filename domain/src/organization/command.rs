@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::group_record::{AuthType, GroupSettings, ProxyUrl, RuntimeType};
 use crate::token::{Role, TokenHash};
-use crate::{Digest, GroupId, NodeId, OrganizationId, Timestamp, TokenId, Version};
+use crate::{Digest, GroupId, NodeCertificateId, NodeId, OrganizationId, Timestamp, TokenId, Version};
 
 /// A command to an organization.
 #[derive(Clone, Debug)]
@@ -42,6 +42,24 @@ pub enum OrganizationCommand {
         group: GroupId,
         /// Its new name; none keeps the old one.
         name: Option<String>,
+        /// Its certificates that belong to another group by now. The command bus says which: callers leave it empty.
+        leave_out: Vec<NodeCertificateId>,
+    },
+    /// A certificate opens a group from now on; the system has given it to the group before.
+    AddNodeCertificate {
+        /// Which group.
+        group: GroupId,
+        /// The certificate and nothing else, PEM.
+        pem: String,
+        /// What people call it.
+        name: Option<String>,
+    },
+    /// A certificate stops working now; the system takes it from the group after.
+    RemoveNodeCertificate {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        certificate: NodeCertificateId,
     },
     /// A group's instances are of this type from now on; refused where they are of another.
     SetRuntimeType {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use super::certificate_decisions;
 use super::command::{GroupPatch, NewGroup, OrganizationCommand};
 use super::group_record::{GroupRecord, RuntimeType, check_labels, check_name};
-use super::{DEFAULT_GROUP, Organization, OrganizationError, OrganizationEvent, TokenRecord};
+use super::{
+    DEFAULT_GROUP, NodeCertificate, Organization, OrganizationError, OrganizationEvent, TokenRecord,
+};
 use crate::schema::Generator;
 use crate::token::{Role, TokenHash};
-use crate::{Context, GroupId, OrganizationId, TokenId, Version};
+use crate::{Context, GroupId, NodeCertificateId, OrganizationId, TokenId, Version};
 
 /// How many groups an organization may have that aren't deleted.
 pub const GROUP_LIMIT: usize = 10_000;
@@ -19,7 +22,7 @@ pub const TOKEN_LIMIT: usize = 10_000;
 pub struct OrganizationDecision {
     /// The events of the one change; empty for "already so".
     pub events: Vec<OrganizationEvent>,
-    /// Which group or token the caller is told about.
+    /// Which group, token or certificate the caller is told about.
     pub subject: Subject,
 }
 
@@ -33,6 +36,8 @@ pub enum Subject {
     Group(GroupId),
     /// A token.
     Token(TokenId),
+    /// A certificate of a group.
+    Certificate(GroupId, NodeCertificateId),
 }
 
 /// What the caller is told: the subject as it is after the change.
@@ -42,6 +47,10 @@ pub struct OrganizationOutcome {
     pub group: Option<Arc<GroupRecord>>,
     /// The token concerned, as it now is.
     pub token: Option<Arc<TokenRecord>>,
+    /// The certificate concerned; none if it was removed.
+    pub certificate: Option<Arc<NodeCertificate>>,
+    /// The certificates that a restored group doesn't have any more, because they belong to another group.
+    pub left_out: Vec<Arc<NodeCertificate>>,
 }
 
 impl OrganizationOutcome {
@@ -51,11 +60,15 @@ impl OrganizationOutcome {
             Subject::None => Self::default(),
             Subject::Group(id) => Self {
                 group: state.groups.get(&id).cloned(),
-                token: None,
+                ..Self::default()
             },
             Subject::Token(id) => Self {
-                group: None,
                 token: state.tokens.get(&id).cloned(),
+                ..Self::default()
+            },
+            Subject::Certificate(group, id) => Self {
+                certificate: state.certificates.get(&(group, id)).cloned(),
+                ..Self::default()
             },
         }
     }
@@ -78,8 +91,16 @@ pub fn decide(
         OrganizationCommand::DeleteGroup { group, expected } => {
             delete_group(state, *group, expected.as_deref(), context)
         }
-        OrganizationCommand::RestoreGroup { group, name } => {
-            restore_group(state, *group, name.as_deref(), context)
+        OrganizationCommand::RestoreGroup {
+            group,
+            name,
+            leave_out,
+        } => restore_group(state, *group, name.as_deref(), leave_out, context),
+        OrganizationCommand::AddNodeCertificate { group, pem, name } => {
+            certificate_decisions::add(state, *group, pem, name.as_deref(), context)
+        }
+        OrganizationCommand::RemoveNodeCertificate { group, certificate } => {
+            certificate_decisions::remove(state, *group, *certificate)
         }
         OrganizationCommand::SetRuntimeType {
             group,
@@ -224,7 +245,8 @@ fn check_name_free(state: &Organization, name: &str, own: Option<GroupId>) -> Re
     }
 }
 
-fn existing(
+/// A group that isn't deleted, if it was last touched by one of these changes.
+pub(super) fn existing(
     state: &Organization,
     id: GroupId,
     expected: Option<&[Version]>,
@@ -331,6 +353,7 @@ fn restore_group(
     state: &Organization,
     id: GroupId,
     name: Option<&str>,
+    leave_out: &[NodeCertificateId],
     context: &Context,
 ) -> Result<OrganizationDecision, OrganizationError> {
     let before = state.groups.get(&id).ok_or(OrganizationError::NoSuchGroup(id))?;
@@ -346,8 +369,13 @@ fn restore_group(
         updated_at: context.at,
         ..before.as_ref().clone()
     };
+    let mut events = vec![OrganizationEvent::GroupRestored { group }];
+    let left_out = leave_out
+        .iter()
+        .filter_map(|certificate| state.certificates.get(&(id, *certificate)));
+    events.extend(left_out.map(|certificate| certificate_decisions::removed(certificate)));
     Ok(OrganizationDecision {
-        events: vec![OrganizationEvent::GroupRestored { group }],
+        events,
         subject: Subject::Group(id),
     })
 }

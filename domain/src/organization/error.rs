@@ -1,6 +1,6 @@
 //! Why an organization refuses a command.
 
-use crate::{GroupId, TokenId, Version};
+use crate::{GroupId, NodeCertificateId, TokenId, Version};
 
 /// A refusal. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum OrganizationError {
     /// There is no such token.
     #[error("the token {0} doesn't exist")]
     NoSuchToken(TokenId),
+    /// The group has no such certificate.
+    #[error("the certificate {0} doesn't exist in this runtime group")]
+    NoSuchCertificate(NodeCertificateId),
     /// The group was touched since by another change than the one expected.
     #[error(
         "the runtime group was last touched by organization change {actual}: read it again and repeat the change"

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::group_record::GroupRecord;
+use super::node_certificate::NodeCertificate;
 use super::token_record::TokenRecord;
 use crate::codec::{DecodeError, EventCodec, EventRecord};
+use crate::fingerprint::Fingerprint;
 use crate::keyring::KeyNotLoaded;
-use crate::{Boundary, DataKeys, Digest, GroupId, KeyId, NodeId, OrganizationId, Version};
+use crate::{Boundary, DataKeys, Digest, GroupId, KeyId, NodeCertificateId, NodeId, OrganizationId, Version};
 
 /// A fact about an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,22 @@ pub enum OrganizationEvent {
         /// It, as it now is.
         token: TokenRecord,
     },
+    /// A certificate opens a group.
+    NodeCertificateAdded {
+        /// It.
+        certificate: NodeCertificate,
+    },
+    /// A certificate opens its group no more.
+    NodeCertificateRemoved {
+        /// Its group.
+        group: GroupId,
+        /// Its id.
+        id: NodeCertificateId,
+        /// What identified it.
+        fingerprint: Fingerprint,
+        /// Whose it was.
+        subject: String,
+    },
     /// An instance was admitted with a credential for the first time.
     NodeAdmitted {
         /// Its group.
@@ -83,6 +101,8 @@ const GROUP_DELETED: &str = "group.deleted";
 const GROUP_RESTORED: &str = "group.restored";
 const TOKEN_ISSUED: &str = "token.issued";
 const TOKEN_REVOKED: &str = "token.revoked";
+const NODE_CERTIFICATE_ADDED: &str = "node-certificate.added";
+const NODE_CERTIFICATE_REMOVED: &str = "node-certificate.removed";
 const NODE_ADMITTED: &str = "node.admitted";
 const NODE_REFUSED: &str = "node.refused";
 
@@ -102,6 +122,19 @@ struct GroupBody {
 #[derive(Serialize, Deserialize)]
 struct TokenBody {
     token: TokenRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CertificateBody {
+    certificate: NodeCertificate,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RemovedCertificateBody {
+    group: GroupId,
+    id: NodeCertificateId,
+    fingerprint: Fingerprint,
+    subject: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +181,24 @@ impl EventCodec for OrganizationEvent {
             Self::GroupRestored { group: record } => group(GROUP_RESTORED, &record, &[]),
             Self::TokenIssued { token: record } => token(TOKEN_ISSUED, &record),
             Self::TokenRevoked { token: record } => token(TOKEN_REVOKED, &record),
+            Self::NodeCertificateAdded { certificate } => {
+                EventRecord::new(NODE_CERTIFICATE_ADDED, 1, &CertificateBody { certificate })
+            }
+            Self::NodeCertificateRemoved {
+                group,
+                id,
+                fingerprint,
+                subject,
+            } => EventRecord::new(
+                NODE_CERTIFICATE_REMOVED,
+                1,
+                &RemovedCertificateBody {
+                    group,
+                    id,
+                    fingerprint,
+                    subject,
+                },
+            ),
             Self::NodeAdmitted {
                 group,
                 node,
@@ -206,6 +257,23 @@ impl EventCodec for OrganizationEvent {
             },
             (TOKEN_ISSUED, 1) => Self::TokenIssued { token: token()? },
             (TOKEN_REVOKED, 1) => Self::TokenRevoked { token: token()? },
+            (NODE_CERTIFICATE_ADDED, 1) => Self::NodeCertificateAdded {
+                certificate: record.read::<CertificateBody>()?.certificate,
+            },
+            (NODE_CERTIFICATE_REMOVED, 1) => {
+                let RemovedCertificateBody {
+                    group,
+                    id,
+                    fingerprint,
+                    subject,
+                } = record.read()?;
+                Self::NodeCertificateRemoved {
+                    group,
+                    id,
+                    fingerprint,
+                    subject,
+                }
+            }
             (NODE_ADMITTED, 1) => {
                 let AdmittedBody {
                     group,

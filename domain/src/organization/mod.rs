@@ -1,13 +1,16 @@
 //! An organization: the registry of its runtime groups, its tokens, and what instances reported worth keeping.
 //!
-//! - [`group_record`]: a registered group and the rules of its name and labels; [`token_record`]: a stored token.
+//! - [`group_record`]: a registered group and the rules of its name and labels; [`token_record`]: a stored token;
+//!   [`node_certificate`]: a certificate that opens a group.
 //! - [`command`], [`decide`]: what can be asked; [`event`]: what happened.
 
+mod certificate_decisions;
 pub mod command;
 pub mod decide;
 pub mod error;
 pub mod event;
 pub mod group_record;
+pub mod node_certificate;
 pub mod token_record;
 
 pub use command::{GroupPatch, NewGroup, OrganizationCommand};
@@ -15,15 +18,19 @@ pub use decide::{OrganizationDecision, OrganizationOutcome, Subject, decide};
 pub use error::OrganizationError;
 pub use event::OrganizationEvent;
 pub use group_record::{AuthType, ClusterType, GroupRecord, GroupSettings, ProxyUrl, RuntimeType};
+pub use node_certificate::{CERTIFICATE_LIMIT, CertificateContent, NodeCertificate};
 pub use token_record::TokenRecord;
 
 use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap, OrdSet};
+use uuid::Uuid;
 
 use crate::group::IdempotencyWindow;
 use crate::token::TokenHash;
-use crate::{Change, Digest, GroupId, NodeId, OrganizationId, Timestamp, TokenId, Version};
+use crate::{
+    Change, Digest, GroupId, NodeCertificateId, NodeId, OrganizationId, Timestamp, TokenId, Version,
+};
 
 /// The name of the group that always exists and can be neither renamed nor deleted.
 pub const DEFAULT_GROUP: &str = "default";
@@ -47,6 +54,8 @@ pub struct Organization {
     pub tokens: OrdMap<TokenId, Arc<TokenRecord>>,
     /// Token hashes in use.
     pub hashes: HashMap<TokenHash, TokenId>,
+    /// Certificates of its groups, those of deleted groups included.
+    pub certificates: OrdMap<(GroupId, NodeCertificateId), Arc<NodeCertificate>>,
     /// Nodes admitted once per (group, node, credential).
     pub admissions: OrdSet<(GroupId, NodeId, String)>,
     /// Refusals noted once per (group, node, digest).
@@ -84,6 +93,15 @@ impl Organization {
         self.names.get(name).and_then(|id| self.group(*id))
     }
 
+    /// A group's certificates, by id.
+    pub fn certificates_of(&self, group: GroupId) -> impl Iterator<Item = &Arc<NodeCertificate>> + Clone {
+        let first = (group, NodeCertificateId(Uuid::nil()));
+        let last = (group, NodeCertificateId(Uuid::max()));
+        self.certificates
+            .range(first..=last)
+            .map(|(_, certificate)| certificate)
+    }
+
     fn put_group(&mut self, group: &GroupRecord) {
         if let Some(previous) = self.groups.get(&group.id)
             && self.names.get(&previous.name) == Some(&group.id)
@@ -105,7 +123,8 @@ impl Organization {
 }
 
 /// What a change was about: the answer to a repeated request is rebuilt from it. The founding change is about its
-/// token, a group's deletion about the group and not about the tokens revoked with it.
+/// token, a group's deletion about the group and not about the tokens revoked with it, its restoration not about the
+/// certificates left out.
 fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
     let group = |event: &OrganizationEvent| match event {
         OrganizationEvent::GroupCreated { group }
@@ -114,9 +133,15 @@ fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
         | OrganizationEvent::GroupRestored { group } => Some(Subject::Group(group.id)),
         _ => None,
     };
-    let token = |event: &OrganizationEvent| match event {
+    let credential = |event: &OrganizationEvent| match event {
         OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
             Some(Subject::Token(token.id))
+        }
+        OrganizationEvent::NodeCertificateAdded { certificate } => {
+            Some(Subject::Certificate(certificate.group, certificate.id))
+        }
+        OrganizationEvent::NodeCertificateRemoved { group, id, .. } => {
+            Some(Subject::Certificate(*group, *id))
         }
         _ => None,
     };
@@ -126,7 +151,7 @@ fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
     );
     let first_group = events.iter().find_map(group).filter(|_| !founding);
     first_group
-        .or_else(|| events.iter().find_map(token))
+        .or_else(|| events.iter().find_map(credential))
         .into_iter()
         .collect()
 }
@@ -148,6 +173,13 @@ pub fn evolve(state: &mut Organization, event: &OrganizationEvent) {
                 Some(_) => state.hashes.remove(&token.hash),
             };
             state.tokens.insert(token.id, Arc::new(token.clone()));
+        }
+        OrganizationEvent::NodeCertificateAdded { certificate } => {
+            let key = (certificate.group, certificate.id);
+            state.certificates.insert(key, Arc::new(certificate.clone()));
+        }
+        OrganizationEvent::NodeCertificateRemoved { group, id, .. } => {
+            state.certificates.remove(&(*group, *id));
         }
         OrganizationEvent::NodeAdmitted {
             group,

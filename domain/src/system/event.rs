@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Authority;
+use super::{Authority, GroupOfOrganization};
 use crate::codec::{DecodeError, EventCodec, EventRecord};
+use crate::fingerprint::Fingerprint;
 use crate::keyring::{KeyNotLoaded, KeyState, open, seal};
 use crate::{Boundary, DataKeys, KeyId, OrganizationId, Secret};
 
@@ -28,11 +29,27 @@ pub enum SystemEvent {
         /// Its name.
         name: String,
     },
+    /// A certificate belongs to a group from now on, whoever it belonged to before.
+    CertificateClaimed {
+        /// The certificate.
+        fingerprint: Fingerprint,
+        /// The group.
+        by: GroupOfOrganization,
+    },
+    /// A certificate belongs to no group any more.
+    CertificateReleased {
+        /// The certificate.
+        fingerprint: Fingerprint,
+        /// The group it belonged to.
+        by: GroupOfOrganization,
+    },
 }
 
 const INITIALIZED: &str = "system.initialized";
 const AUTHORITY_CREATED: &str = "authority.created";
 const ORGANIZATION_REGISTERED: &str = "organization.registered";
+const CERTIFICATE_CLAIMED: &str = "certificate.claimed";
+const CERTIFICATE_RELEASED: &str = "certificate.released";
 const AUTHORITY_KEY_PLACE: &[u8] = b"rt.system/authority/key";
 
 #[derive(Serialize, Deserialize)]
@@ -45,6 +62,12 @@ struct AuthorityBody {
     certificate: String,
     #[serde(with = "serde_bytes")]
     key: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClaimBody {
+    fingerprint: Fingerprint,
+    by: GroupOfOrganization,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +103,14 @@ impl EventCodec for SystemEvent {
                     name: name.clone(),
                 },
             ),
+            Self::CertificateClaimed { fingerprint, by } => {
+                let (fingerprint, by) = (*fingerprint, *by);
+                EventRecord::new(CERTIFICATE_CLAIMED, 1, &ClaimBody { fingerprint, by })
+            }
+            Self::CertificateReleased { fingerprint, by } => {
+                let (fingerprint, by) = (*fingerprint, *by);
+                EventRecord::new(CERTIFICATE_RELEASED, 1, &ClaimBody { fingerprint, by })
+            }
         })
     }
 
@@ -112,6 +143,14 @@ impl EventCodec for SystemEvent {
             (ORGANIZATION_REGISTERED, 1) => {
                 let OrganizationBody { id, name } = record.read()?;
                 Self::OrganizationRegistered { id, name }
+            }
+            (CERTIFICATE_CLAIMED, 1) => {
+                let ClaimBody { fingerprint, by } = record.read()?;
+                Self::CertificateClaimed { fingerprint, by }
+            }
+            (CERTIFICATE_RELEASED, 1) => {
+                let ClaimBody { fingerprint, by } = record.read()?;
+                Self::CertificateReleased { fingerprint, by }
             }
             _ => return Err(record.unknown()),
         })
