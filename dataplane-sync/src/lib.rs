@@ -30,6 +30,7 @@ pub mod node_record;
 pub mod nodes;
 pub mod observed_nodes;
 pub mod projected;
+mod projected_certificates;
 pub mod rollout;
 pub mod server_certificate;
 pub mod service;

@@ -8,7 +8,7 @@ use domain::organization::TokenRecord;
 use domain::token::TokenHash;
 use domain::{Boundary, Digest, EntityId, GroupId, Kind, NodeId, OrganizationId, Version};
 use futures::{StreamExt as _, TryStreamExt as _};
-use projections::{GroupSelector, LiveGroup, LiveState, ObservedNode, Projections};
+use projections::{GroupSelector, LiveGroup, LiveState, NotCaughtUp, ObservedNode, Projections};
 use tokio::sync::watch;
 
 use crate::configurations::{
@@ -24,7 +24,7 @@ const LOOKUPS: usize = 8;
 /// Configurations, tokens and the fleet's record, out of the projections.
 #[derive(Clone)]
 pub struct Projected {
-    projections: Projections,
+    pub(crate) projections: Projections,
 }
 
 impl Projected {
@@ -43,12 +43,23 @@ impl Projected {
         if let Some(found) = views.token_by_hash(hash).await.map_err(unavailable)? {
             return Ok(Some(found));
         }
-        let caught_up = async |boundary| self.projections.caught_up(boundary).await.map_err(unavailable);
-        caught_up(Boundary::System).await?;
-        for (organization, _) in views.organizations().await.map_err(unavailable)? {
-            caught_up(Boundary::Organization(organization)).await?;
-        }
+        self.caught_up_with_organizations().await.map_err(unavailable)?;
         views.token_by_hash(hash).await.map_err(unavailable)
+    }
+
+    /// Waits until the views hold every commit of the system and of its organizations that is durable now.
+    pub(crate) async fn caught_up_with_organizations(&self) -> Result<(), NotCaughtUp> {
+        self.projections.caught_up(Boundary::System).await?;
+        let organizations = self.projections.views().organizations().await;
+        let organizations = organizations.map_err(|error| NotCaughtUp {
+            reason: error.to_string(),
+        })?;
+        for (organization, _) in organizations {
+            self.projections
+                .caught_up(Boundary::Organization(organization))
+                .await?;
+        }
+        Ok(())
     }
 
     async fn known_token(&self, hash: TokenHash) -> Result<Option<StoredToken>, TokensUnavailable> {

@@ -7,6 +7,11 @@ pub fn sqlite() -> Migrator {
     crate::embedded::migrator(&[
         (1, "views", include_str!("../views/sqlite/0001_views.sql")),
         (2, "epoch", include_str!("../views/sqlite/0002_epoch.sql")),
+        (
+            3,
+            "certificates",
+            include_str!("../views/sqlite/0003_certificates.sql"),
+        ),
     ])
 }
 
@@ -15,5 +20,10 @@ pub fn postgres() -> Migrator {
     crate::embedded::migrator(&[
         (1, "views", include_str!("../views/postgres/0001_views.sql")),
         (2, "epoch", include_str!("../views/postgres/0002_epoch.sql")),
+        (
+            3,
+            "certificates",
+            include_str!("../views/postgres/0003_certificates.sql"),
+        ),
     ])
 }

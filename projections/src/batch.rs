@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 
+use domain::fingerprint::Fingerprint;
 use domain::group::event::seal_body;
 use domain::group::{Entity, GroupEvent};
 use domain::keyring::KeyNotLoaded;
-use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
-use domain::system::SystemEvent;
+use domain::organization::{GroupRecord, NodeCertificate, OrganizationEvent, TokenRecord};
+use domain::system::{GroupOfOrganization, SystemEvent};
 use domain::{
-    Boundary, Change, Commit, DataKeys, Digest, EntityId, GroupId, Kind, OrganizationId, Position, Timestamp,
-    TokenId, Version, commit::Changes,
+    Boundary, Change, Commit, DataKeys, Digest, EntityId, GroupId, Kind, NodeCertificateId, OrganizationId,
+    Position, Timestamp, TokenId, Version, commit::Changes,
 };
 
 use crate::decoding::Decoded;
@@ -59,6 +60,21 @@ pub(crate) struct BoundaryEnd {
     pub(crate) newest: Option<(Version, Timestamp)>,
 }
 
+/// Whose a certificate is, or was.
+pub(crate) struct ClaimRow {
+    pub(crate) by: GroupOfOrganization,
+    pub(crate) held: bool,
+}
+
+/// A certificate in its group's record.
+pub(crate) struct CertificateRow {
+    pub(crate) organization: OrganizationId,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) removed: bool,
+    /// None if it was added in an earlier batch.
+    pub(crate) added: Option<NodeCertificate>,
+}
+
 /// Rows to be written in one transaction.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -75,6 +91,8 @@ pub(crate) struct Batch {
     pub(crate) organizations: HashMap<OrganizationId, String>,
     pub(crate) groups: HashMap<GroupId, (OrganizationId, GroupRecord)>,
     pub(crate) tokens: HashMap<TokenId, (OrganizationId, TokenRecord)>,
+    pub(crate) claims: HashMap<Fingerprint, ClaimRow>,
+    pub(crate) certificates: HashMap<(GroupId, NodeCertificateId), CertificateRow>,
     /// Bytes of the bodies so far.
     pub(crate) size: usize,
     open_entities: HashMap<EntityKey, usize>,
@@ -176,8 +194,18 @@ impl Batch {
     }
 
     fn add_system(&mut self, event: &SystemEvent) {
-        if let SystemEvent::OrganizationRegistered { id, name } = event {
-            self.organizations.insert(*id, name.clone());
+        match event {
+            SystemEvent::OrganizationRegistered { id, name } => {
+                self.organizations.insert(*id, name.clone());
+            }
+            SystemEvent::CertificateClaimed { fingerprint, by } => {
+                self.claims.insert(*fingerprint, ClaimRow { by: *by, held: true });
+            }
+            SystemEvent::CertificateReleased { fingerprint, by } => {
+                self.claims
+                    .insert(*fingerprint, ClaimRow { by: *by, held: false });
+            }
+            SystemEvent::Initialized { .. } | SystemEvent::AuthorityCreated { .. } => {}
         }
     }
 
@@ -203,6 +231,29 @@ impl Batch {
             }
             OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
                 self.tokens.insert(token.id, (organization, token.clone()));
+            }
+            OrganizationEvent::NodeCertificateAdded { certificate } => {
+                let row = CertificateRow {
+                    organization,
+                    fingerprint: certificate.content.fingerprint,
+                    removed: false,
+                    added: Some(certificate.clone()),
+                };
+                self.certificates.insert((certificate.group, certificate.id), row);
+            }
+            OrganizationEvent::NodeCertificateRemoved {
+                group,
+                id,
+                fingerprint,
+                ..
+            } => {
+                let row = self.certificates.entry((*group, *id)).or_insert(CertificateRow {
+                    organization,
+                    fingerprint: *fingerprint,
+                    removed: true,
+                    added: None,
+                });
+                row.removed = true;
             }
             OrganizationEvent::NodeAdmitted { .. } | OrganizationEvent::NodeRefused { .. } => {}
         }

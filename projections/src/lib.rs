@@ -44,7 +44,8 @@ pub use projections::{Options, Projections};
 pub use summary::EventSummary;
 pub use views::{
     ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail, GroupFilter, GroupPage,
-    GroupRow, GroupSelector, GroupSort, Page, TagCursor, TagFilter, TagPage, TaggedEntity, Views,
+    GroupRow, GroupSelector, GroupSort, HeldCertificate, Page, TagCursor, TagFilter, TagPage, TaggedEntity,
+    Views,
 };
 
 // The harness's own fixtures: this room can't depend on the crate that depends on it.

@@ -3,8 +3,8 @@
 use domain::group::GroupEvent;
 use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
 use domain::schema::FieldSchema;
-use domain::system::SystemEvent;
-use domain::{Kind, group::Entity};
+use domain::system::{GroupOfOrganization, SystemEvent};
+use domain::{Kind, NodeCertificateId, group::Entity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,7 +14,8 @@ use uuid::Uuid;
 pub struct EventSummary {
     /// The event's name in the log, for example `entity.created`.
     pub what: String,
-    /// What it is about: an entity kind's name, `runtime-groups`, `tokens`, `nodes` or `organizations`.
+    /// What it is about: an entity kind's name, `runtime-groups`, `tokens`, `nodes`,
+    /// `dp-client-certificates` or `organizations`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Its id.
@@ -119,6 +120,13 @@ pub(crate) fn of_organization(event: &OrganizationEvent) -> EventSummary {
         OrganizationEvent::GroupRestored { group: record } => group("group.restored", record),
         OrganizationEvent::TokenIssued { token: record } => token("token.issued", record),
         OrganizationEvent::TokenRevoked { token: record } => token("token.revoked", record),
+        OrganizationEvent::NodeCertificateAdded { certificate } => {
+            let name = certificate.name.as_ref().unwrap_or(&certificate.content.subject);
+            of_certificate("node-certificate.added", certificate.id, name)
+        }
+        OrganizationEvent::NodeCertificateRemoved { id, subject, .. } => {
+            of_certificate("node-certificate.removed", *id, subject)
+        }
         OrganizationEvent::NodeAdmitted { node, hostname, .. } => {
             EventSummary::about("node.admitted", "nodes", node.0, Some(hostname.clone()))
         }
@@ -126,6 +134,10 @@ pub(crate) fn of_organization(event: &OrganizationEvent) -> EventSummary {
             EventSummary::about("node.refused", "nodes", node.0, None)
         }
     }
+}
+
+fn of_certificate(what: &str, id: NodeCertificateId, name: &str) -> EventSummary {
+    EventSummary::about(what, "dp-client-certificates", id.0, Some(name.to_owned()))
 }
 
 /// The summary of a system's event.
@@ -139,5 +151,11 @@ pub(crate) fn of_system(event: &SystemEvent) -> EventSummary {
             id.0,
             Some(name.clone()),
         ),
+        SystemEvent::CertificateClaimed { by, .. } => of_claim("certificate.claimed", by),
+        SystemEvent::CertificateReleased { by, .. } => of_claim("certificate.released", by),
     }
+}
+
+fn of_claim(what: &str, by: &GroupOfOrganization) -> EventSummary {
+    EventSummary::about(what, "runtime-groups", by.group.0, None)
 }

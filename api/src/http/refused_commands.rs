@@ -110,7 +110,9 @@ impl From<OrganizationError> for Refusal {
         let message = error.to_string();
         let status = match error {
             OrganizationError::Invalid { field, reason } => return Self::invalid(&field, "invalid", reason),
-            OrganizationError::NoSuchGroup(_) | OrganizationError::NoSuchToken(_) => StatusCode::NOT_FOUND,
+            OrganizationError::NoSuchGroup(_)
+            | OrganizationError::NoSuchToken(_)
+            | OrganizationError::NoSuchCertificate(_) => StatusCode::NOT_FOUND,
             OrganizationError::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
             OrganizationError::Limit { .. } => StatusCode::FORBIDDEN,
             OrganizationError::NameTaken { .. }

@@ -379,10 +379,7 @@ impl Commands for Recorded {
             position: Position(1),
             changed: true,
             replayed: false,
-            outcome: OrganizationOutcome {
-                group: None,
-                token: None,
-            },
+            outcome: OrganizationOutcome::default(),
         })
     }
 }

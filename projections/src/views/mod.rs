@@ -1,12 +1,14 @@
 //! Queries on what the projector wrote.
 //!
 //! - [`entities`]: entities of a group now and at any version; [`entity_row`]: how one is read and opened.
-//! - [`changes`]: the history; [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`].
+//! - [`changes`]: the history; [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`];
+//!   [`certificates`]: which group an instance's certificate opens.
 //!
 //! A query sees what was projected when it ran; [`crate::Projections::caught_up`] makes that include every commit
 //! that was durable before.
 
 mod access;
+mod certificates;
 mod changes;
 mod entities;
 mod entity_row;
@@ -22,6 +24,7 @@ use crate::database::Database;
 use crate::shared::Shared;
 use crate::write::STILL_VALID;
 
+pub use certificates::HeldCertificate;
 pub use changes::{ChangeDetail, ChangeRow, EntityChange, EventDetail};
 pub use entities::{EntityPage, EntityQuery, TagFilter};
 pub use groups::{GroupFilter, GroupPage, GroupRow, GroupSelector, GroupSort, Page};
@@ -81,6 +84,7 @@ fn limit(size: usize) -> i64 {
 pub(crate) fn statements() -> Vec<&'static str> {
     [
         access::STATEMENTS,
+        certificates::STATEMENTS,
         changes::STATEMENTS,
         entities::STATEMENTS,
         groups::STATEMENTS,

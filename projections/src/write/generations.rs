@@ -26,7 +26,7 @@ const CHECKPOINT: &str = "SELECT position, digest FROM generation WHERE generati
 const BOUNDARIES: &str = "SELECT boundary, position, digest FROM boundary WHERE generation = $1";
 
 /// Each deletes some rows of a retired generation; bounded, so that writers don't wait long.
-const DELETE_SOME: [&str; 8] = [
+const DELETE_SOME: [&str; 10] = [
     "DELETE FROM entity WHERE (generation, group_id, kind, entity_id, from_version) IN
         (SELECT generation, group_id, kind, entity_id, from_version FROM entity WHERE generation = $1 LIMIT 2000)",
     "DELETE FROM entity_key WHERE (generation, group_id, search_key, kind, to_version, entity_id) IN
@@ -43,10 +43,14 @@ const DELETE_SOME: [&str; 8] = [
         (SELECT generation, organization_id, group_id FROM runtime_group WHERE generation = $1 LIMIT 2000)",
     "DELETE FROM token WHERE (generation, organization_id, token_id) IN
         (SELECT generation, organization_id, token_id FROM token WHERE generation = $1 LIMIT 2000)",
+    "DELETE FROM certificate_claim WHERE (generation, fingerprint) IN
+        (SELECT generation, fingerprint FROM certificate_claim WHERE generation = $1 LIMIT 2000)",
+    "DELETE FROM node_certificate WHERE (generation, organization_id, group_id, certificate_id) IN
+        (SELECT generation, organization_id, group_id, certificate_id FROM node_certificate WHERE generation = $1 LIMIT 2000)",
 ];
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 20] = [
+pub(super) const STATEMENTS: [&str; 22] = [
     LIVE,
     FILLING,
     NEW,
@@ -67,6 +71,8 @@ pub(super) const STATEMENTS: [&str; 20] = [
     DELETE_SOME[5],
     DELETE_SOME[6],
     DELETE_SOME[7],
+    DELETE_SOME[8],
+    DELETE_SOME[9],
 ];
 
 /// From where a generation's writer goes on: the last record it holds, and the ends of the boundaries' chains.

@@ -12,7 +12,7 @@ use crate::error::ProjectionError;
 
 /// The version of the code that fills the views; with another one, they are made again. The catalogue's revision is
 /// part of it, because folding fills fields that a newer catalogue added.
-pub(crate) const VIEWS_VERSION: i64 = 2_000 + domain::schema::CATALOGUE_REVISION as i64;
+pub(crate) const VIEWS_VERSION: i64 = 3_000 + domain::schema::CATALOGUE_REVISION as i64;
 
 /// Stands in `to_version` of what is valid now.
 pub(crate) const STILL_VALID: i64 = i64::MAX;
@@ -80,6 +80,7 @@ async fn move_checkpoint(
 pub(crate) fn statements() -> Vec<String> {
     let mut all = vec![MOVE_CHECKPOINT.to_owned()];
     all.extend(generations::STATEMENTS.iter().map(|&sql| sql.to_owned()));
+    all.extend(rows::STATEMENTS.iter().map(|&sql| sql.to_owned()));
     all.extend(rows::bulks().iter().flat_map(|bulk| bulk.statements()));
     all
 }

@@ -87,8 +87,29 @@ static PUT_TOKENS: LazyLock<Bulk> = LazyLock::new(|| {
     )
 });
 
+static PUT_CLAIMS: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO certificate_claim (generation, fingerprint, organization_id, group_id, held) VALUES",
+        5,
+        "ON CONFLICT (generation, fingerprint) DO UPDATE SET organization_id = excluded.organization_id,
+         group_id = excluded.group_id, held = excluded.held",
+    )
+});
+static ADD_CERTIFICATES: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO node_certificate (generation, organization_id, group_id, certificate_id, fingerprint, is_ca, not_after, removed, record) VALUES",
+        9,
+        "",
+    )
+});
+const REMOVE_CERTIFICATE: &str = "UPDATE node_certificate SET removed = 1
+    WHERE generation = $1 AND organization_id = $2 AND group_id = $3 AND certificate_id = $4";
+
 #[cfg(test)]
-pub(super) fn bulks() -> [&'static Bulk; 10] {
+pub(super) const STATEMENTS: [&str; 1] = [REMOVE_CERTIFICATE];
+
+#[cfg(test)]
+pub(super) fn bulks() -> [&'static Bulk; 12] {
     [
         &END_ENTITIES,
         &END_KEYS,
@@ -100,6 +121,8 @@ pub(super) fn bulks() -> [&'static Bulk; 10] {
         &PUT_ORGANIZATIONS,
         &PUT_GROUPS,
         &PUT_TOKENS,
+        &PUT_CLAIMS,
+        &ADD_CERTIFICATES,
     ]
 }
 
@@ -111,7 +134,8 @@ pub(super) async fn write_rows(
 ) -> Result<(), ProjectionError> {
     write_entities(connection, generation, batch).await?;
     write_changes(connection, generation, batch).await?;
-    write_registry(connection, generation, batch).await
+    write_registry(connection, generation, batch).await?;
+    write_certificates(connection, generation, batch).await
 }
 
 async fn write_entities(
@@ -257,6 +281,57 @@ async fn write_registry(
             ]
         })
         .await?;
+    Ok(())
+}
+
+async fn write_certificates(
+    connection: &mut Connection<'_>,
+    generation: i64,
+    batch: &Batch,
+) -> Result<(), ProjectionError> {
+    let claims: Vec<_> = batch.claims.iter().collect();
+    PUT_CLAIMS
+        .execute(connection, &claims, |(fingerprint, claim)| {
+            [
+                generation.into(),
+                (&fingerprint.0).into(),
+                claim.by.organization.0.as_bytes().into(),
+                claim.by.group.0.as_bytes().into(),
+                i64::from(claim.held).into(),
+            ]
+        })
+        .await?;
+    let rows = batch.certificates.values();
+    let added: Vec<_> = rows
+        .filter_map(|row| row.added.as_ref().map(|certificate| (row, certificate)))
+        .collect();
+    ADD_CERTIFICATES
+        .execute(connection, &added, |(row, certificate)| {
+            let record = rmp_serde::to_vec_named(certificate).expect("a certificate's record serializes");
+            [
+                generation.into(),
+                row.organization.0.as_bytes().into(),
+                certificate.group.0.as_bytes().into(),
+                certificate.id.0.as_bytes().into(),
+                (&row.fingerprint.0).into(),
+                i64::from(certificate.content.is_ca).into(),
+                certificate.content.not_after.0.into(),
+                i64::from(row.removed).into(),
+                record.into(),
+            ]
+        })
+        .await?;
+    for ((group, id), row) in &batch.certificates {
+        if row.added.is_none() {
+            let arguments = [
+                generation.into(),
+                row.organization.0.as_bytes().into(),
+                group.0.as_bytes().into(),
+                id.0.as_bytes().into(),
+            ];
+            connection.execute(REMOVE_CERTIFICATE, arguments).await?;
+        }
+    }
     Ok(())
 }
 

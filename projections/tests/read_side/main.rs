@@ -1,5 +1,6 @@
 //! The read side beside a log double: what it answers is what folding the log gives, whatever happens to it.
 
+mod certificates;
 mod damage;
 mod history;
 mod live_groups;

@@ -3,6 +3,8 @@
 mod processes;
 mod views_database;
 
+#[path = "../read_side/certificates.rs"]
+mod certificates;
 #[path = "../read_side/damage.rs"]
 mod damage;
 #[path = "../read_side/history.rs"]
