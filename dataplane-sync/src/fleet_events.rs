@@ -70,11 +70,17 @@ impl FleetEvents {
         drop(self.reports.send(report));
     }
 
-    /// The group's first instance is a native one.
-    pub fn first_instance(&self, organization: OrganizationId, group: GroupId, denied: &CancellationToken) {
+    /// The group's first instance is of this type.
+    pub fn first_instance(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        runtime_type: RuntimeType,
+        denied: &CancellationToken,
+    ) {
         let command = OrganizationCommand::SetRuntimeType {
             group,
-            runtime_type: RuntimeType::Native,
+            runtime_type,
             replace: false,
         };
         self.report(organization, command, denied);

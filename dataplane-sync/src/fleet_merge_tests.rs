@@ -6,6 +6,7 @@ use domain::{GroupId, NodeId};
 use uuid::Uuid;
 
 use super::*;
+use crate::node_record::Protocol;
 
 const HERE: ProcessId = ProcessId(Uuid::from_u128(1));
 const THERE: ProcessId = ProcessId(Uuid::from_u128(2));
@@ -20,6 +21,8 @@ fn connected(process: ProcessId, at: i64) -> NodeRecord {
         address: "127.0.0.1:1".to_owned(),
         labels: BTreeMap::new(),
         credential: "token:1".to_owned(),
+        protocol: Protocol::Native,
+        kong: None,
         process: Some(process),
         first_seen: Timestamp(0),
         last_seen: Timestamp(at),

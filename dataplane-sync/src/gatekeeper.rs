@@ -1,54 +1,116 @@
-//! Lets instances in by their tokens, and out again within a second once a token is revoked, expires, or its group is
-//! deleted (DESIGN §7, §11).
+//! Lets instances in by their tokens or certificates, and out again within a second once those admit no more: revoked,
+//! expired, or their group deleted (DESIGN §7, §11).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::Clock;
+use domain::fingerprint::Fingerprint;
 use domain::token::{self, TokenHash};
+use domain::{Clock, GroupId};
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::instance_tokens::{Admission, Denied, SharedTokens, StoredToken, TokensUnavailable, admit};
+use crate::group_authorities;
+use crate::instance_tokens::{self, Admission, Denied, SharedTokens, StoredToken, TokensUnavailable};
+use crate::node_certificates::{
+    self, CertificateDenied, CertificateHolder, CertificatesUnavailable, SharedCertificates,
+};
 
-/// How often the tokens in use are looked up again.
+/// How often the credentials in use are looked up again.
 const RECHECK: Duration = Duration::from_millis(500);
 
 /// Why a connection isn't taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refused {
-    /// For good.
+    /// For good, because of its token.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// For good, because of its certificate.
+    #[error(transparent)]
+    CertificateDenied(#[from] CertificateDenied),
     /// For the moment.
     #[error(transparent)]
     Unavailable(#[from] TokensUnavailable),
+    /// For the moment.
+    #[error(transparent)]
+    CertificatesUnavailable(#[from] CertificatesUnavailable),
 }
 
-/// A token that has been let in.
+impl Refused {
+    /// Its name in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "token",
+            Self::CertificateDenied(denied) => denied.name(),
+            Self::Unavailable(_) | Self::CertificatesUnavailable(_) => "unavailable",
+        }
+    }
+}
+
+/// A credential that has been let in.
 #[derive(Clone, Debug)]
 pub struct Pass {
     /// What it admits to.
     pub admission: Admission,
-    /// `token:<id>`.
+    /// `token:<id>` or `certificate:<fingerprint>`.
     pub credential: String,
-    /// Ends when the token admits no more, or the process ends.
+    /// The certificate, where that is what was shown.
+    pub certificate: Option<ShownCertificate>,
+    /// Ends when the credential admits no more, or the process ends.
     pub withdrawn: CancellationToken,
 }
 
-/// Judges tokens and remembers those in use.
+/// A certificate that has been let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// The id of the certificate in the group's list which it is, or which issued it.
+    pub listed: Uuid,
+    /// What it is.
+    pub fingerprint: Fingerprint,
+    /// When it ends, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// A credential in use, and how it is looked up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Credential {
+    Token(TokenHash),
+    Pinned(Fingerprint),
+    /// Issued by the CA with this id in its group's list.
+    Issued(Fingerprint, Uuid),
+}
+
+/// What a credential in use has let in.
+#[derive(Clone, Debug)]
+struct InUse {
+    group: GroupId,
+    /// When it ends by itself, in seconds since the epoch.
+    expires_at: Option<i64>,
+    connections: CancellationToken,
+}
+
+/// Judges credentials and remembers those in use.
 pub struct Gatekeeper {
     tokens: SharedTokens,
+    certificates: SharedCertificates,
     clock: Arc<dyn Clock>,
-    in_use: Mutex<HashMap<TokenHash, CancellationToken>>,
+    in_use: Mutex<HashMap<Credential, InUse>>,
     shutdown: CancellationToken,
 }
 
 impl Gatekeeper {
-    /// A gatekeeper over these tokens; everybody is out when the process ends.
-    pub fn new(tokens: SharedTokens, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
+    /// A gatekeeper over these credentials; everybody is out when the process ends.
+    pub fn new(
+        tokens: SharedTokens,
+        certificates: SharedCertificates,
+        clock: Arc<dyn Clock>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             tokens,
+            certificates,
             clock,
             in_use: Mutex::default(),
             shutdown,
@@ -60,47 +122,173 @@ impl Gatekeeper {
         let bearer = bearer.ok_or(Denied::NoToken)?;
         let hash = token::read(bearer).map_err(|_| Denied::NotValid)?;
         let stored = self.tokens.token(hash).await?;
-        let admission = admit(stored.as_ref(), self.clock.now())?;
+        let admission = instance_tokens::admit(stored.as_ref(), self.clock.now())?;
         let id = stored.map(|StoredToken { record, .. }| record.id);
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = in_use.entry(hash).or_insert_with(|| self.shutdown.child_token());
         Ok(Pass {
             admission,
             credential: id.map(|id| format!("token:{id}")).unwrap_or_default(),
-            withdrawn: token.child_token(),
+            certificate: None,
+            withdrawn: self.in_use_by(Credential::Token(hash), admission.group, None),
         })
     }
 
-    /// Looks the tokens in use up again and again, until the process ends.
+    /// Judges the holder of a certificate, which came with the others that lead to its issuer.
+    pub async fn admit_certificate(&self, chain: &[CertificateDer<'_>]) -> Result<Pass, Refused> {
+        let leaf = chain.first().ok_or(CertificateDenied::None)?;
+        let (fingerprint, now) = (Fingerprint::of(leaf), self.clock.now());
+        let expires_at = group_authorities::expiry(leaf)
+            .filter(|_| group_authorities::is_valid(leaf, now))
+            .ok_or(CertificateDenied::NotValid(fingerprint))?;
+        let (holder, credential) = match self.certificates.pinned(fingerprint).await? {
+            Some(holder) => (holder, Credential::Pinned(fingerprint)),
+            None => {
+                let authorities = self.certificates.authorities().await?;
+                let holder = group_authorities::issuer(chain, &authorities, now)
+                    .map_err(|why| CertificateDenied::Unknown(fingerprint, why))?;
+                (
+                    holder.clone(),
+                    Credential::Issued(fingerprint, holder.certificate),
+                )
+            }
+        };
+        let admission = node_certificates::admit(fingerprint, &holder)?;
+        Ok(Pass {
+            admission,
+            credential: format!("certificate:{fingerprint}"),
+            certificate: Some(ShownCertificate {
+                listed: holder.certificate,
+                fingerprint,
+                expires_at,
+            }),
+            withdrawn: self.in_use_by(credential, admission.group, Some(expires_at)),
+        })
+    }
+
+    fn in_use_by(
+        &self,
+        credential: Credential,
+        group: GroupId,
+        expires_at: Option<i64>,
+    ) -> CancellationToken {
+        let mut in_use = self.in_use();
+        let used = in_use.entry(credential).or_insert_with(|| InUse {
+            group,
+            expires_at,
+            connections: self.shutdown.child_token(),
+        });
+        if used.group != group {
+            // It was taken away from the one group and given to the other between two checks.
+            used.connections.cancel();
+            *used = InUse {
+                group,
+                expires_at,
+                connections: self.shutdown.child_token(),
+            };
+        }
+        used.connections.child_token()
+    }
+
+    /// Looks the credentials in use up again and again, until the process ends.
     pub(crate) async fn recheck(self: Arc<Self>) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RECHECK) => (),
                 () = self.shutdown.cancelled() => return,
             }
-            let hashes = self.hashes();
-            // While tokens can't be looked up nobody is thrown out: instances outlive a control plane in trouble.
-            let Ok(tokens) = self.tokens.tokens(&hashes).await else {
-                continue;
-            };
-            for (hash, stored) in hashes.into_iter().zip(tokens) {
-                if let Err(denied) = admit(stored.as_ref(), self.clock.now()) {
-                    self.withdraw(hash, denied);
-                }
+            // While they can't be looked up nobody is thrown out: instances outlive a control plane in trouble.
+            self.recheck_tokens().await;
+            self.recheck_pinned().await;
+            self.recheck_issued().await;
+        }
+    }
+
+    async fn recheck_tokens(&self) {
+        let hashes = self.used(|credential, _| match credential {
+            Credential::Token(hash) => Some(*hash),
+            _ => None,
+        });
+        let Ok(tokens) = self.tokens.tokens(&hashes).await else {
+            return;
+        };
+        for (hash, stored) in hashes.into_iter().zip(tokens) {
+            if let Err(denied) = instance_tokens::admit(stored.as_ref(), self.clock.now()) {
+                self.withdraw(Credential::Token(hash), &denied);
             }
         }
     }
 
-    fn hashes(&self) -> Vec<TokenHash> {
-        let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        in_use.keys().copied().collect()
+    async fn recheck_pinned(&self) {
+        let used = self.used(|credential, used| match credential {
+            Credential::Pinned(fingerprint) => Some((*fingerprint, used.clone())),
+            _ => None,
+        });
+        let fingerprints: Vec<_> = used.iter().map(|(fingerprint, _)| *fingerprint).collect();
+        let Ok(holders) = self.certificates.pinned_now(&fingerprints).await else {
+            return;
+        };
+        for ((fingerprint, used), holder) in used.into_iter().zip(holders) {
+            if let Err(denied) = self.still_admitted(fingerprint, &used, holder.as_ref()) {
+                self.withdraw(Credential::Pinned(fingerprint), &denied);
+            }
+        }
     }
 
-    fn withdraw(&self, hash: TokenHash, denied: Denied) {
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connections) = in_use.remove(&hash) {
-            tracing::info!(reason = %denied, "a token admits no more; its connections are closed");
-            connections.cancel();
+    async fn recheck_issued(&self) {
+        let used = self.used(|credential, used| match credential {
+            Credential::Issued(fingerprint, authority) => Some((*fingerprint, *authority, used.clone())),
+            _ => None,
+        });
+        if used.is_empty() {
+            return;
         }
+        let Ok(authorities) = self.certificates.authorities().await else {
+            return;
+        };
+        let holders: HashMap<Uuid, &CertificateHolder> = authorities
+            .iter()
+            .map(|authority| (authority.holder.certificate, &authority.holder))
+            .collect();
+        for (fingerprint, authority, used) in used {
+            let holder = holders.get(&authority).copied();
+            if let Err(denied) = self.still_admitted(fingerprint, &used, holder) {
+                self.withdraw(Credential::Issued(fingerprint, authority), &denied);
+            }
+        }
+    }
+
+    fn still_admitted(
+        &self,
+        fingerprint: Fingerprint,
+        used: &InUse,
+        holder: Option<&CertificateHolder>,
+    ) -> Result<(), CertificateDenied> {
+        let revoked = || CertificateDenied::Unknown(fingerprint, "it was revoked".to_owned());
+        let holder = holder
+            .filter(|holder| holder.group == used.group)
+            .ok_or_else(revoked)?;
+        node_certificates::admit(fingerprint, holder)?;
+        match used.expires_at {
+            Some(end) if end < self.clock.now().seconds() => Err(CertificateDenied::NotValid(fingerprint)),
+            _ => Ok(()),
+        }
+    }
+
+    fn used<Out>(&self, look: impl Fn(&Credential, &InUse) -> Option<Out>) -> Vec<Out> {
+        let in_use = self.in_use();
+        in_use
+            .iter()
+            .filter_map(|(credential, used)| look(credential, used))
+            .collect()
+    }
+
+    fn withdraw(&self, credential: Credential, denied: &dyn std::fmt::Display) {
+        if let Some(used) = self.in_use().remove(&credential) {
+            tracing::info!(reason = %denied, "a credential admits no more; its connections are closed");
+            used.connections.cancel();
+        }
+    }
+
+    fn in_use(&self) -> MutexGuard<'_, HashMap<Credential, InUse>> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

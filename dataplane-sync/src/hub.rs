@@ -13,10 +13,12 @@ use crate::configurations::{
     ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
 };
 use crate::encoding::{Encoded, Encodings};
+use crate::kong::levels::{Encoding, Levels, LiveLevel, TooManyLevels};
 use crate::native::frames::Applied;
 
 /// One group's newest configuration, for all its sessions.
 pub struct Hub {
+    levels: Levels,
     newest: watch::Sender<Arc<dyn ConfigurationState>>,
     /// The newest version, also where its content is what it was.
     version: watch::Sender<Version>,
@@ -50,6 +52,13 @@ impl Hub {
     pub async fn update(&self, has: Option<Applied>) -> Arc<Encoded> {
         let state = self.current();
         self.encodings.update(&state, has).await
+    }
+
+    /// The documents that Kong's data planes of one level share.
+    pub async fn level(self: &Arc<Self>, encoding: Encoding) -> Result<Arc<LiveLevel>, TooManyLevels> {
+        self.levels
+            .level(encoding, self.newest.subscribe(), self.clone())
+            .await
     }
 
     /// Publishes a state, encoding the step to it first, so that the sessions find it ready.
@@ -100,6 +109,7 @@ impl Hubs {
         let live = self.configurations.open(group).await?;
         let newest = live.current();
         let hub = Arc::new(Hub {
+            levels: Levels::new(group, self.spawner.clone()),
             version: watch::Sender::new(newest.version()),
             newest: watch::Sender::new(newest),
             encodings: Encodings::default(),

@@ -8,21 +8,24 @@
 //!
 //! Where to start reading:
 //! - [`service`]: what runs and what it needs; [`listener`]: how a connection gets in, [`gatekeeper`] who may.
-//! - [`native`]: the protocol: frames, sessions, connections.
+//! - [`native`]: our own protocol: frames, sessions, connections. [`kong`]: those of Kong's data planes.
 //! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
 //! - [`configurations`], [`instance_tokens`], [`node_certificates`], [`observed_nodes`]: what this room asks for;
 //!   [`projected`] answers it.
 //! - [`fleet_events`]: what of a fleet's life becomes an event.
 
 pub mod agent;
+mod client_certificate;
 pub mod configurations;
 pub mod encoding;
 mod fleet;
 pub mod fleet_events;
 mod fleet_merge;
 pub mod gatekeeper;
+mod group_authorities;
 pub mod hub;
 pub mod instance_tokens;
+pub mod kong;
 pub mod listener;
 pub mod native;
 pub mod node_certificates;
@@ -34,12 +37,14 @@ mod projected_certificates;
 pub mod rollout;
 pub mod server_certificate;
 pub mod service;
+pub mod sessions;
 mod unwritten_records;
 pub mod upgrade;
 
 pub use native::frames::Applied;
-pub use node_record::{Node, NodeRecord, ProcessId, SyncStatus};
+pub use node_record::{Node, NodeRecord, ProcessId, Protocol, SyncStatus};
 pub use nodes::NodeRegistry;
 pub use projected::Projected;
 pub use rollout::Rollout;
+pub use server_certificate::SharedPair;
 pub use service::{DataplaneSync, Options, Protection, StartError};

@@ -6,75 +6,78 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::NodeId;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::gatekeeper::{Gatekeeper, Pass, Refused};
 use crate::hub::Hubs;
-use crate::native;
-use crate::native::connection::Shared;
+use crate::kong::presence::{Identity, Presence};
+use crate::kong::request::NodeQuery;
+use crate::kong::websocket::WebSocket;
+use crate::node_record::Protocol;
+use crate::sessions::Shared;
 use crate::upgrade::Knock;
+use crate::{kong, native};
 
 /// The accept queue: with a short one, a fleet that reconnects at once loses SYNs, which come again after a second.
 const ACCEPT_QUEUE: u32 = 4096;
 /// How long a connection may take to get through TLS and its request.
 const ENTRY: Duration = Duration::from_secs(10);
-/// How many connections get through TLS at once.
-const ENTERING: usize = 256;
+/// How many connections shake hands at once, and for how long at most: who sends nothing waits before, and holds up nobody.
+const SHAKING_HANDS: usize = 256;
+const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How long accepting rests after it failed: mostly for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What connections need to be served.
 pub struct Entrance {
-    /// Judges tokens.
+    /// Judges tokens and certificates.
     pub gatekeeper: Arc<Gatekeeper>,
     /// Configurations by group.
     pub hubs: Arc<Hubs>,
-    /// What native connections share.
+    /// What connections share.
     pub shared: Arc<Shared>,
-    /// TLS; none for plain connections, which are for loopback only.
-    pub tls: Option<TlsAcceptor>,
-    entering: Semaphore,
+    shaking_hands: Semaphore,
     sessions: AtomicU64,
     connections: TaskTracker,
 }
 
 impl Entrance {
     /// An entrance nobody has come through yet.
-    pub fn new(
-        gatekeeper: Arc<Gatekeeper>,
-        hubs: Arc<Hubs>,
-        shared: Arc<Shared>,
-        tls: Option<TlsAcceptor>,
-    ) -> Self {
+    pub fn new(gatekeeper: Arc<Gatekeeper>, hubs: Arc<Hubs>, shared: Arc<Shared>) -> Self {
         // Numbers of an earlier run don't come again in the logs.
         let first = shared.clock.now().0.unsigned_abs() * 1_000;
         Self {
             gatekeeper,
             hubs,
             shared,
-            tls,
-            entering: Semaphore::new(ENTERING),
+            shaking_hands: Semaphore::new(SHAKING_HANDS),
             sessions: AtomicU64::new(first),
             connections: TaskTracker::new(),
         }
     }
 
-    /// Accepts connections until the process shall end, then waits for those there are to say good-bye.
-    pub async fn serve(self: Arc<Self>, listeners: Vec<TcpListener>) {
+    /// Accepts connections until the process shall end, then waits for those there are to say good-bye. An address
+    /// without TLS is for loopback only.
+    pub async fn serve(self: Arc<Self>, listeners: Vec<(TcpListener, Option<TlsAcceptor>)>) {
         let accepting = listeners
             .into_iter()
-            .map(|listener| self.clone().accept(listener));
+            .map(|(listener, tls)| self.clone().accept(listener, tls));
         futures::future::join_all(accepting).await;
         self.connections.close();
         self.connections.wait().await;
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>) {
         let shutdown = self.shared.shutdown.clone();
         loop {
             let accepted = tokio::select! {
@@ -83,7 +86,8 @@ impl Entrance {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    self.connections.spawn(self.clone().enter(stream, address));
+                    self.connections
+                        .spawn(self.clone().enter(stream, address, tls.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a data-plane connection wasn't accepted");
@@ -93,44 +97,122 @@ impl Entrance {
         }
     }
 
-    async fn enter(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        let entered = match self.encrypted(stream).await {
-            Ok(Stream::Tls(stream)) => self.answer(*stream, address).await,
-            Ok(Stream::Plain(stream)) => self.answer(stream, address).await,
-            Err(error) => Err(error),
+    async fn enter(self: Arc<Self>, stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>) {
+        let entered = match self.encrypted(stream, tls).await {
+            Ok(Stream::Tls(stream)) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let chain = chain.unwrap_or_default().to_vec();
+                self.answer(*stream, address, chain).await
+            }
+            Ok(Stream::Plain(stream)) => self.answer(stream, address, Vec::new()).await,
+            Err(error) => {
+                metrics::counter!("dataplane_connections_refused", "reason" => "handshake").increment(1);
+                Err(error)
+            }
         };
         if let Err(error) = entered {
             tracing::debug!(%address, %error, "a data-plane connection came to nothing");
         }
     }
 
-    async fn encrypted(&self, stream: TcpStream) -> io::Result<Stream> {
+    async fn encrypted(&self, stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else {
+        let Some(tls) = tls else {
             return Ok(Stream::Plain(stream));
         };
+        self.in_time(async { stream.peek(&mut [0]).await }).await?;
         let accept = async {
-            let _entering = self.entering.acquire().await.map_err(io::Error::other)?;
-            tls.accept(stream).await
+            let _shaking_hands = self.shaking_hands.acquire().await.map_err(io::Error::other)?;
+            tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await?
         };
         Ok(Stream::Tls(Box::new(self.in_time(accept).await?)))
     }
 
     /// Reads the request and hands the connection to the protocol of its path.
-    async fn answer<Stream>(&self, stream: Stream, address: SocketAddr) -> io::Result<()>
+    async fn answer<Stream>(
+        &self,
+        stream: Stream,
+        address: SocketAddr,
+        chain: Vec<CertificateDer<'static>>,
+    ) -> io::Result<()>
     where
         Stream: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let knock = self.in_time(Knock::read(stream)).await?;
         match knock.path() {
             native::PATH => self.native(knock, address).await,
+            // A node's control plane address may have a path of its own before this.
+            path if path.ends_with(kong::V1_PATH) => self.kong_v1(knock, address, &chain).await,
             other => {
                 let reason = format!(
-                    "there is no data-plane protocol at {other}: instances connect to {}",
-                    native::PATH
+                    "there is no data-plane protocol at {other}: instances connect to {} or {}",
+                    native::PATH,
+                    kong::V1_PATH
                 );
                 knock.refuse(404, &reason).await
             }
+        }
+    }
+
+    /// Kong's data planes of most versions.
+    async fn kong_v1<Stream>(
+        &self,
+        knock: Knock<Stream>,
+        address: SocketAddr,
+        chain: &[CertificateDer<'_>],
+    ) -> io::Result<()>
+    where
+        Stream: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Some(pass) = self.certified(address, chain).await else {
+            return knock.drop_silently().await;
+        };
+        let query = NodeQuery::parse(knock.query());
+        let id = query.id.as_deref().and_then(|id| Uuid::try_parse(id).ok());
+        let (Some(node), Some(version)) = (id, query.version) else {
+            let reason =
+                "the request must name the node: node_id=<uuid>&node_hostname=<name>&node_version=<x.y.z>";
+            return knock.refuse(400, reason).await;
+        };
+        let hub = match self.hubs.hub(pass.admission.group).await {
+            Ok(hub) => hub,
+            Err(error) => return knock.refuse(503, &error.to_string()).await,
+        };
+        let (stream, rest) = self.in_time(knock.accept(None)).await?;
+        let identity = Identity {
+            node: NodeId(node),
+            hostname: query.hostname,
+            version,
+        };
+        let presence = self.presence(pass, address, identity, Protocol::KongV1);
+        let serve = kong::connection::serve(WebSocket::new(stream, &rest), presence, hub);
+        // Boxed, so that the parts of getting in don't lie beside it for as long as the connection lives.
+        Box::pin(serve).await;
+        Ok(())
+    }
+
+    /// Who the certificates let in. Kong's data planes take any answer for a welcome, so those who aren't get none
+    /// (`kong-hybrid-protocol.md` §1.1, §1.2).
+    async fn certified(&self, address: SocketAddr, chain: &[CertificateDer<'_>]) -> Option<Pass> {
+        match self.gatekeeper.admit_certificate(chain).await {
+            Ok(pass) => Some(pass),
+            Err(refused) => {
+                tracing::warn!(%address, reason = %refused, "a data plane was refused");
+                metrics::counter!("dataplane_connections_refused", "reason" => refused.name()).increment(1);
+                None
+            }
+        }
+    }
+
+    fn presence(&self, pass: Pass, address: SocketAddr, identity: Identity, protocol: Protocol) -> Presence {
+        Presence {
+            shared: self.shared.clone(),
+            interrupted: pass.withdrawn.child_token(),
+            pass,
+            address,
+            number: self.sessions.fetch_add(1, Ordering::Relaxed),
+            identity,
+            protocol,
         }
     }
 
@@ -142,6 +224,7 @@ impl Entrance {
             Ok(pass) => pass,
             Err(refused) => {
                 tracing::info!(%address, reason = %refused, "an instance was refused");
+                metrics::counter!("dataplane_connections_refused", "reason" => refused.name()).increment(1);
                 return knock.refuse(status(&refused), &refused.to_string()).await;
             }
         };
@@ -149,8 +232,9 @@ impl Entrance {
             Ok(hub) => hub,
             Err(error) => return knock.refuse(503, &error.to_string()).await,
         };
-        let accept = knock.accept(native::connection::websocket_config());
-        let socket = self.in_time(accept).await?;
+        let (stream, rest) = self.in_time(knock.accept(None)).await?;
+        let config = Some(native::connection::websocket_config());
+        let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, config).await;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let serve = native::connection::serve(socket, number, self.shared.clone(), hub, pass, address);
         // Boxed, so that the parts of getting in don't lie beside it for as long as the connection lives.
@@ -175,7 +259,8 @@ enum Stream {
 const fn status(refused: &Refused) -> u16 {
     match refused {
         Refused::Denied(denied) => denied.status(),
-        Refused::Unavailable(_) => 503,
+        Refused::CertificateDenied(_) => 403,
+        Refused::Unavailable(_) | Refused::CertificatesUnavailable(_) => 503,
     }
 }
 

@@ -7,6 +7,7 @@ use domain::{GroupId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::kong::node::{KongNode, Withheld};
 use crate::native::frames::Applied;
 use crate::native::{DISCONNECT_SECONDS, SILENT_SECONDS};
 
@@ -39,6 +40,12 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     /// What it showed: `token:<id>` or `certificate:<fingerprint>`.
     pub credential: String,
+    /// How it is spoken with.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// What only Kong's data planes have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kong: Option<Box<KongNode>>,
     /// The process that holds, or held, its connection and keeps this record; none where there is only one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
@@ -58,6 +65,21 @@ pub struct NodeRecord {
     /// Why its last connection ended, or what it refused.
     #[serde(default)]
     pub last_error: Option<String>,
+}
+
+/// How an instance is spoken with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// Ours.
+    #[default]
+    Native,
+    /// Kong's `/v1/outlet`.
+    KongV1,
+    /// Kong 3.1's `/v1/wrpc`.
+    KongWrpc,
+    /// Kong's `/v2/outlet` with sync v2.
+    KongSyncV2,
 }
 
 /// A configuration that an instance can't use.
@@ -81,6 +103,8 @@ pub enum SyncStatus {
     Syncing,
     /// It refused the newest configuration.
     Refused,
+    /// The newest configuration isn't sent to it, because its version or its plugins can't express it.
+    Withheld,
     /// It is connected, but nothing was heard for 45 seconds.
     Silent,
     /// It isn't connected.
@@ -109,6 +133,8 @@ impl NodeRecord {
             SyncStatus::Disconnected
         } else if now >= self.last_seen.plus_seconds(SILENT_SECONDS) {
             SyncStatus::Silent
+        } else if self.withheld().is_some() {
+            SyncStatus::Withheld
         } else if expected.is_some() && refused == expected {
             SyncStatus::Refused
         } else if expected.is_some() && self.applied.map(digest) == expected {
@@ -116,6 +142,11 @@ impl NodeRecord {
         } else {
             SyncStatus::Syncing
         }
+    }
+
+    /// Why the newest configuration isn't sent to it, if so.
+    pub fn withheld(&self) -> Option<&Withheld> {
+        self.kong.as_ref()?.withheld.as_ref()
     }
 
     /// The instance as it is shown.

@@ -5,6 +5,7 @@
 //! configuration, and otherwise every few seconds. What is connected to other processes is read there, when somebody asks
 //! ([`crate::fleet_merge`] says which record holds).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Fleet, Member, Session};
 use crate::hub::Hubs;
-use crate::native::frames::{Applied, Hello};
-use crate::node_record::{Node, NodeRecord, ProcessId, Refusal};
+use crate::kong::node::KongNode;
+use crate::native::frames::Applied;
+use crate::node_record::{Node, NodeRecord, ProcessId, Protocol, Refusal};
 use crate::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
 use crate::unwritten_records::{UnwrittenRecords, Urgency};
 
@@ -49,19 +51,36 @@ pub enum ForgetError {
     Unavailable(#[from] ObservedNodesUnavailable),
 }
 
+/// What an instance says of itself.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// Its id.
+    pub node: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// Its program's version.
+    pub version: String,
+    /// What its operator says of it.
+    pub labels: BTreeMap<String, String>,
+    /// How it is spoken with.
+    pub protocol: Protocol,
+    /// What only Kong's data planes have.
+    pub kong: Option<Box<KongNode>>,
+}
+
 /// An instance that has just introduced itself.
 #[derive(Debug)]
-pub struct Arrival<'hello> {
+pub struct Arrival<'credential> {
     /// The group of its credential.
     pub group: GroupId,
     /// Its session's number.
     pub session: u64,
     /// What it said.
-    pub hello: &'hello Hello,
+    pub introduction: Introduction,
     /// Where it connects from.
     pub address: SocketAddr,
     /// What it showed.
-    pub credential: &'hello str,
+    pub credential: &'credential str,
     /// Ends its connection.
     pub connection: CancellationToken,
 }
@@ -147,7 +166,7 @@ impl NodeRegistry {
     /// An instance has introduced itself. A connection it had before is ended: the newest one is the live one.
     pub(crate) async fn arrived(&self, arrival: Arrival<'_>) {
         let fleet = self.fleet_for_arrival(arrival.group).await;
-        let (id, now) = (arrival.hello.node, self.clock.now());
+        let (id, now) = (arrival.introduction.node, self.clock.now());
         let replaced = {
             let mut members = fleet.members();
             let before = members.remove(&id);
@@ -159,7 +178,10 @@ impl NodeRegistry {
             members.insert(id, Member { record, session });
             before.and_then(|member| member.session)
         };
-        if let Some(replaced) = replaced {
+        // A Kong that reloads has two connections for a moment, and ends the older one itself.
+        if let Some(replaced) = replaced
+            && arrival.introduction.protocol == Protocol::Native
+        {
             replaced.connection.cancel();
         }
         self.changed(arrival.group, id, &fleet, Urgency::Now);
@@ -179,16 +201,19 @@ impl NodeRegistry {
     }
 
     fn record_of(&self, arrival: &Arrival<'_>, before: Option<&NodeRecord>, now: Timestamp) -> NodeRecord {
+        let introduction = &arrival.introduction;
         // Later than all that is known of it, also where the clock of the process it comes from is ahead.
         let since = before.map_or(now, |before| now.max(Timestamp(before.last_seen.0 + 1)));
         NodeRecord {
-            id: arrival.hello.node,
+            id: introduction.node,
             group: arrival.group,
-            hostname: arrival.hello.hostname.clone(),
-            version: arrival.hello.version.clone(),
+            hostname: introduction.hostname.clone(),
+            version: introduction.version.clone(),
             address: arrival.address.to_string(),
-            labels: arrival.hello.labels.clone(),
+            labels: introduction.labels.clone(),
             credential: arrival.credential.to_owned(),
+            protocol: introduction.protocol,
+            kong: introduction.kong.clone(),
             process: self.process,
             first_seen: before.map_or(now, |before| before.first_seen),
             last_seen: since,
@@ -196,6 +221,41 @@ impl NodeRegistry {
             applied: None,
             refusal: None,
             last_error: before.and_then(|before| before.last_error.clone()),
+        }
+    }
+
+    /// A connection that had been replaced by a newer one of the same node speaks again, and the newer one has gone.
+    pub(crate) fn returned(
+        &self,
+        group: GroupId,
+        node: NodeId,
+        session: u64,
+        connection: &CancellationToken,
+    ) {
+        let Some(fleet) = self.fleets.get(&group).map(|fleet| fleet.clone()) else {
+            return;
+        };
+        {
+            let mut members = fleet.members();
+            let absent =
+                |member: &&mut Member| member.session.is_none() && member.record.process == self.process;
+            let Some(member) = members.get_mut(&node).filter(absent) else {
+                return;
+            };
+            member.session = Some(Session {
+                number: session,
+                connection: connection.clone(),
+            });
+            let since = self.clock.now().max(Timestamp(member.record.last_seen.0 + 1));
+            (member.record.connected_since, member.record.last_seen) = (Some(since), since);
+        }
+        self.changed(group, node, &fleet, Urgency::Now);
+    }
+
+    /// Some instance of a group is not sent what it should run.
+    pub(crate) fn hindered(&self, group: GroupId) {
+        if let Some(fleet) = self.fleets.get(&group) {
+            fleet.refused.send_replace(());
         }
     }
 
@@ -207,9 +267,27 @@ impl NodeRegistry {
             None => Urgency::Whenever,
         };
         self.update(group, node, session, urgency, |record| {
-            record.applied = Some(applied);
-            record.refusal = None;
-            record.last_error = None;
+            if record.applied != Some(applied) {
+                record.applied = Some(applied);
+                record.refusal = None;
+                record.last_error = None;
+            }
+        });
+    }
+
+    /// Something has changed of what only Kong's data planes have.
+    pub(crate) fn kong(
+        &self,
+        group: GroupId,
+        node: NodeId,
+        session: u64,
+        urgency: Urgency,
+        change: impl FnOnce(&mut KongNode),
+    ) {
+        self.update(group, node, session, urgency, |record| {
+            if let Some(kong) = &mut record.kong {
+                change(kong);
+            }
         });
     }
 
@@ -228,9 +306,7 @@ impl NodeRegistry {
             record.last_error = Some(reason.clone());
             record.refusal = Some(Refusal { refused, reason, at });
         });
-        if let Some(fleet) = self.fleets.get(&group) {
-            fleet.refused.send_replace(());
-        }
+        self.hindered(group);
     }
 
     /// A session has ended.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::configurations::ConfigurationUnavailable;
 use crate::fleet::Fleet;
 use crate::hub::Hub;
-use crate::node_record::{NodeRecord, Refusal};
+use crate::node_record::NodeRecord;
 use crate::nodes::NodeRegistry;
 use crate::observed_nodes::ObservedNodesUnavailable;
 
@@ -26,18 +26,18 @@ pub struct Rollout {
     pub current: usize,
     /// Those that don't yet.
     pub pending: Vec<NodeId>,
-    /// Those that refused it.
+    /// Those that refused it, or aren't sent it because they can't express it.
     pub refused: Vec<RolloutRefusal>,
 }
 
-/// An instance that refused a version.
+/// An instance that refused a version, or isn't sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RolloutRefusal {
     /// Which instance.
     pub node: NodeId,
     /// The version it refused: the one asked for, or a later one that it was sent instead.
     pub version: Version,
-    /// Why, in its words.
+    /// Why.
     pub reason: String,
 }
 
@@ -141,7 +141,7 @@ impl Fleet {
         let pending = self.with_record(node, |record| {
             record.connected_since.is_some()
                 && !runs(record, target, digest)
-                && refusal(record, target).is_none()
+                && hindrance(record, target).is_none()
         });
         pending == Some(true)
     }
@@ -161,12 +161,12 @@ fn rollout_of<'records>(
     };
     for record in records.filter(|record| record.connected_since.is_some()) {
         rollout.connected += 1;
-        match refusal(record, target) {
+        match hindrance(record, target) {
             _ if runs(record, target, digest) => rollout.current += 1,
-            Some(refusal) => rollout.refused.push(RolloutRefusal {
+            Some((version, reason)) => rollout.refused.push(RolloutRefusal {
                 node: record.id,
-                version: refusal.refused.version,
-                reason: refusal.reason.clone(),
+                version,
+                reason: reason.to_owned(),
             }),
             None => rollout.pending.push(record.id),
         }
@@ -180,11 +180,17 @@ fn runs(record: &NodeRecord, target: Version, digest: Option<Digest>) -> bool {
         .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest)
 }
 
-fn refusal(record: &NodeRecord, target: Version) -> Option<&Refusal> {
-    record
-        .refusal
-        .as_ref()
-        .filter(|refusal| refusal.refused.version >= target)
+/// Why an instance won't run a version, and of which version that is known: it refused it, or isn't sent it.
+fn hindrance(record: &NodeRecord, target: Version) -> Option<(Version, &str)> {
+    let refused = record.refusal.as_ref();
+    let refused = refused.map(|refusal| (refusal.refused.version, refusal.reason.as_str()));
+    let withheld = record
+        .withheld()
+        .map(|withheld| (withheld.version, withheld.reason.as_str()));
+    [refused, withheld]
+        .into_iter()
+        .flatten()
+        .find(|(version, _)| *version >= target)
 }
 
 #[cfg(test)]
@@ -196,6 +202,7 @@ mod tests {
 
     use super::*;
     use crate::native::frames::Applied;
+    use crate::node_record::{Protocol, Refusal};
 
     fn applied(version: Version, content: u8) -> Applied {
         Applied {
@@ -213,6 +220,8 @@ mod tests {
             address: "127.0.0.1:1".to_owned(),
             labels: BTreeMap::new(),
             credential: "token:1".to_owned(),
+            protocol: Protocol::Native,
+            kong: None,
             process: None,
             first_seen: Timestamp(0),
             last_seen: Timestamp(0),

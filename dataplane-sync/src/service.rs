@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::gateway::SharedCommands;
 use domain::system::Authority;
@@ -17,11 +18,12 @@ use crate::gatekeeper::Gatekeeper;
 use crate::hub::Hubs;
 use crate::instance_tokens::SharedTokens;
 use crate::listener::{Entrance, listen};
-use crate::native::connection::Shared;
+use crate::node_certificates::SharedCertificates;
 use crate::node_record::ProcessId;
 use crate::nodes::NodeRegistry;
 use crate::observed_nodes::ObservedNodes;
-use crate::server_certificate::{CertificateError, server_tls};
+use crate::server_certificate::{CertificateError, ServerCertificate, SharedPair};
+use crate::sessions::Shared;
 
 /// How connections are protected.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub enum Protection {
         authority: Authority,
         /// Names and addresses by which instances reach the listener.
         names: Vec<String>,
+        /// Pairs for `cluster_mtls=shared`: the first for the first address, and so on, as far as they go.
+        shared_pairs: Vec<SharedPair>,
     },
     /// None: on loopback only.
     Plaintext,
@@ -47,6 +51,8 @@ pub struct Options {
     pub configurations: Arc<dyn Configurations>,
     /// Instances' tokens.
     pub tokens: SharedTokens,
+    /// Instances' certificates.
+    pub certificates: SharedCertificates,
     /// The fleet's durable record.
     pub observed: Arc<dyn ObservedNodes>,
     /// The command gateway.
@@ -57,6 +63,8 @@ pub struct Options {
     pub spawner: Arc<dyn Spawner>,
     /// The log's identity.
     pub log_id: Uuid,
+    /// How long to rest between two pushes of a whole configuration to one instance.
+    pub push_rest: Duration,
     /// This process, where others write the same record of the fleet; none where it is the only one.
     pub process: Option<ProcessId>,
 }
@@ -101,6 +109,7 @@ impl DataplaneSync {
         ));
         let gatekeeper = Arc::new(Gatekeeper::new(
             options.tokens,
+            options.certificates,
             options.clock.clone(),
             shutdown.clone(),
         ));
@@ -110,15 +119,16 @@ impl DataplaneSync {
             nodes: nodes.clone(),
             events,
             clock: options.clock,
+            push_rest: options.push_rest,
             shutdown: shutdown.clone(),
         });
-        let entrance = Arc::new(Entrance::new(gatekeeper.clone(), hubs, shared, tls));
+        let entrance = Arc::new(Entrance::new(gatekeeper.clone(), hubs, shared));
         let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
-        for address in options.listen {
+        for (address, tls) in options.listen.into_iter().zip(tls) {
             let failed = |error| StartError::Listen { address, error };
             let listener = listen(address).map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
+            listeners.push((listener, tls));
         }
         let recheck = gatekeeper.recheck();
         let deserted = CancellationToken::new();
@@ -153,15 +163,26 @@ impl DataplaneSync {
     }
 }
 
-fn tls_of(options: &Options) -> Result<Option<TlsAcceptor>, StartError> {
+/// TLS for each address, in their order.
+fn tls_of(options: &Options) -> Result<Vec<Option<TlsAcceptor>>, StartError> {
     match &options.protection {
-        Protection::Tls { authority, names } => {
-            let config = server_tls(authority, names, options.clock.now())?;
-            Ok(Some(TlsAcceptor::from(config)))
+        Protection::Tls {
+            authority,
+            names,
+            shared_pairs,
+        } => {
+            let certificate = ServerCertificate::issue(authority, names, options.clock.now())?;
+            let addresses = 0..options.listen.len();
+            let acceptor = |address| {
+                Ok(Some(TlsAcceptor::from(
+                    certificate.tls(shared_pairs.get(address))?,
+                )))
+            };
+            addresses.map(acceptor).collect()
         }
         Protection::Plaintext => match options.listen.iter().find(|address| !address.ip().is_loopback()) {
             Some(address) => Err(StartError::PlaintextOffLoopback(*address)),
-            None => Ok(None),
+            None => Ok(options.listen.iter().map(|_| None).collect()),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! `serve`: starts everything in order, and runs it until its end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use commands::bootstrap::Installation;
 use commands::bus::{self, CommandBus};
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
-use dataplane_sync::{DataplaneSync, ProcessId, Protection};
+use dataplane_sync::{DataplaneSync, ProcessId, Protection, SharedPair};
 use domain::{Clock, Secret};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use projections::Projections;
@@ -22,7 +23,7 @@ use super::read_side;
 use super::storage::Storage;
 use super::tls;
 use crate::clock::SystemClock;
-use crate::config::{DatabaseEngine, DataplaneSettings, Settings};
+use crate::config::{DatabaseEngine, DataplaneSettings, Settings, TlsFiles};
 use crate::http;
 use crate::lifecycle::Lifecycle;
 
@@ -136,6 +137,7 @@ fn dataplane(
         Protection::Tls {
             authority,
             names: settings.dataplane.names(),
+            shared_pairs: shared_pairs(&settings.dataplane)?,
         }
     };
     let projected = Arc::new(Projected::new(projections.clone()));
@@ -144,13 +146,28 @@ fn dataplane(
         protection,
         configurations: projected.clone(),
         tokens: projected.clone(),
+        certificates: projected.clone(),
         observed: projected,
         commands: Arc::new(bus.clone()),
         clock: Arc::clone(clock),
         spawner: Arc::new(lifecycle.doors().clone()),
         log_id: system.log_id.context("the installation has no identity")?,
+        push_rest: settings.dataplane.push_interval,
         process: process(&settings.storage.database),
     })?)
+}
+
+fn shared_pairs(settings: &DataplaneSettings) -> anyhow::Result<Vec<SharedPair>> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
+    };
+    let pair = |files: &TlsFiles| {
+        Ok(SharedPair {
+            certificate: read(&files.certificate)?,
+            key: Secret::new(read(&files.key)?),
+        })
+    };
+    settings.shared_pairs.iter().map(pair).collect()
 }
 
 /// This process among those that share the record of nodes; none where nobody shares it.

@@ -71,6 +71,31 @@ pub struct ServeFlags {
         value_delimiter = ','
     )]
     pub dataplane_name: Vec<String>,
+    /// A certificate, PEM, that Kong nodes with cluster_mtls=shared have too: the first for the first address; repeatable
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNTIME_MANAGER_DATAPLANE_SHARED_CERT",
+        action = ArgAction::Append,
+        value_delimiter = ','
+    )]
+    pub dataplane_shared_cert: Vec<PathBuf>,
+    /// The shared certificate's private key, PEM; with --dataplane-shared-cert
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUNTIME_MANAGER_DATAPLANE_SHARED_KEY",
+        action = ArgAction::Append,
+        value_delimiter = ','
+    )]
+    pub dataplane_shared_key: Vec<PathBuf>,
+    /// The least time between two whole configurations sent to one Kong node [default: 1000]
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        env = "RUNTIME_MANAGER_DATAPLANE_PUSH_INTERVAL"
+    )]
+    pub dataplane_push_interval: Option<u64>,
     /// Lets runtime instances connect without TLS; on loopback addresses only
     #[arg(
         long,
@@ -144,16 +169,11 @@ impl ServeFlags {
     pub fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
-            dataplane_listen: if self.dataplane_listen.is_empty() {
-                other.dataplane_listen
-            } else {
-                self.dataplane_listen
-            },
-            dataplane_name: if self.dataplane_name.is_empty() {
-                other.dataplane_name
-            } else {
-                self.dataplane_name
-            },
+            dataplane_listen: either(self.dataplane_listen, other.dataplane_listen),
+            dataplane_name: either(self.dataplane_name, other.dataplane_name),
+            dataplane_shared_cert: either(self.dataplane_shared_cert, other.dataplane_shared_cert),
+            dataplane_shared_key: either(self.dataplane_shared_key, other.dataplane_shared_key),
+            dataplane_push_interval: self.dataplane_push_interval.or(other.dataplane_push_interval),
             dataplane_plaintext: self.dataplane_plaintext.or(other.dataplane_plaintext),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
@@ -167,4 +187,9 @@ impl ServeFlags {
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.to_owned()))
+}
+
+/// A list that was given, or the other one.
+fn either<Item>(given: Vec<Item>, other: Vec<Item>) -> Vec<Item> {
+    if given.is_empty() { other } else { given }
 }

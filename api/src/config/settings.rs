@@ -11,6 +11,7 @@ use super::flags::{LogFormat, ServeFlags, StorageFlags};
 
 const LISTEN: &str = "127.0.0.1:8088";
 const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
+const PUSH_INTERVAL: Duration = Duration::from_secs(1);
 const DATA_DIR: &str = "./data";
 /// Seconds: some rounds of a load balancer's checks.
 const DRAIN_OF_MANY: u32 = 5;
@@ -50,6 +51,10 @@ pub struct DataplaneSettings {
     pub listen: Vec<SocketAddr>,
     /// Host names and addresses by which they reach it, beside those it listens on.
     pub public_names: Vec<String>,
+    /// Pairs for `cluster_mtls=shared`: the first for the first address, and so on.
+    pub shared_pairs: Vec<TlsFiles>,
+    /// The least time between two whole configurations sent to one instance.
+    pub push_interval: Duration,
     /// Whether they connect without TLS; then every address is a loopback address.
     pub plaintext: bool,
 }
@@ -147,6 +152,10 @@ impl Settings {
             dataplane: dataplane(
                 flags.dataplane_listen,
                 flags.dataplane_name,
+                shared_pairs(flags.dataplane_shared_cert, flags.dataplane_shared_key)?,
+                flags
+                    .dataplane_push_interval
+                    .map_or(PUSH_INTERVAL, Duration::from_millis),
                 flags.dataplane_plaintext == Some(true),
             )?,
             log_format: flags.log_format.unwrap_or_default(),
@@ -203,6 +212,8 @@ fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Optio
 fn dataplane(
     mut listen: Vec<SocketAddr>,
     public_names: Vec<String>,
+    shared_pairs: Vec<TlsFiles>,
+    push_interval: Duration,
     plaintext: bool,
 ) -> Result<DataplaneSettings, SettingsError> {
     if listen.is_empty() {
@@ -216,8 +227,21 @@ fn dataplane(
     Ok(DataplaneSettings {
         listen,
         public_names,
+        shared_pairs,
+        push_interval,
         plaintext,
     })
+}
+
+fn shared_pairs(certificates: Vec<PathBuf>, keys: Vec<PathBuf>) -> Result<Vec<TlsFiles>, SettingsError> {
+    if certificates.len() != keys.len() {
+        let reason = "needs one --dataplane-shared-key for each --dataplane-shared-cert";
+        return Err(wrong("dataplane-shared-cert", reason));
+    }
+    let pairs = certificates.into_iter().zip(keys);
+    Ok(pairs
+        .map(|(certificate, key)| TlsFiles { certificate, key })
+        .collect())
 }
 
 fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {

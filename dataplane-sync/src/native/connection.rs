@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::organization::OrganizationCommand;
-use domain::{Clock, NodeId};
+use domain::NodeId;
+use domain::organization::RuntimeType;
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -17,15 +17,15 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::frames::{self, Applied, INSTANCE_MESSAGE_LIMIT, ServerFrame};
 use super::session::{Output, Report, Session};
 use crate::configurations::ConfigurationState;
-use crate::fleet_events::FleetEvents;
 use crate::gatekeeper::Pass;
 use crate::hub::Hub;
-use crate::nodes::{Arrival, NodeRegistry};
+use crate::node_record::Protocol;
+use crate::nodes::{Arrival, Introduction};
+use crate::sessions::Shared;
 
 /// How long a farewell may take before the connection is cut.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,20 +39,6 @@ pub fn websocket_config() -> WebSocketConfig {
         .write_buffer_size(0)
         .max_message_size(Some(INSTANCE_MESSAGE_LIMIT))
         .max_frame_size(Some(INSTANCE_MESSAGE_LIMIT))
-}
-
-/// What every connection shares.
-pub struct Shared {
-    /// The log's identity.
-    pub log: Uuid,
-    /// The registry.
-    pub nodes: Arc<NodeRegistry>,
-    /// Reports worth keeping.
-    pub events: FleetEvents,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Ends when the process shall end.
-    pub shutdown: CancellationToken,
 }
 
 /// Why a connection ended.
@@ -248,7 +234,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             (Report::Arrived(hello), _) => self.arrived(&hello).await,
             (Report::Runs(applied), Some(node)) => self.shared.nodes.runs(group, node, number, applied),
             (Report::Heard, Some(node)) => self.shared.nodes.heard(group, node, number),
-            (Report::Refused { refused, reason }, Some(node)) => self.refused(node, refused, reason),
+            (Report::Refused { refused, reason }, Some(node)) => {
+                self.shared.refused(&self.pass, node, number, refused, &reason);
+            }
             (_, None) => (),
         }
     }
@@ -258,7 +246,14 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         let arrival = Arrival {
             group: admission.group,
             session: self.number,
-            hello,
+            introduction: Introduction {
+                node: hello.node,
+                hostname: hello.hostname.clone(),
+                version: hello.version.clone(),
+                labels: hello.labels.clone(),
+                protocol: Protocol::Native,
+                kong: None,
+            },
             address: self.address,
             credential: &self.pass.credential,
             connection: self.interrupted.clone(),
@@ -266,35 +261,8 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         self.shared.nodes.arrived(arrival).await;
         self.node = Some(hello.node);
         tracing::info!(group = %admission.group, node = %hello.node, session = self.number, address = %self.address, "instance connected");
-        let command = OrganizationCommand::AdmitNode {
-            group: admission.group,
-            node: hello.node,
-            hostname: hello.hostname.clone(),
-            credential: self.pass.credential.clone(),
-        };
-        let (events, withdrawn) = (&self.shared.events, &self.pass.withdrawn);
-        if admission.first {
-            events.first_instance(admission.organization, admission.group, withdrawn);
-        }
-        events.report(admission.organization, command, withdrawn);
-    }
-
-    fn refused(&self, node: NodeId, refused: Applied, reason: String) {
-        let admission = self.pass.admission;
-        tracing::warn!(group = %admission.group, %node, version = refused.version, reason, "instance refused a configuration");
         self.shared
-            .nodes
-            .refused(admission.group, node, self.number, refused, &reason);
-        let command = OrganizationCommand::RefuseNode {
-            group: admission.group,
-            node,
-            version: refused.version,
-            digest: refused.digest,
-            reason,
-        };
-        self.shared
-            .events
-            .report(admission.organization, command, &self.pass.withdrawn);
+            .admitted(&self.pass, hello.node, &hello.hostname, RuntimeType::Native);
     }
 
     async fn farewell(&mut self, end: End) {

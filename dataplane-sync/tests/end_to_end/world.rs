@@ -10,8 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use dataplane_sync::agent::{self, AgentOptions, TokenSource};
 use dataplane_sync::instance_tokens::{InstanceTokens, StoredToken, TokensUnavailable};
+use dataplane_sync::node_certificates::{
+    CertificateHolder, CertificatesUnavailable, GroupAuthority, NodeCertificates,
+};
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
 use dataplane_sync::{DataplaneSync, Node, NodeRecord, Options, ProcessId, Protection, SyncStatus};
+use domain::fingerprint::Fingerprint;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{GroupCommand, Outcome};
 use domain::organization::{OrganizationCommand, OrganizationOutcome, TokenRecord};
@@ -88,6 +92,7 @@ impl World {
             true => Protection::Tls {
                 authority: authority.clone(),
                 names: Vec::new(),
+                shared_pairs: Vec::new(),
             },
             false => Protection::Plaintext,
         };
@@ -96,11 +101,13 @@ impl World {
             protection,
             configurations: Arc::new(configuration.clone()),
             tokens: tokens.clone(),
+            certificates: Arc::new(NoCertificates),
             observed: setting.observed,
             commands: commands.clone(),
             clock: clock.clone(),
             spawner: Arc::new(tasks.clone()),
             log_id: Uuid::from_u128(0x63),
+            push_rest: Duration::from_secs(1),
             process: setting.process,
         });
         Self {
@@ -323,6 +330,30 @@ impl InstanceTokens for Tokens {
 
     async fn tokens(&self, hashes: &[TokenHash]) -> Result<Vec<Option<StoredToken>>, TokensUnavailable> {
         futures::future::try_join_all(hashes.iter().map(|hash| self.token(*hash))).await
+    }
+}
+
+/// Nobody has a certificate here.
+struct NoCertificates;
+
+#[async_trait]
+impl NodeCertificates for NoCertificates {
+    async fn pinned(
+        &self,
+        _fingerprint: Fingerprint,
+    ) -> Result<Option<CertificateHolder>, CertificatesUnavailable> {
+        Ok(None)
+    }
+
+    async fn pinned_now(
+        &self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<Option<CertificateHolder>>, CertificatesUnavailable> {
+        Ok(vec![None; fingerprints.len()])
+    }
+
+    async fn authorities(&self) -> Result<Arc<[GroupAuthority]>, CertificatesUnavailable> {
+        Ok(Arc::new([]))
     }
 }
 
