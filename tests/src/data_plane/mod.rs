@@ -3,13 +3,14 @@
 //! - [`release`]: the versions, and in what they differ; [`settings`]: a node's `kong.conf`; [`identity`]: its certificate.
 //! - [`node`]: a node, which connects, comes back and keeps its configuration; [`observed`]: what a test sees of it.
 //! - [`tls`], [`upgrade`], [`websocket`]: the layers of a connection; [`wire`]: one connection, step by step.
-//! - `v1`, `wrpc`, `rpc`: the protocols; `basic_info`: how a node introduces itself; `protobuf`: as much as wRPC needs.
+//! - `v1`, `wrpc`, `rpc` with `deltas`: the protocols; `basic_info`: how a node introduces itself; `protobuf`: as much as wRPC needs.
 //! - [`configuration`]: what a node makes of a message; [`validation`] and [`fields`]: what it refuses.
 //!
 //! Start reading at [`node`].
 
 mod basic_info;
 pub mod configuration;
+mod deltas;
 pub mod fields;
 pub mod identity;
 pub mod node;

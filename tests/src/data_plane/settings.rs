@@ -41,6 +41,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// Whether `router_flavor` is `expressions`.
     pub expressions: bool,
+    /// Names of entities that it refuses whatever the control plane thinks of them: it stands for what only a data plane finds.
+    pub dislikes: BTreeSet<String>,
     /// `cluster_max_payload`, in bytes.
     pub max_payload: u64,
     /// `cluster_rpc`.
@@ -73,6 +75,7 @@ impl Settings {
             filters: BTreeSet::new(),
             labels: BTreeMap::new(),
             expressions: false,
+            dislikes: BTreeSet::new(),
             max_payload: version.default_max_payload(),
             rpc: false,
             rpc_sync: false,
@@ -119,6 +122,7 @@ impl Settings {
             plugins: self.plugins.iter().map(|(name, _)| name.clone()).collect(),
             filters: self.filters.clone(),
             expressions: self.expressions,
+            dislikes: self.dislikes.clone(),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Validator {
     pub filters: BTreeSet<String>,
     /// Whether `router_flavor` is `expressions`.
     pub expressions: bool,
+    /// Names of entities that are refused in any case.
+    pub dislikes: BTreeSet<String>,
 }
 
 impl Validator {
@@ -92,6 +94,13 @@ impl Validator {
             findings.push(format!("{place}: expected an object"));
             return;
         };
+        if entity
+            .get("name")
+            .and_then(Value::as_str)
+            .is_some_and(|name| self.dislikes.contains(name))
+        {
+            findings.push(format!("{place}: the router can't be built"));
+        }
         for (name, value) in entity {
             let exempt = name == "updated_at" && !self.version.is_before(3, 3);
             let noted = matches!(name.as_str(), "_comment" | "_ignore");

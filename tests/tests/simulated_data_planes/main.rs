@@ -3,4 +3,5 @@
 mod configurations;
 mod frames;
 mod handshakes;
+mod json_rpc;
 mod scripted_control_plane;
