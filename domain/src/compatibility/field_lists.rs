@@ -80,6 +80,23 @@ pub(super) fn first_with_plugin(name: &str) -> Option<Release> {
     Release::all().find(|release| plugin(name, *release).is_some())
 }
 
+/// The default of an owner's field in the first release after this one that has it.
+pub(super) fn later_default(owner: &str, path: &str, release: Release) -> Option<&'static Value> {
+    let owner = OWNERS.get(owner)?;
+    let in_release = |later: Release| {
+        let root = owner.tree(later)?;
+        path.split('.')
+            .try_fold(root, |field, name| field.below.get(name))
+    };
+    let later = Release::all().filter(|later| *later > release);
+    later
+        .into_iter()
+        .find_map(in_release)?
+        .definition
+        .default
+        .as_ref()
+}
+
 fn owner_of_plugin(name: &str) -> Option<&'static Owner> {
     OWNERS.get(&format!("plugins/{name}"))
 }

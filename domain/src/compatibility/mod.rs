@@ -7,8 +7,10 @@
 //!   know. Each says what it did in [`Finding`]s. All of it is a pure function of group, entity and level.
 //! - `field_lists`: what fields each release has, `schemas/versions/fields.jsonl`; `rules`: what is to be rewritten and
 //!   what may never be left out, `schemas/versions/rules.json`.
-//! - [`affected`]: what has to be written again with an entity; [`preamble`]: what isn't an entity.
+//! - [`affected`] and [`aged`]: what has to be written again with an entity, and as time goes by; [`preamble`]: what isn't
+//!   an entity.
 
+mod authorities;
 mod availability;
 mod field_lists;
 mod finding;
@@ -18,11 +20,14 @@ mod path;
 mod preamble;
 mod projection;
 mod release;
+mod rewrite;
+mod routing;
 mod rules;
 mod switched_off;
 mod unset;
 mod write;
 
+pub use authorities::aged;
 pub use finding::{Effect, Finding, Incompatibility};
 pub use gateway_version::GatewayVersion;
 pub use level::{Dialect, Level, RouterFlavor, is_known_plugin};

@@ -123,7 +123,11 @@ impl Projection<'_, '_> {
         default: Option<&Value>,
         at: Path<'_>,
     ) {
-        let default = default.or_else(|| known?.default.as_ref());
+        let default = default.or_else(|| match known {
+            Some(known) => known.default.as_ref(),
+            // Rewritten to what only some releases have.
+            None => self.report.later_default(&at.to_string()),
+        });
         if known.is_some_and(FieldSchema::is_generated) || is_default(value, known, default) {
             return;
         }

@@ -44,6 +44,7 @@ impl Release {
     pub(super) const V3_0: Self = Self::numbered("3.0");
     pub(super) const V3_3: Self = Self::numbered("3.3");
     pub(super) const V3_5: Self = Self::numbered("3.5");
+    pub(super) const V3_7: Self = Self::numbered("3.7");
 
     /// The line a version belongs to.
     pub fn of(version: GatewayVersion) -> Result<Self, Unsupported> {

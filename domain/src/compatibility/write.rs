@@ -4,11 +4,15 @@ use serde_json::{Map, Value};
 
 use super::path::Path;
 use super::switched_off::is_switched_off;
-use super::{Dialect, Effect, Finding, Level, Release, availability, projection};
+use super::{Dialect, Effect, Finding, Incompatibility, Level, Release};
+use super::{authorities, availability, field_lists, projection, rewrite, routing};
 use crate::group::{Entity, Group};
 
 /// What people call an entity, by the first of these fields it has; none of them is secret.
 const NAMES: [&str; 6] = ["name", "username", "prefix", "target", "kid", "custom_id"];
+
+/// How a text begins whose value a vault has.
+const VAULT_REFERENCE: &str = "\"{vault://";
 
 /// What goes to instances of a level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +53,21 @@ fn text(
         return None;
     }
     let fields = availability::fields(report, entity.kind, &body)?;
+    match entity.kind.name() {
+        authorities::AUTHORITIES if authorities::has_expired(report, group, &body) => return None,
+        "routes" => routing::check(report, &body),
+        _ => {}
+    }
+    if report.level.release < Release::V3_0 && entity.body.contains(VAULT_REFERENCE) {
+        let message = "Kong 2.8 can't look into vaults and would take the reference itself for the secret: write the value, or \
+                       update the instance";
+        let effect = Effect::Withheld(Incompatibility::Configuration);
+        report.entity(effect, message.to_owned());
+    }
     // Sent in another form than it is kept in.
     body.remove("ttl");
     let schema = group.plugins.record_for(entity.kind.schema(), &body);
+    rewrite::rewrite(report, &mut body);
     let mut written = projection::project(report, body, fields, schema);
     if let Some(ttl) = time_to_live(entity, report.level().release) {
         written.insert("ttl".to_owned(), ttl.into());
@@ -113,6 +129,11 @@ impl<'e> Report<'e> {
         &self.owner
     }
 
+    /// The default of a field in the first later release that has it.
+    pub(super) fn later_default(&self, path: &str) -> Option<&'static Value> {
+        field_lists::later_default(&self.owner, path, self.level.release)
+    }
+
     /// Something about the entity as a whole.
     pub(super) fn entity(&mut self, effect: Effect, message: String) {
         self.add(None, effect, message);
@@ -121,6 +142,11 @@ impl<'e> Report<'e> {
     /// Something about a field.
     pub(super) fn field(&mut self, at: Path<'_>, effect: Effect, message: String) {
         self.add(Some(at.to_string()), effect, message);
+    }
+
+    /// The same, by the field's dotted name.
+    pub(super) fn field_named(&mut self, field: &str, effect: Effect, message: String) {
+        self.add(Some(field.to_owned()), effect, message);
     }
 
     fn add(&mut self, field: Option<String>, effect: Effect, message: String) {

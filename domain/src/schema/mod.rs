@@ -38,6 +38,7 @@ pub use fill::Generator;
 pub use json_schema::{json_schema, konnect_json_schema};
 pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
+pub(crate) use rules::certificate_expiry;
 pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
 pub use transform::{Secrets, derived, holds_hashed_secret, may_hash, slow_hash, slowly_hashed};
 pub use violation::SchemaViolation;

@@ -6,6 +6,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::key_material::{PublicKey, certificate_der, of_certificate, of_key};
 use super::secret_hash;
+use crate::Timestamp;
 
 /// Is an X.509 certificate; of a PEM bundle only the first one is looked at.
 pub(super) fn parses(text: &str) -> Result<(), String> {
@@ -71,6 +72,13 @@ pub(super) fn is_authority(entity: &Map<String, Value>) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// When a certificate expires; none if the text isn't one.
+pub(crate) fn certificate_expiry(text: &str) -> Option<Timestamp> {
+    let der = certificate_der(text).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Some(Timestamp(0).plus_seconds(certificate.validity().not_after.timestamp()))
 }
 
 /// SHA-256 of the certificate, by which authorities are told apart.

@@ -29,6 +29,8 @@ mod zipkin;
 
 use serde_json::{Map, Value};
 
+pub(crate) use certificate::certificate_expiry;
+
 use super::fill::Generator;
 
 /// A rule over one value of the right type.
