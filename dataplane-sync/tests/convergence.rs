@@ -20,7 +20,8 @@ use configuration::{InMemory, Step};
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let put = (0..12_u128, "[a-z]{1,3}").prop_map(|(number, host)| Step::Put(number, host));
     let delete = (0..12_u128).prop_map(Step::Delete);
-    prop::collection::vec(prop_oneof![3 => put, 1 => delete], 1..4)
+    let swap = (0..12_u128, 0..12_u128).prop_map(Step::from);
+    prop::collection::vec(prop_oneof![3 => put, 1 => delete, 1 => swap], 1..4)
 }
 
 fn empty() -> Replica {

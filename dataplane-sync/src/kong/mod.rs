@@ -4,18 +4,23 @@
 //!   [`levels`] keeps one per kind of instance current.
 //! - [`session`]: `/v1/outlet` as a pure state machine; [`connection`]: the thin task that drives it.
 //! - [`request`], [`basic_info`], [`websocket`]: what a data plane says, and how; [`presence`]: what the registry hears.
+//! - [`wrpc`]: `/v1/wrpc`, for Kong 3.1; [`rpc`]: `/v2/outlet`, JSON-RPC and sync v2, for Kong 3.10; [`frame`]: their
+//!   messages.
 
 pub mod basic_info;
 pub mod collection;
 pub(crate) mod connection;
 pub mod document;
+pub mod frame;
 pub mod gzip;
 pub mod levels;
 pub mod node;
 pub(crate) mod presence;
 pub mod request;
+pub mod rpc;
 pub mod session;
 pub mod websocket;
+pub mod wrpc;
 
 use domain::compatibility::{GatewayVersion, Release, RouterFlavor};
 

@@ -7,8 +7,9 @@ use dataplane_sync::configurations::{
     ConfigurationEnded, ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
 };
 use domain::group::event::DeletionCause;
-use domain::group::{Entity, Group, GroupEvent};
+use domain::group::{Entity, Group, GroupEvent, evolve, touched};
 use domain::{Actor, Change, Digest, EntityId, GroupId, Kind, SnapshotDigest, Timestamp, Version};
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -19,6 +20,15 @@ pub(crate) enum Step {
     Put(u128, String),
     /// The service of this number goes.
     Delete(u128),
+    /// These two services, if there are both, exchange their names.
+    Swap(u128, u128),
+}
+
+/// Two services that exchange their names.
+impl From<(u128, u128)> for Step {
+    fn from((one, other): (u128, u128)) -> Self {
+        Self::Swap(one, other)
+    }
 }
 
 /// A version's digest and what it touched.
@@ -86,6 +96,15 @@ impl InMemory {
         let mut folding = self.folding.lock().unwrap();
         let (state, hashes) = &mut *folding;
         let version = state.group.version + 1;
+        let mut scratch = state.group.clone();
+        let mut all = Vec::new();
+        for step in steps {
+            for event in events(&scratch, version, step) {
+                evolve(&mut scratch, &event);
+                all.push(event);
+            }
+        }
+        let touched = touched(&all);
         state.group.apply(&Change {
             version,
             at: Timestamp(version as i64),
@@ -97,9 +116,8 @@ impl InMemory {
             source: None,
             idempotency: None,
             catalogue: 1,
-            events: steps.iter().map(event).collect(),
+            events: all,
         });
-        let touched: Vec<_> = steps.iter().map(|step| (services(), id(step))).collect();
         for (kind, id) in &touched {
             match state.group.entity(*kind, *id) {
                 Some(entity) => hashes.put(*kind, *id, &entity.body),
@@ -142,23 +160,55 @@ fn services() -> Kind {
     Kind::named("services").unwrap()
 }
 
-fn id(step: &Step) -> EntityId {
-    let (Step::Put(number, _) | Step::Delete(number)) = step;
-    EntityId(Uuid::from_u128(*number))
+fn id(number: u128) -> EntityId {
+    EntityId(Uuid::from_u128(number))
 }
 
-fn event(step: &Step) -> GroupEvent {
-    let (kind, id) = (services(), id(step));
+/// What a step does to a group.
+fn events(group: &Group, version: Version, step: &Step) -> Vec<GroupEvent> {
+    let field = |number, field: &str| -> Option<String> {
+        let body: Value = serde_json::from_str(&group.entity(services(), id(number))?.body).unwrap();
+        Some(body[field].as_str()?.to_owned())
+    };
     match step {
         Step::Put(number, host) => {
-            let body = format!(r#"{{"id":"{id}","name":"service-{number}","host":"{host}","path":null}}"#);
-            let entity = Arc::new(Entity::from_canonical(kind, id, body.into()).unwrap());
-            GroupEvent::EntityCreated { entity }
+            let is_free = |name: &String| {
+                let mut keys = service(*number, name, host).unique.into_iter();
+                keys.all(|key| group.holder(key).is_none())
+            };
+            let first = Some(format!("service-{number}")).filter(is_free);
+            let name = field(*number, "name").or(first);
+            vec![put(
+                *number,
+                &name.unwrap_or_else(|| format!("service-{number}-{version}")),
+                host,
+            )]
         }
-        Step::Delete(_) => GroupEvent::EntityDeleted {
-            kind,
-            id,
+        Step::Delete(number) => vec![GroupEvent::EntityDeleted {
+            kind: services(),
+            id: id(*number),
             cause: DeletionCause::Requested,
-        },
+        }],
+        Step::Swap(one, other) => {
+            match [*one, *other].map(|number| Some((field(number, "name")?, field(number, "host")?))) {
+                [Some((name, host)), Some((other_name, other_host))] if one != other => vec![
+                    put(*one, "in-between", &host),
+                    put(*other, &name, &other_host),
+                    put(*one, &other_name, &host),
+                ],
+                _ => Vec::new(),
+            }
+        }
     }
+}
+
+fn put(number: u128, name: &str, host: &str) -> GroupEvent {
+    let entity = Arc::new(service(number, name, host));
+    GroupEvent::EntityCreated { entity }
+}
+
+fn service(number: u128, name: &str, host: &str) -> Entity {
+    let id = id(number);
+    let body = format!(r#"{{"id":"{id}","name":"{name}","host":"{host}","path":null}}"#);
+    Entity::from_canonical(services(), id, body.into()).unwrap()
 }
