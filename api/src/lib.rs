@@ -5,8 +5,11 @@
 //! - [`cli`]: one file per command of `runtime-manager`; `serve` is the default.
 //! - [`http`]: the API, one table of endpoints.
 //! - [`compose`]: from settings to a running program.
+//! - [`certificate_issuing`], [`certificate_expiry`]: instances' certificates, from the built-in CA and until their end.
 //! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
 
+pub mod certificate_expiry;
+pub mod certificate_issuing;
 pub mod cli;
 pub mod clock;
 pub mod compose;

@@ -127,7 +127,8 @@ fn certified(pair: &SharedPair) -> Result<CertifiedKey, CertificateError> {
     }
 }
 
-fn issuer(authority: &Authority) -> Result<Issuer<'static, KeyPair>, rcgen::Error> {
+/// The built-in CA as that which issues certificates.
+pub fn issuer(authority: &Authority) -> Result<Issuer<'static, KeyPair>, rcgen::Error> {
     let key = KeyPair::from_pem(authority.key.expose())?;
     Issuer::from_ca_cert_pem(&authority.certificate, key)
 }

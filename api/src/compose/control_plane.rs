@@ -22,6 +22,7 @@ use super::http_listener::HttpListener;
 use super::read_side;
 use super::storage::Storage;
 use super::tls;
+use crate::certificate_expiry;
 use crate::clock::SystemClock;
 use crate::config::{DatabaseEngine, DataplaneSettings, Settings, TlsFiles};
 use crate::http;
@@ -58,6 +59,12 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     lifecycle.tasks().spawn(
         "reactors",
         read_side::react_while_leading(bus.clone(), projections.clone(), end),
+    );
+
+    let end = lifecycle.tasks().token().clone();
+    lifecycle.tasks().spawn(
+        "certificate expiry",
+        certificate_expiry::watch(projections.clone(), Arc::clone(&clock), end),
     );
 
     let address = listener.local_address()?;

@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
-    konnect_schemas, nodes, operations, plugin_schemas, rollback, schemas, switched_off, tags, tokens,
-    transactions, upstream_health, versions,
+    konnect_schemas, node_certificates, nodes, operations, plugin_schemas, rollback, schemas, switched_off,
+    tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -20,6 +20,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         rollback::endpoints(),
         events::endpoints(),
         nodes::endpoints(),
+        node_certificates::endpoints(),
         tokens::endpoints(),
         deck::endpoints(),
         konnect_schemas::endpoints(),

@@ -12,11 +12,11 @@ use projections::{GroupFilter, GroupPage, GroupRow, GroupSort};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-
 use super::endpoint::{Endpoint, Permission, query};
 use super::exchange::Exchange;
 use super::fields::Fields;
 use super::group_filters::{self, NO_GROUP};
+use super::node_certificates;
 use super::pages::{PAGE, Page};
 use super::preconditions;
 use super::refusal::Refusal;
@@ -275,8 +275,15 @@ async fn restore(exchange: Exchange) -> Result<Answer, Refusal> {
         .restore_group(organization, id, name, cause)
         .await;
     exchange.services.access.forget();
-    let group = restored?.outcome.group.ok_or_else(|| gone(id))?;
-    answer(&group, &exchange).await
+    let outcome = restored?.outcome;
+    let group = outcome.group.ok_or_else(|| gone(id))?;
+    let version = exchange.services.reads.group_version(group.id).await?;
+    let mut body = record_shown(&group, version, &exchange);
+    let left_out = outcome.left_out.iter();
+    body["left_out_certificates"] = left_out
+        .map(|certificate| node_certificates::left_out(certificate))
+        .collect();
+    Ok(Answer::ok(&body).tagged(group.touched).at_version(version))
 }
 
 fn gone(id: GroupId) -> Refusal {

@@ -6,7 +6,7 @@
 //!   they came, and commands.
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
-//!   [`deck`] with [`konnect_schemas`], [`operations`].
+//!   [`node_certificates`], [`deck`] with [`konnect_schemas`], [`operations`].
 //! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
 //!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
@@ -37,6 +37,7 @@ mod kong_pages;
 mod konnect_schemas;
 mod moment;
 mod multipart;
+mod node_certificates;
 mod nodes;
 mod openapi;
 mod operations;

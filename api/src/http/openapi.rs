@@ -158,6 +158,11 @@ fn own_schemas() -> Value {
         "changed": { "type": "array", "items": text }, "before": body, "after": body,
     }));
     let changes = json!({ "type": "array", "items": change });
+    let node_certificate = object(json!({
+        "id": text, "name": nullable, "cert": text, "created_at": whole, "updated_at": whole, "fingerprint": text,
+        "subject": text, "serial": text, "is_ca": { "type": "boolean" }, "expires_at": whole,
+        "warnings": { "type": "array", "items": text },
+    }));
     json!({
         "Problem": object(json!({
             "status": whole, "title": text, "type": text, "instance": text, "detail": text,
@@ -202,6 +207,21 @@ fn own_schemas() -> Value {
                 "expires_at": nullable,
             },
         },
+        "NodeCertificate": node_certificate,
+        "NewNodeCertificate": {
+            "type": "object",
+            "required": ["cert"],
+            "additionalProperties": false,
+            "properties": { "cert": text, "name": nullable },
+        },
+        "NodeCertificateRequest": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": { "name": nullable, "days": whole },
+        },
+        "IssuedNodeCertificate": object(json!({
+            "item": node_certificate, "cert": text, "key": text, "ca": text,
+        })),
         "Node": object(json!({
             "id": text, "group": text, "hostname": text, "version": text, "address": text, "labels": labels,
             "credential": text, "process": text, "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::group::{Entity, Selector, children};
-use domain::organization::{GroupRecord, TokenRecord};
+use domain::organization::{GroupRecord, NodeCertificate, TokenRecord};
 use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
@@ -113,6 +113,16 @@ impl Reads {
     pub(crate) async fn tokens(&self, organization: OrganizationId) -> Result<Vec<TokenRecord>, Refusal> {
         self.caught_up_with_organization(organization).await?;
         Ok(self.views().tokens(organization).await?)
+    }
+
+    /// The certificates in a group's record.
+    pub(crate) async fn certificates(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+    ) -> Result<Vec<NodeCertificate>, Refusal> {
+        self.caught_up_with_organization(organization).await?;
+        Ok(self.views().certificates_of(organization, group).await?)
     }
 
     /// An organization's name.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use api::clock::SystemClock;
+use api::compose::authority;
 use api::http::{Parts, Settings, router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,9 +13,8 @@ use commands::bus::{self, CommandBus};
 use commands::keyring::MemoryKeyring;
 use commands::log::MemoryLog;
 use commands::tasks::Tasks;
-use domain::system::Authority;
 use domain::token::{self, Role};
-use domain::{Clock, EventLog, Keyring, OrganizationId, Secret, Spawner};
+use domain::{Clock, EventLog, Keyring, OrganizationId, Spawner};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use projections::{Location, Projections};
 use serde_json::Value;
@@ -186,10 +186,7 @@ fn first_start(organization: u128, admin: token::TokenHash) -> FirstStart {
         log_id: Uuid::from_u128(1),
         organization: OrganizationId(Uuid::from_u128(organization)),
         name: "first".to_owned(),
-        authority: Authority {
-            certificate: "unused here".to_owned(),
-            key: Secret::new("unused here".to_owned()),
-        },
+        authority: authority::create(SystemClock.now()).unwrap(),
         admin,
     }
 }

@@ -14,6 +14,7 @@ mod groups;
 mod hostile_requests;
 mod kong_rules;
 mod konnect;
+mod node_certificates;
 mod plugin_schemas;
 mod surroundings;
 mod tokens;

@@ -9,6 +9,7 @@ use domain::gateway::CommandError;
 use domain::organization::{CertificateContent, NodeCertificate, OrganizationCommand};
 use domain::system::{GroupOfOrganization, SystemCommand, SystemError};
 use domain::{Cause, GroupId, NodeCertificateId, OrganizationId};
+use tracing::warn;
 
 use super::CommandBus;
 use super::deletion::{Answer, without_key};
@@ -88,7 +89,7 @@ impl CommandBus {
         if let Some(fingerprint) = fingerprint {
             // It is removed: where this fails, the reactor releases it, and nobody is told that it wasn't.
             if let Err(error) = self.release_certificate(fingerprint, by, after).await {
-                tracing::warn!(%fingerprint, %error, "a removed certificate is still its group's; trying again soon");
+                warn!(%fingerprint, %error, "a removed certificate is still its group's; trying again soon");
             }
         }
         Ok(removed)
