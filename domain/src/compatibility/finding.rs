@@ -11,7 +11,7 @@ pub struct Finding {
     pub kind: Kind,
     /// The entity.
     pub id: EntityId,
-    /// What people call it, if it has a name that isn't secret.
+    /// What people call it, if it has a name that is neither secret nor a consumer's.
     pub name: Option<String>,
     /// The field, dotted, if it is about one.
     pub field: Option<String>,

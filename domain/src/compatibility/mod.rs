@@ -10,6 +10,7 @@
 //! - [`affected`] and [`aged`]: what has to be written again with an entity, and as time goes by; [`preamble`]: what isn't
 //!   an entity.
 
+mod affected;
 mod authorities;
 mod availability;
 mod field_lists;
@@ -27,11 +28,11 @@ mod switched_off;
 mod unset;
 mod write;
 
+pub use affected::affected;
 pub use authorities::aged;
 pub use finding::{Effect, Finding, Incompatibility};
 pub use gateway_version::GatewayVersion;
 pub use level::{Dialect, Level, RouterFlavor, is_known_plugin};
 pub use preamble::preamble;
 pub use release::{Release, Unsupported};
-pub use switched_off::affected;
 pub use write::{Written, write};

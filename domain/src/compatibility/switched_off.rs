@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::Kind;
 use crate::group::{Entity, Group};
-use crate::{EntityId, Kind};
 
 /// Kinds that have `enabled`, and those whose references lead to one of them.
-static CONCERNED: LazyLock<BTreeSet<Kind>> = LazyLock::new(|| {
+pub(super) static CONCERNED: LazyLock<BTreeSet<Kind>> = LazyLock::new(|| {
     let mut concerned = BTreeSet::new();
     // Each kind comes after those it refers to.
     for kind in Kind::all() {
@@ -37,27 +37,6 @@ pub(super) fn is_switched_off(group: &Group, entity: &Entity) -> bool {
         let above = group.entity(reference.kind, reference.id);
         above.is_some_and(|above| is_switched_off(group, above))
     })
-}
-
-/// What else has to be written again when this entity was created, changed or deleted: a service that is switched off
-/// takes its routes, their plugins and filter chains with it. `group` is as it is after the change.
-pub fn affected(group: &Group, kind: Kind, id: EntityId) -> Vec<(Kind, EntityId)> {
-    let mut found = Vec::new();
-    let mut seen = BTreeSet::from([(kind, id)]);
-    let mut waiting = vec![(kind, id)];
-    while let Some((kind, id)) = waiting.pop() {
-        if !CONCERNED.contains(&kind) {
-            continue;
-        }
-        for (below, _) in group.referring(kind, id) {
-            let key = (below.kind, below.id);
-            if seen.insert(key) {
-                found.push(key);
-                waiting.push(key);
-            }
-        }
-    }
-    found
 }
 
 fn has_switch(kind: Kind) -> bool {

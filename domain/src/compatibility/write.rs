@@ -9,7 +9,7 @@ use super::{authorities, availability, field_lists, projection, rewrite, routing
 use crate::group::{Entity, Group};
 
 /// What people call an entity, by the first of these fields it has; none of them is secret.
-const NAMES: [&str; 6] = ["name", "username", "prefix", "target", "kid", "custom_id"];
+const NAMES: [&str; 4] = ["name", "prefix", "target", "kid"];
 
 /// How a text begins whose value a vault has.
 const VAULT_REFERENCE: &str = "\"{vault://";
@@ -98,12 +98,14 @@ pub(super) struct Report<'e> {
 impl<'e> Report<'e> {
     fn new(entity: &'e Entity, body: &Map<String, Value>, level: &'e Level) -> Self {
         let text = |field: &str| body.get(field)?.as_str().map(str::to_owned);
-        let name = NAMES.into_iter().find_map(text);
         let kind = entity.kind.name();
-        let owner = match &name {
+        let owner = match text("name") {
             Some(plugin) if kind == "plugins" => format!("{kind}/{plugin}"),
             _ => kind.to_owned(),
         };
+        // What a consumer is called is erased with the consumer; findings are kept elsewhere.
+        let is_personal = entity.kind.schema().owned;
+        let name = NAMES.into_iter().filter(|_| !is_personal).find_map(text);
         Self {
             entity,
             level,

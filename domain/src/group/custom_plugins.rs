@@ -73,7 +73,7 @@ pub fn check_unused(state: &Group, schema: &Entity) -> Result<(), GroupError> {
 }
 
 /// The plugins that a schema describes; none of an entity that isn't one.
-fn users(state: &Group, schema: &Entity) -> Vec<Arc<Entity>> {
+pub(crate) fn users(state: &Group, schema: &Entity) -> Vec<Arc<Entity>> {
     let Some(plugins) = Kind::named(PLUGINS).filter(|_| schema.kind.name() == SCHEMAS) else {
         return Vec::new();
     };

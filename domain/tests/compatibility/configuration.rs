@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::compatibility::{Dialect, Incompatibility, Release, affected, preamble};
+use domain::EntityId;
+use domain::compatibility::{Dialect, Incompatibility, Release, affected, aged, preamble, write};
+use domain::group::{Entity, Group};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::given::{BEGINNING, Given, effects, is_withheld, kind_named, parsed};
+use crate::given::{BEGINNING, Given, effects, is_withheld, kind_named, level, parsed};
 
 const NEWEST: &str = "3.10";
 const AUTHORITY: &str = include_str!("../group_decisions/certificates/authority.crt");
@@ -144,6 +146,33 @@ fn item_31_the_time_to_live_is_a_moment_since_3_5_and_seconds_before() {
 }
 
 #[test]
+fn item_32_expired_ca_certificates_are_left_out_and_named_as_of_the_newest_change() {
+    const A_CENTURY: i64 = 100 * 366 * 86_400;
+    let mut given = Given::default();
+    let authority = given.put("ca_certificates", json!({"cert": AUTHORITY}));
+    let before = given.group.at;
+    assert_eq!(given.written("ca_certificates", authority, NEWEST).findings, []);
+
+    given.elapsed = A_CENTURY;
+    given.put("consumers", json!({"username": "al"}));
+    for release in Release::all().map(Release::name) {
+        let written = given.written("ca_certificates", authority, release);
+        assert_eq!(written.text, None, "{release}");
+        assert_eq!(
+            effects(&written),
+            [("entity_left_out", "cert".to_owned())],
+            "{release}"
+        );
+        assert!(written.findings[0].message.contains("2126"), "{written:?}");
+    }
+    assert_eq!(
+        aged(&given.group, before),
+        [(kind_named("ca_certificates"), authority)]
+    );
+    assert_eq!(aged(&given.group, given.group.at), []);
+}
+
+#[test]
 fn item_33_ca_certificates_carry_their_digest() {
     let mut given = Given::default();
     let authority = given.put("ca_certificates", json!({"cert": AUTHORITY}));
@@ -225,6 +254,47 @@ fn item_35_what_belongs_to_a_missing_plugin_is_left_out_and_named() {
 }
 
 #[test]
+fn item_36_filter_chains_go_to_instances_that_have_every_filter_and_others_are_withheld() {
+    let group = Group::default();
+    let body = json!({"id": Uuid::from_u128(1), "name": "c", "enabled": true, "route": {"id": Uuid::from_u128(2)}, "service": null,
+        "filters": [{"name": "one", "enabled": true, "config": {"a": [1]}}, {"name": "two", "enabled": true, "config": "b"}]});
+    let body = body.as_object().expect("an object");
+    let chain = Entity::from_map(kind_named("filter_chains"), EntityId(Uuid::from_u128(1)), body);
+    for (release, filters, configuration) in [
+        ("3.10", vec!["one", "two", "three"], Some(json!({"a": [1]}))),
+        ("3.5", vec!["one", "two"], Some(json!({"a": [1]}))),
+        ("3.4", vec!["one", "two"], Some(json!(r#"{"a":[1]}"#))),
+        ("3.10", vec!["one"], None),
+        ("3.10", vec![], None),
+        ("3.3", vec!["one", "two"], None),
+    ] {
+        let mut level = level(&group, release);
+        level.filters = filters.into_iter().map(str::to_owned).collect();
+        let written = write(&group, &chain, &level);
+        let sent = parsed(&written).map(|sent| sent["filters"][0]["config"].clone());
+        assert_eq!(sent, configuration, "{release}");
+        assert_eq!(
+            is_withheld(&written, Incompatibility::FilterSet),
+            sent.is_none(),
+            "{release}"
+        );
+    }
+}
+
+#[test]
+fn consumers_arent_called_by_their_names_in_findings() {
+    let mut given = Given::default();
+    let consumer = given.put("consumers", json!({"username": "al"}));
+    let body = json!({"consumer": {"id": consumer}, "username": "al", "password": "p"});
+    let credential = given.put("basicauth_credentials", body);
+    let mut level = given.level(NEWEST);
+    Arc::make_mut(&mut level.plugins).remove("basic-auth");
+    let written = given.written_at("basicauth_credentials", credential, &level);
+    assert_eq!(written.findings[0].name, None);
+    assert!(!format!("{written:?}").contains("\"al\""));
+}
+
+#[test]
 fn item_38_a_missing_plugin_withholds_until_it_is_disabled() {
     let mut given = Given::default();
     let plugin = given.put("plugins", json!({"name": "key-auth", "config": {}}));
@@ -264,6 +334,11 @@ fn a_plugin_that_isnt_kongs_goes_to_instances_that_have_it_and_its_schema_to_non
         let config = &given.sent("plugins", plugin, release)["config"];
         assert_eq!(config, &json!({"greeting": null}), "{release}");
     }
+    let described = [(kind_named("plugins"), plugin)];
+    assert_eq!(
+        affected(&given.group, kind_named("plugin_schemas"), schema),
+        described
+    );
     let mut level = given.level(NEWEST);
     Arc::make_mut(&mut level.plugins).remove("hello");
     let written = given.written_at("plugins", plugin, &level);

@@ -16,6 +16,8 @@ pub(crate) const BEGINNING: i64 = 1_800_000_000;
 #[derive(Default)]
 pub(crate) struct Given {
     pub(crate) group: Group,
+    /// Seconds by which the next change is later than usual.
+    pub(crate) elapsed: i64,
     commands: u64,
 }
 
@@ -57,7 +59,7 @@ impl Given {
 
     fn when(&mut self, command: GroupCommand) {
         let version = self.group.version + 1;
-        let at = Timestamp((BEGINNING + version as i64) * 1000);
+        let at = Timestamp((BEGINNING + version as i64 + self.elapsed) * 1000);
         let command = hashing::hash(command, &self.group, &mut Context::new(at, [7; 32]));
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&version.to_le_bytes());

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod field_list_validator;
+mod field_lists;
 mod first_generation;
 mod gaps;
 mod given;
