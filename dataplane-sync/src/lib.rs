@@ -34,6 +34,7 @@ pub mod nodes;
 pub mod observed_nodes;
 pub mod projected;
 mod projected_certificates;
+mod refusal_log;
 pub mod rollout;
 pub mod server_certificate;
 pub mod service;

@@ -24,6 +24,7 @@ use crate::kong::presence::{Identity, Presence};
 use crate::kong::request::NodeQuery;
 use crate::kong::websocket::WebSocket;
 use crate::node_record::Protocol;
+use crate::refusal_log::RefusalLog;
 use crate::sessions::Shared;
 use crate::upgrade::Knock;
 use crate::{kong, native};
@@ -47,6 +48,7 @@ pub struct Entrance {
     /// What connections share.
     pub shared: Arc<Shared>,
     shaking_hands: Semaphore,
+    refusals: RefusalLog,
     sessions: AtomicU64,
     connections: TaskTracker,
 }
@@ -61,6 +63,7 @@ impl Entrance {
             hubs,
             shared,
             shaking_hands: Semaphore::new(SHAKING_HANDS),
+            refusals: RefusalLog::default(),
             sessions: AtomicU64::new(first),
             connections: TaskTracker::new(),
         }
@@ -197,8 +200,7 @@ impl Entrance {
         match self.gatekeeper.admit_certificate(chain).await {
             Ok(pass) => Some(pass),
             Err(refused) => {
-                tracing::warn!(%address, reason = %refused, "a data plane was refused");
-                metrics::counter!("dataplane_connections_refused", "reason" => refused.name()).increment(1);
+                self.refusals.refused(address.ip(), &refused);
                 None
             }
         }
@@ -223,8 +225,7 @@ impl Entrance {
         let pass: Pass = match self.gatekeeper.admit(knock.bearer()).await {
             Ok(pass) => pass,
             Err(refused) => {
-                tracing::info!(%address, reason = %refused, "an instance was refused");
-                metrics::counter!("dataplane_connections_refused", "reason" => refused.name()).increment(1);
+                self.refusals.refused(address.ip(), &refused);
                 return knock.refuse(status(&refused), &refused.to_string()).await;
             }
         };

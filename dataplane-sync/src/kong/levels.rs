@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
 
 use super::document::{Document, Envelope, Frame};
+use super::node::Findings;
 use crate::configurations::ConfigurationState;
 use crate::native::frames::Applied;
 
@@ -23,8 +24,6 @@ const KEPT_IDLE: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 512;
 /// A change of more entities is written on a thread for blocking work.
 const ENTITIES_AT_ONCE: usize = 64;
-/// How many findings are kept of a document.
-const FINDINGS: usize = 1_000;
 
 /// How a level's instances get their configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,10 +41,8 @@ pub struct Offered {
     pub applied: Applied,
     /// The frame, or why there is none and which finding says so.
     pub frame: Result<Arc<Frame>, (Incompatibility, String)>,
-    /// What reaches the instances otherwise than it is written; at most a thousand.
-    pub findings: Arc<[Finding]>,
-    /// How many findings there are.
-    pub found: usize,
+    /// What reaches the instances otherwise than it is written.
+    pub findings: Findings,
 }
 
 /// A level with instances, or that had some a moment ago.
@@ -248,13 +245,10 @@ fn offer(
         Some(withheld) => Err(withheld),
         None => Ok(Arc::new(document.frame(envelope, state.at()))),
     };
-    let found = document.findings().count();
-    let same =
-        |before: &&Arc<Offered>| before.found == found && document.findings().eq(before.findings.iter());
-    let findings = match before.filter(same) {
-        Some(before) => before.findings.clone(),
-        None => document.findings().take(FINDINGS).cloned().collect(),
-    };
+    let findings = Findings::of(document.findings());
+    // Mostly they stay the same, and all nodes share them.
+    let before = before.map(|before| before.findings.clone());
+    let findings = before.filter(|before| *before == findings).unwrap_or(findings);
     Offered {
         applied: Applied {
             version: state.version(),
@@ -262,7 +256,6 @@ fn offer(
         },
         frame,
         findings,
-        found,
     }
 }
 

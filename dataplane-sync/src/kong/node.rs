@@ -119,11 +119,16 @@ pub struct Findings {
 
 impl Findings {
     /// Of a level's document.
-    pub fn of(findings: &[Finding], total: usize) -> Self {
-        Self {
-            total,
-            first: findings.iter().take(FINDINGS).map(NodeFinding::from).collect(),
+    pub fn of<'findings>(findings: impl Iterator<Item = &'findings Finding>) -> Self {
+        let (mut total, mut first) = (0, Vec::new());
+        for finding in findings {
+            total += 1;
+            if first.len() < FINDINGS {
+                first.push(NodeFinding::from(finding));
+            }
         }
+        let first = first.into();
+        Self { total, first }
     }
 }
 

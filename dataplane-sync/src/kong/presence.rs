@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::levels::Offered;
-use super::node::{Compatibility, Findings, KongNode, NodeCertificate, Withheld};
+use super::node::{Compatibility, KongNode, NodeCertificate, Withheld};
 use crate::gatekeeper::Pass;
 use crate::native::frames::Applied;
 use crate::node_record::Protocol;
@@ -77,7 +77,7 @@ impl Presence {
     /// It is offered this.
     pub(crate) fn offered(&self, offered: &Offered) {
         self.update(Urgency::Whenever, |kong| {
-            kong.findings = Findings::of(&offered.findings, offered.found);
+            kong.findings = offered.findings.clone();
             match &offered.frame {
                 Ok(frame) => {
                     kong.expected_hash = Some(frame.hashes.config.clone());
