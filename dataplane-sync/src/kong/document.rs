@@ -54,6 +54,8 @@ pub struct Frame {
 pub struct Document {
     level: Level,
     group: GroupId,
+    /// The time of the newest change it follows.
+    at: Timestamp,
     collections: BTreeMap<Kind, Collection>,
     findings: BTreeMap<(Kind, EntityId), Vec<Finding>>,
     compressor: Compressor,
@@ -66,6 +68,7 @@ impl Document {
         let mut document = Self {
             level,
             group,
+            at: state.at(),
             collections: BTreeMap::new(),
             findings: BTreeMap::new(),
             compressor: Compressor::default(),
@@ -85,6 +88,10 @@ impl Document {
                 self.write(state, kind, id);
             }
         }
+        for (kind, id) in compatibility::aged(state.group(), self.at) {
+            self.write(state, kind, id);
+        }
+        self.at = state.at();
     }
 
     fn write(&mut self, state: &dyn ConfigurationState, kind: Kind, id: EntityId) {
