@@ -71,6 +71,58 @@ fn item_27_what_an_entity_refers_to_is_an_id_in_documents_and_an_object_in_delta
 }
 
 #[test]
+fn item_27_what_is_sent_refers_to_nothing_that_isnt() {
+    let mut given = Given::default();
+    let off = given.put("services", json!({"host": "h", "enabled": false}));
+    let on = given.put("services", json!({"host": "h"}));
+    for service in [off, on] {
+        let route = given.put("routes", json!({"paths": ["/a"], "service": {"id": service}}));
+        given.put(
+            "plugins",
+            json!({"name": "cors", "route": {"id": route}, "config": {}}),
+        );
+        given.put(
+            "plugins",
+            json!({"name": "jwt", "service": {"id": service}, "config": {}}),
+        );
+    }
+    let set = given.put("key_sets", json!({"name": "ks"}));
+    given.put(
+        "keys",
+        json!({"kid": "k", "set": {"id": set}, "pem": {"private_key": "{vault://env/k}"}}),
+    );
+    let consumer = given.put("consumers", json!({"username": "al"}));
+    given.put(
+        "keyauth_credentials",
+        json!({"consumer": {"id": consumer}, "key": "k"}),
+    );
+    for release in Release::all().map(Release::name) {
+        let level = given.level(release);
+        let entities: Vec<_> = given.group.entities().collect();
+        let is_sent = |entity: &Entity| write(&given.group, entity, &level).text.is_some();
+        for entity in entities.iter().filter(|entity| is_sent(entity)) {
+            for reference in &entity.references {
+                let referred = given
+                    .group
+                    .entity(reference.kind, reference.id)
+                    .expect("an entity");
+                assert!(is_sent(referred), "{entity:?} to {referred:?} on {release}");
+            }
+        }
+        let sent = entities.iter().filter(|entity| is_sent(entity)).count();
+        assert_eq!(
+            sent,
+            if level.release >= Release::named("3.1").expect("a release") {
+                8
+            } else {
+                6
+            },
+            "{release}"
+        );
+    }
+}
+
+#[test]
 fn item_28_times_are_whole_seconds_and_those_of_targets_have_milliseconds() {
     let mut given = Given::default();
     let upstream = given.put("upstreams", json!({"name": "u"}));

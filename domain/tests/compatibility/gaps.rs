@@ -201,3 +201,56 @@ fn item_37_only_one_spelling_of_a_renamed_field_is_sent() {
         assert_eq!(config.get(other), None, "{other} {release}");
     }
 }
+
+#[test]
+fn before_3_8_hosted_language_models_need_a_credential_and_before_3_7_a_name() {
+    let settings = |model: serde_json::Value, auth: serde_json::Value| json!({"route_type": "llm/v1/chat", "model": model, "auth": auth});
+    let bedrock = json!({"provider": "bedrock", "name": "m", "options": {"bedrock": {"aws_region": "eu"}}});
+    let keys = json!({"aws_access_key_id": "a", "aws_secret_access_key": "s"});
+    let header = json!({"header_name": "authorization", "header_value": "k"});
+    let mistral = json!({"provider": "mistral", "name": "m", "options": {"mistral_format": "openai"}});
+    for (settings, newer, older, field) in [
+        (settings(bedrock, keys), "3.8", "3.7", "auth.header_name"),
+        (
+            settings(json!({"provider": "openai", "name": "m"}), json!({})),
+            "3.8",
+            "3.7",
+            "auth.header_name",
+        ),
+        (
+            settings(json!({"provider": "openai"}), header),
+            "3.7",
+            "3.6",
+            "model.name",
+        ),
+    ] {
+        for (plugin, config, path) in [
+            ("ai-proxy", settings.clone(), "config"),
+            (
+                "ai-request-transformer",
+                json!({"prompt": "p", "llm": settings}),
+                "config.llm",
+            ),
+        ] {
+            let mut given = Given::default();
+            let id = given.put("plugins", json!({"name": plugin, "config": config}));
+            given.sent("plugins", id, newer);
+            let written = given.written("plugins", id, older);
+            let expected = ("configuration_incompatible", format!("{path}.{field}"));
+            assert!(
+                effects(&written).contains(&expected),
+                "{plugin}: {:?}",
+                written.findings
+            );
+            assert_eq!(written.text, None);
+        }
+    }
+    let mut given = Given::default();
+    let config = json!({"prompt": "p", "llm": settings(mistral, json!({}))});
+    let id = given.put(
+        "plugins",
+        json!({"name": "ai-response-transformer", "config": config}),
+    );
+    let options = &given.sent("plugins", id, "3.7")["config"]["llm"]["model"]["options"];
+    assert_eq!(options["upstream_url"], "https://api.mistral.ai:443");
+}

@@ -2,6 +2,7 @@
 //! `schemas/versions/rules.json`; what takes more than a value or a name is a function here, one file per subject.
 
 mod first_generation;
+mod language_models;
 mod queues;
 mod redis;
 mod single_rules;
@@ -31,7 +32,9 @@ pub(super) fn function(name: &str) -> Option<fn(&mut Rewriting<'_, '_>)> {
         "flat_redis" => redis::flat,
         "known_metrics" => first_generation::known_metrics,
         "lists_of_header_values" => first_generation::lists_of_header_values,
-        "mistral_address" => single_rules::mistral_address,
+        "mistral_address" => language_models::mistral_address,
+        "model_credential" => language_models::model_credential,
+        "model_name" => language_models::model_name,
         "queue_parameters" => queues::queue_parameters,
         "stream_tls" => single_rules::stream_tls,
         "underscores_in_prefix" => single_rules::underscores_in_prefix,

@@ -5,15 +5,6 @@ use serde_json::{Value, json};
 use super::Rewriting;
 use crate::compatibility::Effect;
 
-/// Before 3.8 the address of Mistral had to be given.
-pub(super) fn mistral_address(rewriting: &mut Rewriting<'_, '_>) {
-    if rewriting.text("config.model.provider") == Some("mistral") {
-        rewriting.set_if_unset("config.model.options.upstream_url", |_| {
-            json!("https://api.mistral.ai:443")
-        });
-    }
-}
-
 /// Before 3.5 a filter's configuration was a text, which newer instances make of it as well.
 pub(super) fn filter_configuration_as_text(rewriting: &mut Rewriting<'_, '_>) {
     let filters = rewriting.body.get_mut("filters").and_then(Value::as_array_mut);
