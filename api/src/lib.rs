@@ -6,6 +6,7 @@
 //! - [`http`]: the API, one table of endpoints.
 //! - [`compose`]: from settings to a running program.
 //! - [`certificate_issuing`], [`certificate_expiry`]: instances' certificates, from the built-in CA and until their end.
+//! - [`provisioning`]: what a new instance is started with, on each platform.
 //! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
 
 pub mod certificate_expiry;
@@ -16,4 +17,5 @@ pub mod compose;
 pub mod config;
 pub mod http;
 pub mod lifecycle;
+pub mod provisioning;
 pub mod telemetry;

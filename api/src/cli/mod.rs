@@ -2,6 +2,7 @@
 //!
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
 //! - [`declarative_files`], [`environment`]: what `apply` reads.
+//! - [`private_file`]: files with secrets.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
 
 pub mod agent;
@@ -20,8 +21,11 @@ pub mod history;
 pub mod labels;
 pub mod log;
 pub mod node;
+pub mod node_add;
+pub mod node_certificate;
 pub mod openapi;
 pub mod output;
+pub mod private_file;
 pub mod progress;
 pub mod rebuild;
 pub mod refusal;

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::client::{Client, Connection, group_path, segment};
 use super::ending::Ending;
+use super::node_add::Add;
+use super::node_certificate::NodeCertificate;
 use super::output::cell;
 use super::table::Table;
 use super::terminal;
@@ -18,6 +20,11 @@ pub enum Node {
     Get(Get),
     /// Removes the record of an instance that doesn't run any more
     Forget(Forget),
+    /// Prints what a new instance is started with
+    Add(Add),
+    /// The certificates that open a runtime group to its instances
+    #[command(subcommand)]
+    Certificate(NodeCertificate),
 }
 
 impl Node {
@@ -27,6 +34,8 @@ impl Node {
             Self::List(command) => command.run().await,
             Self::Get(command) => command.run().await,
             Self::Forget(command) => command.run().await,
+            Self::Add(command) => command.run().await,
+            Self::Certificate(command) => command.run().await,
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
-    konnect_schemas, node_certificates, nodes, operations, plugin_schemas, rollback, schemas, switched_off,
-    tags, tokens, transactions, upstream_health, versions,
+    konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, rollback, schemas,
+    switched_off, tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -21,6 +21,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         events::endpoints(),
         nodes::endpoints(),
         node_certificates::endpoints(),
+        provisioning::endpoints(),
         tokens::endpoints(),
         deck::endpoints(),
         konnect_schemas::endpoints(),

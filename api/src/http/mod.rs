@@ -6,7 +6,7 @@
 //!   they came, and commands.
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
-//!   [`node_certificates`], [`deck`] with [`konnect_schemas`], [`operations`].
+//!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`operations`].
 //! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
 //!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
@@ -47,6 +47,7 @@ mod plugin_schemas;
 mod preconditions;
 mod prefixes;
 mod presentation;
+mod provisioning;
 mod query;
 mod reads;
 mod refusal;

@@ -16,6 +16,7 @@ mod kong_rules;
 mod konnect;
 mod node_certificates;
 mod plugin_schemas;
+mod provisioning;
 mod surroundings;
 mod tokens;
 mod undo;

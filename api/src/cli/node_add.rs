@@ -1,0 +1,69 @@
+//! `node add`: what a new instance is started with.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::client::{Client, Connection, group_path, segment};
+use super::ending::Ending;
+use super::output::Output;
+use super::{private_file, terminal};
+use crate::provisioning::Platform;
+
+/// Prints what a new instance is started with
+///
+/// A script or file for its platform, with a certificate (or, for the agent, a token) that was made for it. It holds a
+/// secret: keep it as you keep passwords. One text may start several instances of the group.
+#[derive(Args, Debug)]
+pub struct Add {
+    /// The runtime group, an id or a name
+    #[arg(long, short, default_value = "default")]
+    group: String,
+    /// Where the instance runs
+    #[arg(long, value_enum, default_value = "docker")]
+    platform: Platform,
+    /// Which Kong [default: the newest]
+    #[arg(long = "kong", value_name = "VERSION")]
+    version: Option<String>,
+    /// What people call its certificate or token
+    #[arg(long)]
+    name: Option<String>,
+    /// Writes a new file (0600) instead
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Add {
+    /// Asks the server, and prints or writes its answer.
+    pub async fn run(self) -> anyhow::Result<Ending> {
+        if let Some(file) = &self.write {
+            private_file::check_free(file)?;
+        }
+        let client = Client::new(&self.connection)?;
+        let mut path = format!(
+            "{}/nodes/new?platform={}",
+            group_path(&self.group),
+            self.platform.name()
+        );
+        for (name, value) in [("version", &self.version), ("name", &self.name)] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", segment(value)));
+            }
+        }
+        let media_type = match self.connection.output {
+            Output::Table => "text/plain",
+            Output::Json => "application/json",
+        };
+        let answer = client.get(&path).header("accept", media_type).send().await?;
+        match &self.write {
+            Some(file) => {
+                private_file::write(file, &answer.text)?;
+                terminal::note(&format!("wrote {}", file.display()));
+            }
+            None => terminal::print(&answer.text)?,
+        }
+        Ok(Ending::Done)
+    }
+}
