@@ -1,28 +1,35 @@
 //! One hub per group with connected instances: follows the configuration, encodes each change before it wakes the
 //! sessions, and wakes nobody where the content is the same.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError, Weak};
 
 use dashmap::DashMap;
+use domain::compatibility::Level;
 use domain::{GroupId, Spawner, Version};
 use futures::FutureExt as _;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::configurations::{
     ConfigurationState, ConfigurationUnavailable, Configurations, LiveConfiguration,
 };
 use crate::encoding::{Encoded, Encodings};
 use crate::kong::levels::{Encoding, Levels, LiveLevel, TooManyLevels};
+use crate::kong::rpc::delta_encodings::DeltaEncodings;
+use crate::kong::rpc::deltas::OfLevel;
+use crate::kong::rpc::version::Lineage;
 use crate::native::frames::Applied;
 
 /// One group's newest configuration, for all its sessions.
 pub struct Hub {
+    group: GroupId,
     levels: Levels,
     newest: watch::Sender<Arc<dyn ConfigurationState>>,
     /// The newest version, also where its content is what it was.
     version: watch::Sender<Version>,
     encodings: Encodings,
+    deltas: SyncMutex<Vec<(Level, Weak<DeltaEncodings>)>>,
     ended: CancellationToken,
 }
 
@@ -59,6 +66,24 @@ impl Hub {
         self.levels
             .level(encoding, self.newest.subscribe(), self.clone())
             .await
+    }
+
+    /// The deltas that Kong's data planes of one level share, of a log.
+    pub(crate) fn deltas(&self, log: Uuid, level: &Level) -> Arc<DeltaEncodings> {
+        let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
+        deltas.retain(|(_, encodings)| encodings.strong_count() > 0);
+        let mut live = deltas.iter().filter(|(known, _)| known == level);
+        if let Some(encodings) = live.find_map(|(_, encodings)| encodings.upgrade()) {
+            return encodings;
+        }
+        let lineage = Lineage::of(log, self.group, &format!("{level:?}"));
+        let projection = OfLevel {
+            level: level.clone(),
+            group: self.group,
+        };
+        let encodings = Arc::new(DeltaEncodings::new(lineage, Arc::new(projection)));
+        deltas.push((level.clone(), Arc::downgrade(&encodings)));
+        encodings
     }
 
     /// Publishes a state, encoding the step to it first, so that the sessions find it ready.
@@ -109,10 +134,12 @@ impl Hubs {
         let live = self.configurations.open(group).await?;
         let newest = live.current();
         let hub = Arc::new(Hub {
+            group,
             levels: Levels::new(group, self.spawner.clone()),
             version: watch::Sender::new(newest.version()),
             newest: watch::Sender::new(newest),
             encodings: Encodings::default(),
+            deltas: SyncMutex::default(),
             ended: CancellationToken::new(),
         });
         *slot = Arc::downgrade(&hub);

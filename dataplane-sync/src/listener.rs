@@ -23,6 +23,7 @@ use crate::hub::Hubs;
 use crate::kong::presence::{Identity, Presence};
 use crate::kong::request::NodeQuery;
 use crate::kong::websocket::WebSocket;
+use crate::kong::{rpc, wrpc};
 use crate::node_record::Protocol;
 use crate::refusal_log::RefusalLog;
 use crate::sessions::Shared;
@@ -145,24 +146,33 @@ impl Entrance {
         match knock.path() {
             native::PATH => self.native(knock, address).await,
             // A node's control plane address may have a path of its own before this.
-            path if path.ends_with(kong::V1_PATH) => self.kong_v1(knock, address, &chain).await,
+            path if path.ends_with(kong::V1_PATH) => {
+                self.kong_whole(knock, address, &chain, Protocol::KongV1).await
+            }
+            path if path.ends_with(wrpc::PATH) => {
+                self.kong_whole(knock, address, &chain, Protocol::KongWrpc).await
+            }
+            path if path.ends_with(rpc::PATH) => self.kong_rpc(knock, address, &chain).await,
             other => {
                 let reason = format!(
-                    "there is no data-plane protocol at {other}: instances connect to {} or {}",
+                    "there is no data-plane protocol at {other}: instances connect to {}, {}, {} or {}",
                     native::PATH,
-                    kong::V1_PATH
+                    kong::V1_PATH,
+                    wrpc::PATH,
+                    rpc::PATH
                 );
                 knock.refuse(404, &reason).await
             }
         }
     }
 
-    /// Kong's data planes of most versions.
-    async fn kong_v1<Stream>(
+    /// Kong's data planes that are sent whole configurations, over v1 or wRPC.
+    async fn kong_whole<Stream>(
         &self,
         knock: Knock<Stream>,
         address: SocketAddr,
         chain: &[CertificateDer<'_>],
+        protocol: Protocol,
     ) -> io::Result<()>
     where
         Stream: AsyncRead + AsyncWrite + Unpin + Send,
@@ -170,6 +180,18 @@ impl Entrance {
         let Some(pass) = self.certified(address, chain).await else {
             return knock.drop_silently().await;
         };
+        let subprotocol = match protocol {
+            // Kong 3.0 asks like that whether wRPC is spoken, and uses v1 where it isn't.
+            Protocol::KongWrpc if knock.method() == "HEAD" => {
+                return knock.refuse(404, "Kong 3.0 uses v1").await;
+            }
+            Protocol::KongWrpc => Some(wrpc::SUBPROTOCOL),
+            _ => None,
+        };
+        if let Some(subprotocol) = subprotocol.filter(|subprotocol| !knock.offers(subprotocol)) {
+            let reason = format!("the request must offer the WebSocket protocol {subprotocol}");
+            return knock.refuse(400, &reason).await;
+        }
         let query = NodeQuery::parse(knock.query());
         let id = query.id.as_deref().and_then(|id| Uuid::try_parse(id).ok());
         let (Some(node), Some(version)) = (id, query.version) else {
@@ -181,14 +203,50 @@ impl Entrance {
             Ok(hub) => hub,
             Err(error) => return knock.refuse(503, &error.to_string()).await,
         };
-        let (stream, rest) = self.in_time(knock.accept(None)).await?;
+        let (stream, rest) = self.in_time(knock.accept(subprotocol)).await?;
         let identity = Identity {
             node: NodeId(node),
             hostname: query.hostname,
             version,
         };
-        let presence = self.presence(pass, address, identity, Protocol::KongV1);
+        let presence = self.presence(pass, address, identity, protocol);
         let serve = kong::connection::serve(WebSocket::new(stream, &rest), presence, hub);
+        // Boxed, so that the parts of getting in don't lie beside it for as long as the connection lives.
+        Box::pin(serve).await;
+        Ok(())
+    }
+
+    /// Kong's data planes that ask for what changed, and those that only say hello here.
+    async fn kong_rpc<Stream>(
+        &self,
+        knock: Knock<Stream>,
+        address: SocketAddr,
+        chain: &[CertificateDer<'_>],
+    ) -> io::Result<()>
+    where
+        Stream: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Some(pass) = self.certified(address, chain).await else {
+            return knock.drop_silently().await;
+        };
+        if !knock.offers(rpc::SUBPROTOCOL) {
+            // Kong 3.7 and 3.8 speak another one, for debugging only.
+            let reason = format!("only the WebSocket protocol {} is spoken here", rpc::SUBPROTOCOL);
+            return knock.refuse(404, &reason).await;
+        }
+        let hub = match self.hubs.hub(pass.admission.group).await {
+            Ok(hub) => hub,
+            Err(error) => return knock.refuse(503, &error.to_string()).await,
+        };
+        let (stream, rest) = self.in_time(knock.accept(Some(rpc::SUBPROTOCOL))).await?;
+        // It says who it is in its hello.
+        let identity = Identity {
+            node: NodeId(Uuid::nil()),
+            hostname: String::new(),
+            version: String::new(),
+        };
+        let presence = self.presence(pass, address, identity, Protocol::KongSyncV2);
+        let serve = rpc::connection::serve(WebSocket::new(stream, &rest), presence, hub);
         // Boxed, so that the parts of getting in don't lie beside it for as long as the connection lives.
         Box::pin(serve).await;
         Ok(())

@@ -11,13 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use domain::compatibility::{Dialect, Level, Release};
 use domain::{Clock, GroupId, NodeId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::configurations::ConfigurationUnavailable;
 use crate::fleet::{Fleet, Member, Session};
 use crate::hub::Hubs;
+use crate::kong::document::Envelope;
+use crate::kong::levels::{Encoding, Offered, TooManyLevels};
 use crate::kong::node::KongNode;
 use crate::native::frames::Applied;
 use crate::node_record::{Node, NodeRecord, ProcessId, Protocol, Refusal};
@@ -34,6 +38,11 @@ const ARRIVAL_PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the last records may take to be written before the process ends.
 const LAST_WRITE: Duration = Duration::from_secs(5);
+/// How often at least, and at most, it is looked for old records.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// How long a level may take to follow a change.
+const LEVEL_PATIENCE: Duration = Duration::from_secs(1);
 /// The longest reason of a refusal that is kept, in characters.
 const REASON_LIMIT: usize = 4_000;
 
@@ -401,6 +410,72 @@ impl NodeRegistry {
             version: newest.version(),
             digest: newest.digest(),
         })
+    }
+
+    /// The instances of a group that may not exist any more: nothing is said of what they should run.
+    pub async fn list_left_behind(&self, group: GroupId) -> Result<Vec<Node>, ObservedNodesUnavailable> {
+        let fleet = self.fleet(group).await?;
+        let now = self.clock.now();
+        let node = |record: &NodeRecord| record.clone().shown(None, now);
+        Ok(fleet.with_records(|records| records.map(node).collect()))
+    }
+
+    /// The hash that instances of Kong's newest release with all plugins should have, and since when; none where the
+    /// configuration can't be expressed even for them.
+    pub async fn expected_hash(
+        &self,
+        group: GroupId,
+    ) -> Result<(Option<Arc<str>>, Timestamp), ConfigurationUnavailable> {
+        let hub = self.hubs.hub(group).await?;
+        let state = hub.current();
+        let encoding = Encoding {
+            level: Level::with_all_plugins(Release::NEWEST, Dialect::Document, state.group()),
+            envelope: Envelope::Reconfigure,
+        };
+        let unavailable = |error: TooManyLevels| ConfigurationUnavailable {
+            group,
+            reason: error.to_string(),
+        };
+        let level = hub.level(encoding).await.map_err(unavailable)?;
+        let mut newest = level.subscribe();
+        let follows = |offered: &Arc<Offered>| offered.applied.version >= state.version();
+        // The hub doesn't wake a level for a version with the content of the one before.
+        let offered = match tokio::time::timeout(LEVEL_PATIENCE, newest.wait_for(follows)).await {
+            Ok(Ok(offered)) => offered.clone(),
+            _ => level.subscribe().borrow().clone(),
+        };
+        let hash = offered
+            .frame
+            .as_ref()
+            .ok()
+            .map(|frame| frame.hashes.config.clone());
+        Ok((hash, state.at()))
+    }
+
+    /// Forgets instances that weren't heard of for so long, again and again.
+    pub(crate) async fn forget_old(self: Arc<Self>, retention: Duration, shutdown: CancellationToken) {
+        let rest = (retention / 10).clamp(SHORTEST_REST, LONGEST_REST);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => (),
+                () = shutdown.cancelled() => return,
+            }
+            let retained = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
+            let before = self.clock.now().plus_seconds(retained.saturating_neg());
+            if let Err(error) = self.forget_before(before).await {
+                tracing::warn!(%error, "the records of old nodes weren't deleted; trying again");
+            }
+        }
+    }
+
+    async fn forget_before(&self, last_seen: Timestamp) -> Result<(), ObservedNodesUnavailable> {
+        let _writing = self.writing.lock().await;
+        let fleets: Vec<_> = self.fleets.iter().map(|fleet| fleet.value().clone()).collect();
+        for fleet in fleets {
+            let stays = |member: &Member| member.session.is_some() || member.record.last_seen >= last_seen;
+            fleet.members().retain(|_, member| stays(member));
+        }
+        self.observed.delete_before(last_seen).await
     }
 
     /// Writes changed records until nobody is connected any more and nobody comes, and once more then.

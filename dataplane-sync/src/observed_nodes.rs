@@ -2,7 +2,7 @@
 //! state, beside the views (DESIGN §6).
 
 use async_trait::async_trait;
-use domain::{GroupId, NodeId};
+use domain::{GroupId, NodeId, Timestamp};
 
 use crate::node_record::NodeRecord;
 
@@ -23,4 +23,7 @@ pub trait ObservedNodes: Send + Sync + 'static {
 
     /// Deletes a node's record.
     async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable>;
+
+    /// Deletes the records of all nodes that were last seen before this.
+    async fn delete_before(&self, last_seen: Timestamp) -> Result<(), ObservedNodesUnavailable>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::group::Group;
 use domain::organization::TokenRecord;
 use domain::token::TokenHash;
-use domain::{Boundary, Digest, EntityId, GroupId, Kind, NodeId, OrganizationId, Version};
+use domain::{Boundary, Digest, EntityId, GroupId, Kind, NodeId, OrganizationId, Timestamp, Version};
 use futures::{StreamExt as _, TryStreamExt as _};
 use projections::{GroupSelector, LiveGroup, LiveState, NotCaughtUp, ObservedNode, Projections};
 use tokio::sync::watch;
@@ -197,6 +197,15 @@ impl ObservedNodes for Projected {
         self.projections
             .observed()
             .delete(group, node)
+            .await
+            .map_err(unreachable_record)?;
+        Ok(())
+    }
+
+    async fn delete_before(&self, last_seen: Timestamp) -> Result<(), ObservedNodesUnavailable> {
+        let observed = self.projections.observed();
+        observed
+            .delete_before(last_seen)
             .await
             .map_err(unreachable_record)?;
         Ok(())

@@ -65,6 +65,8 @@ pub struct Options {
     pub log_id: Uuid,
     /// How long to rest between two pushes of a whole configuration to one instance.
     pub push_rest: Duration,
+    /// How long the record of an instance that isn't heard of any more is kept.
+    pub node_retention: Duration,
     /// This process, where others write the same record of the fleet; none where it is the only one.
     pub process: Option<ProcessId>,
 }
@@ -134,6 +136,7 @@ impl DataplaneSync {
         let deserted = CancellationToken::new();
         // Until the last instance has left, so that the other processes don't believe it connected here.
         let write_records = nodes.clone().write_records(deserted.clone());
+        let forget_old = nodes.clone().forget_old(options.node_retention, shutdown.clone());
         let serve = async move {
             entrance.serve(listeners).await;
             deserted.cancel();
@@ -148,6 +151,7 @@ impl DataplaneSync {
         spawner.spawn("data-plane listeners", serve.boxed());
         spawner.spawn("instance token check", recheck.boxed());
         spawner.spawn("node records", write_records.boxed());
+        spawner.spawn("old node records", forget_old.boxed());
         spawner.spawn("fleet events", hand_over.boxed());
         Ok(Self { addresses, nodes })
     }

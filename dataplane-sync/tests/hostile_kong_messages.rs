@@ -5,6 +5,7 @@ use bytes::Bytes;
 use dataplane_sync::kong::rpc::hello::Hello;
 use dataplane_sync::kong::rpc::version::{Lineage, SyncVersion};
 use dataplane_sync::kong::rpc::{self, json_rpc, snappy};
+use dataplane_sync::kong::websocket::Message;
 use dataplane_sync::kong::wrpc;
 use dataplane_sync::kong::wrpc::envelope::{Call, Envelope};
 use dataplane_sync::kong::wrpc::messages::{Negotiation, decode_metadata, decode_ping};
@@ -54,6 +55,10 @@ fn admitted() -> rpc::session::Session {
     session
 }
 
+fn wrpc_session() -> wrpc::session::Session {
+    wrpc::session::Session::new(1 << 22, 1_000, NOW)
+}
+
 fn damaged(mut bytes: Vec<u8>, damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     for (place, byte) in damage {
         let place = place.index(bytes.len());
@@ -76,7 +81,7 @@ proptest! {
         drop(json_rpc::decode(&bytes));
         drop(Hello::decode(&bytes));
         drop(snappy::decompress(&bytes));
-        wrpc::session::Session::new(NOW).frame(&bytes, NOW);
+        wrpc_session().message(Message::Binary(bytes.clone().into()), NOW);
         rpc::session::Session::new(NOW).frame(&bytes, NOW);
         admitted().frame(&bytes, NOW);
     }
@@ -90,14 +95,14 @@ proptest! {
         let message = call.enclose(&argument, Bytes::new()).joined();
         let envelope = Envelope::decode(&message).unwrap();
         prop_assert_eq!((envelope.service, envelope.rpc, envelope.sequence), (service, rpc, sequence));
-        wrpc::session::Session::new(NOW).frame(&message, NOW);
+        wrpc_session().message(Message::Binary(message.clone().into()), NOW);
     }
 
     #[test]
     fn a_damaged_call_is_read_or_refused(damage in damage()) {
         let call = Call { service: 1, rpc: 4, sequence: 7, ack: 0, deadline: 9 };
         let message = call.enclose(b"\x0a\x0f\x0a\x08key-auth\x12\x033.1", Bytes::new()).joined();
-        wrpc::session::Session::new(NOW).frame(&damaged(message, &damage), NOW);
+        wrpc_session().message(Message::Binary(damaged(message, &damage).into()), NOW);
     }
 
     #[test]

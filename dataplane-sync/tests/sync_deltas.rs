@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane_sync::kong::rpc::delta_encodings::DeltaEncodings;
-use dataplane_sync::kong::rpc::deltas::{EncodedDeltas, Projection, WORKSPACE};
+use dataplane_sync::kong::rpc::deltas::{EncodedDeltas, NoDeltas, Projection};
 use dataplane_sync::kong::rpc::version::Lineage;
+use domain::compatibility::DEFAULT_WORKSPACE;
 use domain::group::{Entity, Group};
-use domain::{EntityId, GroupId, Kind};
+use domain::{EntityId, GroupId, Kind, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,11 +24,16 @@ use configuration::{InMemory, Step};
 struct Services;
 
 impl Projection for Services {
-    fn written(&self, _: &Group, entity: &Entity) -> Option<String> {
-        (!entity.body.contains(r#""host":"off""#)).then(|| entity.body.to_string())
+    fn written(&self, _: &Group, entity: &Entity) -> Result<Option<String>, NoDeltas> {
+        let is_on = !entity.body.contains(r#""host":"off""#);
+        Ok(is_on.then(|| entity.body.to_string()))
     }
 
     fn affected(&self, _: &Group, _: Kind, _: EntityId) -> Vec<(Kind, EntityId)> {
+        Vec::new()
+    }
+
+    fn aged(&self, _: &Group, _: Timestamp) -> Vec<(Kind, EntityId)> {
         Vec::new()
     }
 
@@ -40,7 +46,7 @@ impl Projection for Services {
             ("_format_version", r#""3.0""#.to_owned()),
             (
                 "workspaces",
-                format!(r#"[{{"id":"{WORKSPACE}","name":"default"}}]"#),
+                format!(r#"[{{"id":"{DEFAULT_WORKSPACE}","name":"default"}}]"#),
             ),
             ("parameters", r#"[{"key":"cluster_id","value":"1"}]"#.to_owned()),
         ]
@@ -71,7 +77,7 @@ impl Instance {
             after = Self::default();
         }
         for delta in result["deltas"].as_array().unwrap() {
-            assert_eq!(delta["ws_id"], WORKSPACE);
+            assert_eq!(delta["ws_id"], DEFAULT_WORKSPACE);
             assert_eq!(delta["version"], encoded.leads_to.to_string());
             after.version = delta["version"].as_str().unwrap().to_owned();
             let entity = &delta["entity"];
@@ -220,7 +226,7 @@ fn what_an_instance_has_from_elsewhere_is_replaced_by_everything() {
 
 #[test]
 fn names_that_change_hands_are_sent_with_everything() {
-    let (configuration, encodings) = (with_services(3), encodings());
+    let (configuration, encodings) = (with_services(100), encodings());
     let mut instance = Instance::of(&wait(encodings.since(&configuration.state(), "", false)).unwrap());
     configuration.change(&[Step::from((0, 1))]);
     let update = wait(encodings.since(&configuration.state(), &instance.version, false)).unwrap();

@@ -23,10 +23,11 @@ const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
 const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
 const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
+const DELETE_BEFORE: &str = "DELETE FROM observed_node WHERE last_seen < $1";
 
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
-    let others = [LIST, GET, DELETE].map(str::to_owned);
+    let others = [LIST, GET, DELETE, DELETE_BEFORE].map(str::to_owned);
     PUT.statements().into_iter().chain(others).collect()
 }
 
@@ -92,6 +93,13 @@ impl Observed {
             .fetch_optional(GET, [group.0.as_bytes().into(), node.0.as_bytes().into()])
             .await?;
         row.map(|row| observed(group, &row)).transpose()
+    }
+
+    /// Forgets all nodes that were last seen before this; says how many.
+    pub async fn delete_before(&self, last_seen: Timestamp) -> Result<u64, ViewError> {
+        let mut writer = self.shared.database.write().await?;
+        let arguments = [last_seen.0.into()];
+        Ok(writer.connection().execute(DELETE_BEFORE, arguments).await?)
     }
 
     /// Forgets a node; says whether there was a record.

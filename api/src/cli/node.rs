@@ -65,8 +65,10 @@ fn table(nodes: &Value) -> String {
         "HOST",
         "ID",
         "VERSION",
+        "PROTOCOL",
         "RUNS",
         "STATUS",
+        "FINDINGS",
         "LAST SEEN",
         "LAST ERROR",
     ]);
@@ -75,16 +77,26 @@ fn table(nodes: &Value) -> String {
             cell(&node["hostname"]),
             cell(&node["id"]),
             cell(&node["version"]),
+            cell(&node["protocol"]),
             cell(&node["applied"]["version"]),
             cell(&node["status"]),
+            cell(&node["compatibility_status"]["total"]),
             cell(&node["last_seen"]),
-            cell(&node["last_error"]),
+            cell(hindrance(node)),
         ]);
     }
     if table.is_empty() {
         "no instance has connected yet".to_owned()
     } else {
         table.render()
+    }
+}
+
+/// Why an instance doesn't run what it should: a configuration that isn't sent to it says more than what it said last.
+fn hindrance(node: &Value) -> &Value {
+    match &node["withheld"]["reason"] {
+        Value::Null => &node["last_error"],
+        reason => reason,
     }
 }
 

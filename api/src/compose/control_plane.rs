@@ -83,6 +83,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
                 telemetry_endpoint: endpoint.clone(),
                 control_plane_endpoint: endpoint,
                 durability_unverified: storage.durability_doubt,
+                node_retention: settings.dataplane.node_retention,
             },
             draining: lifecycle.draining().clone(),
             shutdown: lifecycle.doors().token().clone(),
@@ -160,6 +161,7 @@ fn dataplane(
         spawner: Arc::new(lifecycle.doors().clone()),
         log_id: system.log_id.context("the installation has no identity")?,
         push_rest: settings.dataplane.push_interval,
+        node_retention: settings.dataplane.node_retention,
         process: process(&settings.storage.database),
     })?)
 }

@@ -12,6 +12,8 @@ use super::flags::{LogFormat, ServeFlags, StorageFlags};
 const LISTEN: &str = "127.0.0.1:8088";
 const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
 const PUSH_INTERVAL: Duration = Duration::from_secs(1);
+const NODE_RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const SHORTEST_NODE_RETENTION: Duration = Duration::from_secs(60);
 const DATA_DIR: &str = "./data";
 /// Seconds: some rounds of a load balancer's checks.
 const DRAIN_OF_MANY: u32 = 5;
@@ -55,6 +57,8 @@ pub struct DataplaneSettings {
     pub shared_pairs: Vec<TlsFiles>,
     /// The least time between two whole configurations sent to one instance.
     pub push_interval: Duration,
+    /// How long the record of an instance that isn't heard of any more is kept.
+    pub node_retention: Duration,
     /// Whether they connect without TLS; then every address is a loopback address.
     pub plaintext: bool,
 }
@@ -156,6 +160,7 @@ impl Settings {
                 flags
                     .dataplane_push_interval
                     .map_or(PUSH_INTERVAL, Duration::from_millis),
+                node_retention(flags.node_retention)?,
                 flags.dataplane_plaintext == Some(true),
             )?,
             log_format: flags.log_format.unwrap_or_default(),
@@ -214,6 +219,7 @@ fn dataplane(
     public_names: Vec<String>,
     shared_pairs: Vec<TlsFiles>,
     push_interval: Duration,
+    node_retention: Duration,
     plaintext: bool,
 ) -> Result<DataplaneSettings, SettingsError> {
     if listen.is_empty() {
@@ -229,8 +235,17 @@ fn dataplane(
         public_names,
         shared_pairs,
         push_interval,
+        node_retention,
         plaintext,
     })
+}
+
+fn node_retention(seconds: Option<u64>) -> Result<Duration, SettingsError> {
+    match seconds.map(Duration::from_secs) {
+        None => Ok(NODE_RETENTION),
+        Some(retention) if retention >= SHORTEST_NODE_RETENTION => Ok(retention),
+        Some(_) => Err(wrong("node-retention", "must be at least 60 seconds")),
+    }
 }
 
 fn shared_pairs(certificates: Vec<PathBuf>, keys: Vec<PathBuf>) -> Result<Vec<TlsFiles>, SettingsError> {

@@ -2,9 +2,9 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin_node, apply, configurations, consumer_groups, deck, differences, entity_routes, events, groups,
-    konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, rollback, schemas,
-    switched_off, tags, tokens, transactions, upstream_health, versions,
+    admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes, events,
+    groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, rollback,
+    schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -31,6 +31,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         schemas::endpoints(),
         tags::endpoints(),
         admin_node::endpoints(),
+        clustering::endpoints(),
         upstream_health::endpoints(),
         switched_off::endpoints(),
     ]

@@ -7,12 +7,14 @@ use dataplane_sync::nodes::ForgetError;
 use dataplane_sync::rollout::RolloutError;
 use dataplane_sync::{Node, Rollout};
 use domain::{NodeId, Timestamp, Version};
+use projections::{GroupFilter, GroupSort, Page};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission, query};
 use super::exchange::Exchange;
 use super::groups;
+use super::kong_node;
 use super::moment;
 use super::refusal::Refusal;
 
@@ -21,7 +23,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The endpoints of nodes, under both prefixes.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    groups::PREFIXES.into_iter().flat_map(under).collect()
+    let mut endpoints: Vec<_> = groups::PREFIXES.into_iter().flat_map(under).collect();
+    let items = json!({ "type": "array", "items": { "$ref": "#/components/schemas/Node" } });
+    endpoints.push(
+        Endpoint::new(
+            Method::GET,
+            "/v2/orphaned-nodes",
+            Permission::ReadOrganization,
+            "List runtime instances of deleted groups: they serve what they had",
+            orphans,
+        )
+        .answers(200, json!({ "type": "object", "properties": { "items": items } })),
+    );
+    endpoints
 }
 
 fn under(prefix: &str) -> Vec<Endpoint> {
@@ -34,6 +48,10 @@ fn under(prefix: &str) -> Vec<Endpoint> {
         query("version", "which version; the newest if not said"),
         query("wait", "how long to wait for it, at most 300s: 30s, 500ms"),
     ];
+    let whole = json!({ "type": "integer" });
+    let hash = json!({ "type": "object", "properties": {
+        "expected_hash": { "type": ["string", "null"] }, "created_at": whole, "updated_at": whole,
+    } });
     vec![
         Endpoint::new(
             Method::GET,
@@ -43,6 +61,22 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             list,
         )
         .answers(200, items),
+        Endpoint::new(
+            Method::GET,
+            format!("{group}/nodes/eol"),
+            Permission::ReadGroup,
+            "List runtime instances whose version isn't maintained any more, or won't be soon",
+            near_their_end,
+        )
+        .answers(200, json!({ "type": "object" })),
+        Endpoint::new(
+            Method::GET,
+            format!("{group}/expected-config-hash"),
+            Permission::ReadGroup,
+            "Read the hash that instances of Kong's newest version should have",
+            expected_hash,
+        )
+        .answers(200, hash),
         Endpoint::new(
             Method::GET,
             &one,
@@ -81,7 +115,61 @@ fn shown(node: &Node) -> Result<Value, Refusal> {
     if let Some(refusal) = &record.refusal {
         body["refusal"]["at"] = Value::from(refusal.at.rfc3339());
     }
+    if let Value::Object(body) = &mut body {
+        body.remove("kong");
+        body.extend(kong_node::fields(record));
+    }
     Ok(body)
+}
+
+fn page_of(items: &[Value]) -> Answer {
+    let page = json!({ "total": items.len(), "next": null });
+    Answer::ok(&json!({ "items": items, "page": page }))
+}
+
+async fn near_their_end(exchange: Exchange) -> Result<Answer, Refusal> {
+    let group = exchange.group()?.id;
+    let nodes = exchange.services.nodes.list(group).await;
+    let nodes = nodes.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let now = exchange.services.clock.now();
+    let nodes = nodes.iter().filter_map(|node| kong_node::end(&node.record, now));
+    Ok(page_of(&nodes.collect::<Vec<_>>()))
+}
+
+async fn expected_hash(exchange: Exchange) -> Result<Answer, Refusal> {
+    let group = exchange.group()?;
+    let expected = exchange.services.nodes.expected_hash(group.id).await;
+    let (hash, at) = expected.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    Ok(Answer::ok(&json!({
+        "expected_hash": hash,
+        "created_at": group.created_at.seconds(),
+        "updated_at": at.seconds(),
+    })))
+}
+
+async fn orphans(exchange: Exchange) -> Result<Answer, Refusal> {
+    let filter = GroupFilter {
+        deleted: true,
+        ..GroupFilter::default()
+    };
+    let all = Page {
+        number: 1,
+        size: usize::MAX,
+    };
+    let (organization, reads) = (exchange.caller()?.organization, &exchange.services.reads);
+    let groups = reads
+        .groups(organization, &filter, GroupSort::default(), all)
+        .await?;
+    let mut items = Vec::new();
+    for group in groups.items {
+        let nodes = exchange.services.nodes.list_left_behind(group.record.id).await;
+        for node in nodes.map_err(|error| Refusal::unavailable(error.to_string()))? {
+            let mut body = shown(&node)?;
+            body["group_name"] = json!(group.record.name);
+            items.push(body);
+        }
+    }
+    Ok(page_of(&items))
 }
 
 async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
@@ -89,8 +177,7 @@ async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
     let nodes = exchange.services.nodes.list(group).await;
     let nodes = nodes.map_err(|error| Refusal::unavailable(error.to_string()))?;
     let items = nodes.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-    let page = json!({ "total": items.len(), "next": null });
-    Ok(Answer::ok(&json!({ "items": items, "page": page })))
+    Ok(page_of(&items))
 }
 
 async fn read(exchange: Exchange) -> Result<Answer, Refusal> {

@@ -222,12 +222,7 @@ fn own_schemas() -> Value {
         "IssuedNodeCertificate": object(json!({
             "item": node_certificate, "cert": text, "key": text, "ca": text,
         })),
-        "Node": object(json!({
-            "id": text, "group": text, "hostname": text, "version": text, "address": text, "labels": labels,
-            "credential": text, "process": text, "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,
-            "applied": { "type": ["object", "null"] }, "applied_version": { "type": ["integer", "null"] }, "expected": { "type": ["object", "null"] },
-            "refusal": { "type": ["object", "null"] }, "last_error": nullable,
-        })),
+        "Node": node(),
         "Rollout": object(json!({
             "version": whole, "state": { "enum": ["live", "pending", "refused"] },
             "connected": whole, "current": whole,
@@ -255,6 +250,41 @@ fn own_schemas() -> Value {
             "results": { "type": "array", "items": result },
         })),
     })
+}
+
+/// A runtime instance: what every one has, and what only Kong's have.
+fn node() -> Value {
+    let (text, whole, nullable) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer" }),
+        json!({ "type": ["string", "null"] }),
+    );
+    let time = json!({ "type": "string", "format": "date-time" });
+    let maybe = json!({ "type": ["object", "null"] });
+    let labels = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let list = |item: &Value| json!({ "type": "array", "items": item });
+    let object = |properties: Value| json!({ "type": "object", "properties": properties });
+    let protocol = json!({ "enum": ["native", "kong-v1", "kong-wrpc", "kong-sync-v2"] });
+    let compatibility =
+        object(json!({ "state": text, "findings": list(&json!({ "type": "object" })), "total": whole }));
+    let connection = object(json!({ "is_connected": { "type": "boolean" } }));
+    let mut node = json!({
+        "id": text, "group": text, "hostname": text, "version": text, "address": text, "labels": labels,
+        "credential": text, "process": text, "protocol": protocol, "type": { "enum": ["native", "kong-proxy"] },
+        "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,
+        "applied": maybe, "applied_version": { "type": ["integer", "null"] }, "expected": maybe,
+        "refusal": maybe, "last_error": nullable,
+    });
+    let of_kong = json!({
+        "last_ping": whole, "created_at": whole, "updated_at": whole, "connection_state": connection,
+        "config_hash": text, "expected_config_hash": nullable, "sync_status": text,
+        "compatibility_status": compatibility, "withheld": maybe, "data_plane_cert_id": nullable,
+        "cert_details": maybe, "process_conf": maybe, "errors": list(&json!({})), "rpc_capabilities": list(&text),
+    });
+    for (field, schema) in of_kong.as_object().into_iter().flatten() {
+        node[field] = schema.clone();
+    }
+    object(node)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the HTTP API stands on; handed in by the composition root.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use commands::bus::CommandBus;
 use dataplane_sync::NodeRegistry;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub telemetry_endpoint: String,
     /// Why nobody has verified that the log is durable once it says so; none where it was (DESIGN §5).
     pub durability_unverified: Option<String>,
+    /// How long the record of an instance that isn't heard of any more is kept.
+    pub node_retention: Duration,
 }
 
 /// What the API is made of.

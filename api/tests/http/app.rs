@@ -174,6 +174,7 @@ impl Site {
                 control_plane_endpoint: "https://127.0.0.1:8005".to_owned(),
                 telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
                 durability_unverified: Some("the log is in memory".to_owned()),
+                node_retention: std::time::Duration::from_secs(3600),
             },
             draining: self.tasks.token().child_token(),
             shutdown: self.tasks.token().clone(),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use dataplane_sync::NodeRecord;
 use dataplane_sync::configurations::{ConfigurationUnavailable, Configurations, LiveConfiguration};
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
-use domain::{GroupId, NodeId};
+use domain::{GroupId, NodeId, Timestamp};
 
 /// Nobody's configurations.
 pub(crate) struct NoConfigurations;
@@ -33,6 +33,10 @@ impl ObservedNodes for NoNodes {
     }
 
     async fn delete(&self, _: GroupId, _: NodeId) -> Result<(), ObservedNodesUnavailable> {
+        Ok(())
+    }
+
+    async fn delete_before(&self, _: Timestamp) -> Result<(), ObservedNodesUnavailable> {
         Ok(())
     }
 }

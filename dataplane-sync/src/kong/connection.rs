@@ -1,4 +1,4 @@
-//! One connection of `/v1/outlet`: the thin task between a socket and its [`Session`].
+//! One connection of `/v1/outlet` or `/v1/wrpc`: the thin task between a socket and its [`Conversation`].
 
 use std::io;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::basic_info::BasicInfo;
-use super::document::Envelope;
+use super::conversation::Conversation;
+use super::frame::Frame;
 use super::levels::{Encoding, LiveLevel, Offered};
 use super::node::{Compatibility, KongNode};
 use super::presence::Presence;
-use super::session::{Offer, Output, Report, Session};
+use super::session::{Output, Report};
 use super::websocket::WebSocket;
 use super::{default_max_payload, router_of};
 use crate::hub::Hub;
 
 /// How long a farewell may take before the connection is cut.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A connection being served.
 struct Connection<Stream> {
     socket: WebSocket<Stream>,
-    session: Session,
+    session: Conversation,
     presence: Presence,
     hub: Arc<Hub>,
     release: Release,
@@ -42,7 +43,7 @@ struct Served {
 }
 
 /// Why a connection ended; none where the instance or the network ended it without a word.
-type End = Option<String>;
+pub(super) type End = Option<String>;
 
 /// Serves an accepted connection until it ends.
 pub(crate) async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
@@ -56,7 +57,8 @@ pub(crate) async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
     match (version, release) {
         (Some(version), Ok(release)) => {
             let rest = presence.shared.push_rest.as_millis() as i64;
-            let session = Session::new(default_max_payload(version), rest, presence.shared.clock.now());
+            let (limit, now) = (default_max_payload(version), presence.shared.clock.now());
+            let session = Conversation::new(presence.protocol, limit, rest, now);
             let connection = Connection {
                 socket,
                 session,
@@ -99,7 +101,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             tracing::debug!(
                 session = self.presence.number,
                 reason = end,
-                "a connection ended before its basic_info"
+                "a connection ended before the node introduced itself"
             );
         }
         if end.is_some() {
@@ -137,16 +139,13 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         };
         let offered = served.newest.borrow_and_update().clone();
         served.offered = offered.clone();
-        self.presence.offered(&offered);
-        let offer = match &offered.frame {
-            Ok(frame) => Offer::Frame {
-                hash: frame.hashes.config.clone(),
-                payload: frame.payload,
-                json: frame.json,
-            },
-            Err(_) => Offer::Withheld,
-        };
-        let outputs = self.session.offered(offer, now);
+        let hash = offered
+            .frame
+            .as_ref()
+            .ok()
+            .map(|frame| frame.hashes.config.clone());
+        self.presence.offered(&offered, hash);
+        let outputs = self.session.offered(&offered, now);
         if let Some(hash) = self.session.runs_offer() {
             self.presence.has(&hash, Some(offered.applied));
         }
@@ -157,6 +156,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         for output in outputs {
             match output {
                 Output::Pong(payload) => self.socket.pong(&payload).await.map_err(|error| gone(&error))?,
+                Output::Send(frame) => self.send(&frame).await.map_err(|error| gone(&error))?,
                 Output::Push => self.push().await.map_err(|error| gone(&error))?,
                 Output::Report(Report::Arrived(info)) => Box::pin(self.arrived(info)).await?,
                 Output::Report(report) => self.report(report),
@@ -171,15 +171,22 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             return Ok(());
         };
         self.socket.send_frame(&frame.bytes).await?;
-        metrics::counter!("dataplane_updates_sent").increment(1);
-        metrics::counter!("dataplane_update_bytes_sent").increment(frame.bytes.len() as u64);
+        count_update(frame.bytes.len());
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        self.socket.send_parts(&frame.head, &frame.body).await?;
+        if !frame.body.is_empty() {
+            count_update(frame.length());
+        }
         Ok(())
     }
 
     async fn arrived(&mut self, info: BasicInfo) -> Result<(), End> {
         let encoding = Encoding {
             level: self.level_of(&info),
-            envelope: Envelope::Reconfigure,
+            envelope: self.session.envelope(),
         };
         let kong = KongNode {
             settings: info.settings,
@@ -250,6 +257,12 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
     }
 }
 
+/// Counts an update that was sent, of so many bytes.
+pub(super) fn count_update(bytes: usize) {
+    metrics::counter!("dataplane_updates_sent").increment(1);
+    metrics::counter!("dataplane_update_bytes_sent").increment(bytes as u64);
+}
+
 /// A plugin as it matters for the level: since 3.0 the bundled ones have Kong's own version, which is the release's.
 fn plugin(release: Release, name: &str, version: &Option<String>) -> (String, Option<String>) {
     let bundled = Kind::named("plugins").is_some_and(|kind| kind.schema().plugin(name).is_some());
@@ -266,7 +279,7 @@ async fn newest(served: &mut Option<Served>) -> Option<()> {
 }
 
 /// An end of file is how data planes end (§1.4).
-fn gone(error: &io::Error) -> End {
+pub(super) fn gone(error: &io::Error) -> End {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
         _ => Some(error.to_string()),

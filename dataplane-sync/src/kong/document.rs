@@ -26,6 +26,8 @@ pub enum Envelope {
     Reconfigure,
     /// The bare `config_table`, which wRPC puts into a message of its own.
     Table,
+    /// Nothing: the instances are sent what changed ([`super::rpc::deltas`]), but what they can't take is found here.
+    Deltas,
 }
 
 /// The six hashes of a document (§2.5): each 32 hexadecimal digits.
@@ -127,19 +129,27 @@ impl Document {
 
     /// Encodes it.
     pub fn frame(&mut self, envelope: Envelope, at: Timestamp) -> Frame {
+        if envelope == Envelope::Deltas {
+            return Frame {
+                hashes: self.hashes(),
+                bytes: Bytes::new(),
+                payload: 0,
+                json: 0,
+            };
+        }
         for collection in self.collections.values_mut() {
             collection.compress(&mut self.compressor);
         }
         let hashes = self.hashes();
         let (before, after) = match envelope {
             Envelope::Reconfigure => (reconfigure_head(at), reconfigure_tail(&hashes)),
-            Envelope::Table => (String::new(), String::new()),
+            Envelope::Table | Envelope::Deltas => (String::new(), String::new()),
         };
         let pieces = self.pieces(before, after);
         let payload = gzip::member_length(pieces.iter().map(AsRef::as_ref));
         let mut bytes = match envelope {
             Envelope::Reconfigure => websocket::binary_head(payload),
-            Envelope::Table => Vec::new(),
+            Envelope::Table | Envelope::Deltas => Vec::new(),
         };
         bytes.reserve_exact(payload);
         gzip::write_member(&mut bytes, pieces.iter().map(AsRef::as_ref));

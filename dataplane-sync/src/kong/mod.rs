@@ -10,6 +10,7 @@
 pub mod basic_info;
 pub mod collection;
 pub(crate) mod connection;
+mod conversation;
 pub mod document;
 pub mod frame;
 pub mod gzip;

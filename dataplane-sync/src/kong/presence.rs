@@ -74,13 +74,13 @@ impl Presence {
             .admitted(&self.pass, *node, hostname, RuntimeType::KongGateway);
     }
 
-    /// It is offered this.
-    pub(crate) fn offered(&self, offered: &Offered) {
+    /// It is offered this, which it will call so when it has it.
+    pub(crate) fn offered(&self, offered: &Offered, hash: Option<Arc<str>>) {
         self.update(Urgency::Whenever, |kong| {
             kong.findings = offered.findings.clone();
             match &offered.frame {
-                Ok(frame) => {
-                    kong.expected_hash = Some(frame.hashes.config.clone());
+                Ok(_) => {
+                    kong.expected_hash = hash;
                     kong.compatibility = Compatibility::Normal;
                     kong.withheld = None;
                 }

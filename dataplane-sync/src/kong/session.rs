@@ -11,6 +11,7 @@ use domain::Timestamp;
 use serde_json::Value;
 
 use super::basic_info::BasicInfo;
+use super::frame::Frame;
 use super::websocket::Message;
 use crate::native::DISCONNECT_SECONDS;
 
@@ -46,6 +47,8 @@ pub enum Output {
     Pong(Bytes),
     /// Send the frame that was offered last.
     Push,
+    /// Send this message.
+    Send(Frame),
     /// Tell the registry.
     Report(Report),
     /// End the connection.
@@ -118,6 +121,17 @@ impl Session {
         }
     }
 
+    /// Something came that says no more than that the node is there.
+    pub const fn heard(&mut self, now: Timestamp) {
+        self.heard = now;
+    }
+
+    /// The node has introduced itself, and says how large payloads it takes at most, in bytes, if it does.
+    pub fn introduced(&mut self, max_payload: Option<usize>, now: Timestamp) {
+        self.arrived = Some(now);
+        self.max_payload = max_payload.unwrap_or(self.max_payload);
+    }
+
     /// The newest configuration is this.
     pub fn offered(&mut self, offer: Offer, now: Timestamp) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -163,7 +177,9 @@ impl Session {
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Output> {
         if self.arrived.is_none() && now >= millis_after(self.began, BASIC_INFO_MILLIS) {
-            return vec![Output::Close("no basic_info came within 5 seconds".to_owned())];
+            return vec![Output::Close(
+                "the node didn't introduce itself within 5 seconds".to_owned(),
+            )];
         }
         if now >= self.heard.plus_seconds(DISCONNECT_SECONDS) {
             return vec![Output::Close(format!(
@@ -176,8 +192,7 @@ impl Session {
     fn basic_info(&mut self, bytes: &[u8], now: Timestamp) -> Vec<Output> {
         match BasicInfo::parse(bytes) {
             Ok(info) => {
-                self.arrived = Some(now);
-                self.max_payload = info.max_payload().unwrap_or(self.max_payload);
+                self.introduced(info.max_payload(), now);
                 vec![Output::Report(Report::Arrived(info))]
             }
             Err(error) => vec![Output::Close(error.to_string())],

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use dataplane_sync::NodeRecord;
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
-use domain::{GroupId, NodeId};
+use domain::{GroupId, NodeId, Timestamp};
 
 /// What is stored.
 #[derive(Clone, Default)]
@@ -87,6 +87,13 @@ impl ObservedNodes for Access {
     async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable> {
         self.reached()?;
         self.record.0.lock().unwrap().remove(&(group, node));
+        Ok(())
+    }
+
+    async fn delete_before(&self, last_seen: Timestamp) -> Result<(), ObservedNodesUnavailable> {
+        self.reached()?;
+        let mut stored = self.record.0.lock().unwrap();
+        stored.retain(|_, node| node.last_seen >= last_seen);
         Ok(())
     }
 }

@@ -108,6 +108,7 @@ impl World {
             spawner: Arc::new(tasks.clone()),
             log_id: Uuid::from_u128(0x63),
             push_rest: Duration::from_secs(1),
+            node_retention: Duration::from_secs(14 * 24 * 60 * 60),
             process: setting.process,
         });
         Self {
@@ -370,6 +371,10 @@ impl ObservedNodes for Nowhere {
     }
 
     async fn delete(&self, _group: GroupId, _node: NodeId) -> Result<(), ObservedNodesUnavailable> {
+        Ok(())
+    }
+
+    async fn delete_before(&self, _last_seen: Timestamp) -> Result<(), ObservedNodesUnavailable> {
         Ok(())
     }
 }

@@ -16,6 +16,15 @@ pub(super) fn is_never_sent(kind: Kind) -> bool {
     !schema.exported || !schema.configuration
 }
 
+/// Whether instances of this level know entities of this kind at all.
+pub fn knows(kind: Kind, level: &Level) -> bool {
+    let fields = field_lists::entity(kind.name(), level.release).filter(|_| !is_never_sent(kind));
+    fields.is_some_and(|fields| {
+        let plugin = fields.definition.plugin.as_ref();
+        plugin.is_none_or(|plugin| level.plugins.contains_key(plugin))
+    })
+}
+
 /// The fields of an entity at a level; none where it isn't sent, with a finding that says why.
 pub(super) fn fields(
     report: &mut Report<'_>,

@@ -7,8 +7,8 @@
 //!   know. Each says what it did in [`Finding`]s. All of it is a pure function of group, entity and level.
 //! - `field_lists`: what fields each release has, `schemas/versions/fields.jsonl`; `rules`: what is to be rewritten and
 //!   what may never be left out, `schemas/versions/rules.json`.
-//! - [`affected`] and [`aged`]: what has to be written again with an entity, and as time goes by; [`preamble`]: what isn't
-//!   an entity.
+//! - [`affected`] and [`aged`]: what has to be written again with an entity, and as time goes by; [`knows`]: which kinds
+//!   an instance knows at all; [`preamble`]: what isn't an entity.
 
 mod affected;
 mod authorities;
@@ -24,15 +24,17 @@ mod release;
 mod rewrite;
 mod routing;
 mod rules;
+mod support;
 mod switched_off;
 mod unset;
 mod write;
 
 pub use affected::affected;
 pub use authorities::aged;
+pub use availability::knows;
 pub use finding::{Effect, Finding, Incompatibility};
 pub use gateway_version::GatewayVersion;
 pub use level::{Dialect, Level, RouterFlavor, is_known_plugin};
-pub use preamble::preamble;
+pub use preamble::{DEFAULT_WORKSPACE, preamble};
 pub use release::{Release, Unsupported};
 pub use write::{Written, write};

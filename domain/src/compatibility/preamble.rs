@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Level, Release};
 
 /// The id of the workspace `default`. Instances keep it in the keys of their storage: it never changes.
-const DEFAULT_WORKSPACE: &str = "0dc6f45b-8f8d-40d2-a504-473544ee190b";
+pub const DEFAULT_WORKSPACE: &str = "0dc6f45b-8f8d-40d2-a504-473544ee190b";
 /// When that workspace is said to have been made, in seconds since the epoch: a constant, as equal configurations are
 /// equal bytes.
 const WORKSPACE_CREATED_AT: u32 = 1_577_836_800;

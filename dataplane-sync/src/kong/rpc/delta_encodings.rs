@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::deltas::{EncodedDeltas, Projection};
-use super::snappy::NotCompressed;
+use super::deltas::{EncodedDeltas, NoDeltas, Projection};
 use super::version::{Lineage, SyncVersion};
 use crate::configurations::ConfigurationState;
+use crate::native::frames::Applied;
 
 /// How many answers are kept, and how many of the configurations that instances were led to.
 const KEPT: usize = 32;
 /// An answer about more entities is encoded on a thread for blocking work.
 const ENTITIES_AT_ONCE: usize = 256;
 
-type Encoding = Arc<OnceCell<Result<Arc<EncodedDeltas>, NotCompressed>>>;
+type Encoding = Arc<OnceCell<Result<Arc<EncodedDeltas>, NoDeltas>>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
@@ -48,23 +48,30 @@ impl DeltaEncodings {
         self.lineage.at(state.version(), state.digest())
     }
 
+    /// What an instance has, where it is a configuration that this one is known to have come from.
+    pub fn applied(&self, state: &dyn ConfigurationState, has: &str) -> Option<Applied> {
+        let version = self.known(state, has)?.version;
+        let digest = state.digest_at(version)?;
+        Some(Applied { version, digest })
+    }
+
     /// Whether what an instance has is the content of this configuration, under whichever version.
     pub fn runs(&self, state: &dyn ConfigurationState, has: &str) -> bool {
-        let known = self.known(state, has);
-        known.is_some_and(|has| state.digest_at(has.version) == Some(state.digest()))
+        let applied = self.applied(state, has);
+        applied.is_some_and(|applied| applied.digest == state.digest())
     }
 
     /// What leads an instance from what it has to a configuration, or on the way there: nothing where it has it, a step
     /// where that is possible, everything otherwise, or where `whole` asks for it.
     ///
     /// # Errors
-    /// [`NotCompressed`] if it is larger than a message can be.
+    /// [`NoDeltas`] says why there are none.
     pub async fn since(
         &self,
         state: &Arc<dyn ConfigurationState>,
         has: &str,
         whole: bool,
-    ) -> Result<Arc<EncodedDeltas>, NotCompressed> {
+    ) -> Result<Arc<EncodedDeltas>, NoDeltas> {
         let leads_to = self.version_of(state.as_ref());
         if whole {
             return self.whole(state).await;
@@ -72,10 +79,11 @@ impl DeltaEncodings {
         if self.runs(state.as_ref(), has) {
             return EncodedDeltas::nothing(leads_to).map(Arc::new);
         }
-        if let Some(has) = self.known(state.as_ref(), has)
-            && let Some(step) = self.step(state, has).await?
-        {
-            return Ok(step);
+        if let Some(has) = self.known(state.as_ref(), has) {
+            return match self.step(state, has).await? {
+                Some(step) => Ok(step),
+                None => self.whole(state).await,
+            };
         }
         match self.recent_whole(state.as_ref()) {
             Some(whole) => Ok(whole),
@@ -83,7 +91,6 @@ impl DeltaEncodings {
         }
     }
 
-    /// What an instance has, where it is a configuration that this one is known to have come from.
     fn known(&self, state: &dyn ConfigurationState, has: &str) -> Option<SyncVersion> {
         let has = SyncVersion::parse(has)?;
         let digest = state.digest_at(has.version)?;
@@ -94,7 +101,7 @@ impl DeltaEncodings {
         &self,
         state: &Arc<dyn ConfigurationState>,
         from: SyncVersion,
-    ) -> Result<Option<Arc<EncodedDeltas>>, NotCompressed> {
+    ) -> Result<Option<Arc<EncodedDeltas>>, NoDeltas> {
         let to = self.version_of(state.as_ref());
         let key = Key { from: Some(from), to };
         if let Some(ready) = self.ready(key) {
@@ -127,7 +134,7 @@ impl DeltaEncodings {
         self.encoding(key).get_or_init(keep).await.clone().map(Some)
     }
 
-    async fn whole(&self, state: &Arc<dyn ConfigurationState>) -> Result<Arc<EncodedDeltas>, NotCompressed> {
+    async fn whole(&self, state: &Arc<dyn ConfigurationState>) -> Result<Arc<EncodedDeltas>, NoDeltas> {
         self.remember(state);
         let to = self.version_of(state.as_ref());
         let encode = async || {
@@ -151,7 +158,7 @@ impl DeltaEncodings {
         (behind <= state.group().len() / 4).then_some(newest)
     }
 
-    fn ready(&self, key: Key) -> Option<Result<Arc<EncodedDeltas>, NotCompressed>> {
+    fn ready(&self, key: Key) -> Option<Result<Arc<EncodedDeltas>, NoDeltas>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, encoding) = live.iter().rev().find(|(known, _)| *known == key)?;
         encoding.get().cloned()

@@ -4,32 +4,84 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use domain::compatibility::{self, DEFAULT_WORKSPACE, Effect, Level};
 use domain::group::{Entity, Group};
-use domain::{EntityId, Kind};
+use domain::{EntityId, GroupId, Kind, Timestamp};
 use serde::Deserialize as _;
 use serde_json::value::RawValue;
 
 use super::snappy::{Compressed, NotCompressed};
 use super::version::SyncVersion;
 
-/// The workspace that everything belongs to: the id that Kong itself gives its default one.
-pub const WORKSPACE: &str = "0dc6f45b-8f8d-40d2-a504-473544ee190b";
 /// The collections beside those of entities that instances keep.
 const KEPT_BESIDE_ENTITIES: [&str; 2] = ["workspaces", "parameters"];
 
 /// How a group's entities are written for the instances of a level.
 pub trait Projection: Send + Sync + 'static {
     /// An entity's JSON text; none where instances of this level aren't sent it.
-    fn written(&self, group: &Group, entity: &Entity) -> Option<String>;
+    ///
+    /// # Errors
+    /// [`NoDeltas::Withheld`] where they can't be sent anything as long as it is there.
+    fn written(&self, group: &Group, entity: &Entity) -> Result<Option<String>, NoDeltas>;
 
     /// What else is written differently after this entity was created, changed or deleted.
     fn affected(&self, group: &Group, kind: Kind, id: EntityId) -> Vec<(Kind, EntityId)>;
+
+    /// What is written differently because time went on since an earlier change.
+    fn aged(&self, group: &Group, since: Timestamp) -> Vec<(Kind, EntityId)>;
 
     /// Whether instances of this level know such entities at all.
     fn knows(&self, kind: Kind) -> bool;
 
     /// What stands beside the entities, as (key, JSON text).
     fn preamble(&self) -> Vec<(&'static str, String)>;
+}
+
+/// The instances of a level, of a group.
+#[derive(Clone, Debug)]
+pub struct OfLevel {
+    /// What they can take.
+    pub level: Level,
+    /// Whose they are.
+    pub group: GroupId,
+}
+
+impl Projection for OfLevel {
+    fn written(&self, group: &Group, entity: &Entity) -> Result<Option<String>, NoDeltas> {
+        let written = compatibility::write(group, entity, &self.level);
+        let mut effects = written.findings.iter().map(|finding| finding.effect);
+        match effects.any(|effect| matches!(effect, Effect::Withheld(_))) {
+            true => Err(NoDeltas::Withheld),
+            false => Ok(written.text),
+        }
+    }
+
+    fn affected(&self, group: &Group, kind: Kind, id: EntityId) -> Vec<(Kind, EntityId)> {
+        compatibility::affected(group, kind, id)
+    }
+
+    fn aged(&self, group: &Group, since: Timestamp) -> Vec<(Kind, EntityId)> {
+        compatibility::aged(group, since)
+    }
+
+    fn knows(&self, kind: Kind) -> bool {
+        compatibility::knows(kind, &self.level)
+    }
+
+    fn preamble(&self) -> Vec<(&'static str, String)> {
+        compatibility::preamble(&self.level, self.group.0)
+    }
+}
+
+/// Why there are no deltas.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDeltas {
+    /// The instances can't express the configuration; its findings say what of it.
+    #[error("the configuration can't be expressed for these instances")]
+    Withheld,
+    /// They are larger than a message can be.
+    #[error(transparent)]
+    TooLarge(#[from] NotCompressed),
 }
 
 /// An answer to `get_delta`, encoded once for all instances that have the same and are of the same level.
@@ -47,23 +99,23 @@ pub struct EncodedDeltas {
 
 impl EncodedDeltas {
     /// The answer to an instance that has the newest already, or is sent nothing for the moment.
-    pub fn nothing(leads_to: SyncVersion) -> Result<Self, NotCompressed> {
+    pub fn nothing(leads_to: SyncVersion) -> Result<Self, NoDeltas> {
         Deltas::new(leads_to).finish(false)
     }
 
     /// A group's whole configuration.
     ///
     /// # Errors
-    /// [`NotCompressed`] if it is larger than a message can be.
+    /// [`NoDeltas`] says why there are none.
     pub fn whole(
         group: &Group,
         leads_to: SyncVersion,
         projection: &dyn Projection,
-    ) -> Result<Self, NotCompressed> {
+    ) -> Result<Self, NoDeltas> {
         let mut deltas = Deltas::new(leads_to);
         deltas.rows(&projection.preamble(), &KEPT_BESIDE_ENTITIES);
         for entity in group.entities() {
-            if let Some(text) = projection.written(group, entity) {
+            if let Some(text) = projection.written(group, entity)? {
                 deltas.upsert(entity.kind.name(), &text);
             }
         }
@@ -74,27 +126,30 @@ impl EncodedDeltas {
     /// None where only the whole configuration is sure to.
     ///
     /// # Errors
-    /// [`NotCompressed`] if it is larger than a message can be.
+    /// [`NoDeltas`] says why there are none.
     pub fn step(
         group: &Group,
         before: Option<&Group>,
         touched: &[(Kind, EntityId)],
         leads_to: SyncVersion,
         projection: &dyn Projection,
-    ) -> Result<Option<Self>, NotCompressed> {
+    ) -> Result<Option<Self>, NoDeltas> {
         let mut concerned: BTreeSet<_> = touched.iter().copied().collect();
         for (kind, id) in touched {
             concerned.extend(projection.affected(group, *kind, *id));
         }
+        let since = before.map_or(Timestamp::default(), |before| before.at);
+        concerned.extend(projection.aged(group, since));
         let mut deltas = Deltas::new(leads_to);
         let mut upserts = Vec::new();
         for (kind, id) in concerned {
-            let entity = group.entity(kind, id);
-            match entity.and_then(|entity| Some((entity, projection.written(group, entity)?))) {
-                Some(upsert) => upserts.push(upsert),
+            if let Some(entity) = group.entity(kind, id)
+                && let Some(text) = projection.written(group, entity)?
+            {
+                upserts.push((entity, text));
+            } else if projection.knows(kind) {
                 // Before the upserts: an instance that deletes an entity forgets its name and keys, whoever has them.
-                None if projection.knows(kind) => deltas.delete(kind.name(), id),
-                None => (),
+                deltas.delete(kind.name(), id);
             }
         }
         if moves_unique_keys(before, upserts.iter().map(|(entity, _)| entity.as_ref())) {
@@ -173,7 +228,7 @@ impl Deltas {
         self.count += 1;
         let version = self.leads_to;
         self.write(format_args!(
-            r#"{{"type":"{collection}","version":"{version}","ws_id":"{WORKSPACE}","#
+            r#"{{"type":"{collection}","version":"{version}","ws_id":"{DEFAULT_WORKSPACE}","#
         ));
     }
 
@@ -181,7 +236,7 @@ impl Deltas {
         self.text.write_fmt(text).expect("a text takes everything");
     }
 
-    fn finish(mut self, full_sync: bool) -> Result<EncodedDeltas, NotCompressed> {
+    fn finish(mut self, full_sync: bool) -> Result<EncodedDeltas, NoDeltas> {
         let version = self.leads_to;
         self.write(format_args!(
             r#"],"full_sync":{full_sync},"latest_version":"{version}"}}}}}}"#

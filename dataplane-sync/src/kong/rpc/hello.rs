@@ -1,5 +1,7 @@
 //! The first messages on `/v2/outlet`, plain JSON: who an instance is and what both sides are capable of.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +10,8 @@ use super::{INSTANCE_MESSAGE_LIMIT, SYNC};
 
 const METHOD: &str = "kong.meta.v1.hello";
 const ENCODING: &str = "x-snappy-framed";
+/// How many labels are kept of those an instance has.
+const LABELS: usize = 32;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +107,24 @@ impl Hello {
         self.capabilities.iter().any(|capability| capability == SYNC)
     }
 
+    /// What its operator says of it: `cluster_dp_labels`, each `key:value`.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.texts("cluster_dp_labels").into_iter();
+        let labels = labels.filter_map(|label| label.split_once(':'));
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        labels.take(LABELS).collect()
+    }
+
+    /// The plugins it is told to load: `bundled` stands for all that come with its version.
+    pub fn plugins(&self) -> Vec<&str> {
+        self.texts("plugins")
+    }
+
+    fn texts(&self, setting: &str) -> Vec<&str> {
+        let texts = self.settings.get(setting).and_then(Value::as_array);
+        texts.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// The answer. Without sync the instance goes on to `/v1/outlet`.
     pub fn answer(&self, sync: bool) -> String {
         let capabilities: &[&str] = if sync { &[SYNC] } else { &[] };
@@ -123,7 +145,7 @@ pub(super) mod tests {
             "kong_version": version,
             "kong_hostname": "edge-1",
             "kong_node_id": "1ab4b1c6-5b1a-4a52-9f43-6d6e0a6b1c11",
-            "kong_conf": {"cluster_max_payload": 16_777_216, "cluster_dp_labels": ["region:eu"]},
+            "kong_conf": {"cluster_max_payload": 16_777_216, "cluster_dp_labels": ["region:eu", "odd"], "plugins": ["bundled", "own"]},
         }]});
         hello.to_string().into_bytes()
     }
@@ -133,6 +155,11 @@ pub(super) mod tests {
         let hello = Hello::decode(&hello("3.10.0", json!([SYNC]))).unwrap();
         assert_eq!((&*hello.version, &*hello.hostname), ("3.10.0", "edge-1"));
         assert!(hello.offers_sync());
+        assert_eq!(
+            hello.labels(),
+            BTreeMap::from([("region".to_owned(), "eu".to_owned())])
+        );
+        assert_eq!(hello.plugins(), ["bundled", "own"]);
         let expected = r#"{"jsonrpc":"2.0","id":1,"result":{"rpc_capabilities":["kong.sync.v2"],"rpc_frame_encoding":"x-snappy-framed"}}"#;
         assert_eq!(hello.answer(true), expected);
         assert_eq!(hello.answer(false), expected.replace(r#""kong.sync.v2""#, ""));

@@ -3,8 +3,9 @@
 //! - [`snappy`]: how messages are compressed; [`json_rpc`]: calls and answers; [`hello`]: the first ones.
 //! - [`version`]: what instances call the configuration they have; [`deltas`]: what leads from one to the next, encoded
 //!   once for all; [`delta_encodings`]: which of them are kept.
-//! - [`session`]: what is sent when, as a pure state machine.
+//! - [`session`]: what is sent when, as a pure state machine; [`connection`]: the thin task that drives it.
 
+pub(crate) mod connection;
 pub mod delta_encodings;
 pub mod deltas;
 pub mod hello;

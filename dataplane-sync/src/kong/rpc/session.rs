@@ -51,8 +51,10 @@ pub enum Output {
         /// Why, in its words.
         reason: String,
     },
-    /// Something went wrong that should stand in the instance's record.
-    Error(String),
+    /// What it needs is larger than it takes, and isn't sent; the reason is for people.
+    TooLarge(String),
+    /// It says that something went wrong.
+    Failed(RpcError),
     /// Close the connection; the reason is for people.
     Close(String),
 }
@@ -180,6 +182,11 @@ impl Session {
         self.tell().into_iter().collect()
     }
 
+    /// There is a newer configuration, with the content of the one that the instance runs already.
+    pub const fn unchanged(&mut self, newest: SyncVersion) {
+        self.newest = Some(newest);
+    }
+
     /// The deltas that an instance wanted.
     pub fn answered(&mut self, wanted: &Wanted, deltas: Deltas<'_>) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -190,7 +197,7 @@ impl Session {
         if let Some(encoded) = deltas
             && encoded.compressed.size() + HEAD_LIMIT > self.max_payload
         {
-            outputs.push(Output::Error(too_large(
+            outputs.push(Output::TooLarge(too_large(
                 encoded.compressed.size(),
                 self.max_payload,
             )));
@@ -321,7 +328,7 @@ impl Session {
             }
             Said::Invalid(id, error) => Some(Replied::Ready(json_rpc::refusal(&id, &error))),
             Said::Answer(Err(error)) => {
-                outputs.push(Output::Error(format!("it couldn't follow: {error}")));
+                outputs.push(Output::Failed(error));
                 None
             }
             Said::Notification { .. } | Said::Answer(Ok(_)) => None,

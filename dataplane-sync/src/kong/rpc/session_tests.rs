@@ -4,7 +4,7 @@ use domain::group::Group;
 use domain::{Digest, GroupId, Kind, Version};
 use uuid::Uuid;
 
-use super::super::deltas::Projection;
+use super::super::deltas::{NoDeltas, Projection};
 use super::super::hello::tests::hello;
 use super::super::version::Lineage;
 use super::super::{SYNC, json_rpc};
@@ -21,11 +21,15 @@ fn version(number: Version) -> SyncVersion {
 struct NoEntities;
 
 impl Projection for NoEntities {
-    fn written(&self, _: &Group, _: &domain::group::Entity) -> Option<String> {
-        None
+    fn written(&self, _: &Group, _: &domain::group::Entity) -> Result<Option<String>, NoDeltas> {
+        Ok(None)
     }
 
     fn affected(&self, _: &Group, _: Kind, _: domain::EntityId) -> Vec<(Kind, domain::EntityId)> {
+        Vec::new()
+    }
+
+    fn aged(&self, _: &Group, _: Timestamp) -> Vec<(Kind, domain::EntityId)> {
         Vec::new()
     }
 
@@ -245,7 +249,7 @@ fn deltas_larger_than_an_instance_takes_are_reported_and_not_sent() {
     let wanted = wanted(&ask(&mut session, 0, NOTHING));
     let outputs = session.answered(&wanted, Deltas::Encoded(&whole(5)));
     assert!(
-        matches!(&outputs[..], [Output::Send(_), Output::Error(reason)] if reason.contains("cluster_max_payload"))
+        matches!(&outputs[..], [Output::Send(_), Output::TooLarge(reason)] if reason.contains("cluster_max_payload"))
     );
     assert_eq!(sent(&outputs)[0]["result"]["default"]["deltas"], json!([]));
 }

@@ -2,6 +2,7 @@
 
 use super::envelope::NotAMessage;
 use super::protobuf::{Fields, Writer};
+use crate::kong::document::Hashes;
 
 /// The service that synchronises configurations.
 pub const CONFIG: u32 = 1;
@@ -150,14 +151,15 @@ pub fn decode_ping(bytes: &[u8]) -> Result<String, NotAMessage> {
 }
 
 /// A configuration's message up to the configuration itself, which follows.
-pub fn sync_config(length: usize, version: u64, hashes: &[String; 6]) -> Vec<u8> {
-    let mut parts = Writer::default();
-    for (field, hash) in (1..).zip(hashes) {
+pub fn sync_config(length: usize, version: u64, hashes: &Hashes) -> Vec<u8> {
+    let config = hashes.config.as_bytes();
+    let mut parts = Writer::default().bytes(1, config);
+    for (field, hash) in (2..).zip(&hashes.sections) {
         parts = parts.bytes(field, hash.as_bytes());
     }
     Writer::default()
         .number(2, version)
-        .bytes(3, hashes[0].as_bytes())
+        .bytes(3, config)
         .bytes(4, &parts.finish())
         .opened(1, length)
         .finish()

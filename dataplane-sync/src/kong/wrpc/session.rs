@@ -2,145 +2,110 @@
 //! the registry should know, and the end come out.
 //!
 //! An instance first agrees on the services, then says which plugins it has; only then is it sent configurations. It
-//! accepts each before it tries to apply it, so only a ping with its hash says that it runs.
+//! accepts each before it tries to apply it, so only a ping with its hash says that it runs. [`Output::Push`] isn't among
+//! what comes out: a configuration travels in a message of its own.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::Timestamp;
+use serde_json::json;
 
 use super::INSTANCE_MESSAGE_LIMIT;
 use super::envelope::{Call, Content, Envelope, ErrorKind, NotAMessage};
 use super::messages::{
     self, CONFIG, NEGOTIATE_SERVICES, NEGOTIATION, Negotiation, PING_CP, REPORT_METADATA, SYNC_CONFIG,
 };
-use crate::kong::frame::Frame;
+use crate::kong::basic_info::BasicInfo;
+use crate::kong::document;
+use crate::kong::session::{self as pushes, Offer, Output, Report};
+use crate::kong::websocket::Message;
 
-/// How long an instance may take to introduce itself, in seconds.
-const HELLO_SECONDS: i64 = 10;
-/// An instance not heard of for so long is disconnected, in seconds: it pings every 30.
-const SILENCE_SECONDS: i64 = 90;
 /// How long an instance may take to answer, in seconds. It drops a request whose time is over by its own clock.
 const ANSWER_SECONDS: i64 = 90;
-/// The longest message an instance of Kong 3.1 takes unless it is told otherwise, which it doesn't report, in bytes.
-const PAYLOAD_LIMIT: usize = 4 * 1024 * 1024;
 /// What stands before a configuration in its message has fewer bytes than this.
 const HEAD_LIMIT: usize = 1024;
 
-/// What a session tells its driver to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send this message.
-    Send(Frame),
-    /// The instance has introduced itself.
-    Arrived {
-        /// Its program's version, as it says.
-        version: String,
-        /// Its host's name, as it says.
-        hostname: String,
-        /// Its plugins, each with the version it reports.
-        plugins: Vec<(String, Option<String>)>,
-    },
-    /// The instance runs the configuration of this hash.
-    Ping {
-        /// Which; empty or zeros where it has none.
-        hash: String,
-    },
-    /// Something went wrong that should stand in the instance's record.
-    Error(String),
-    /// Close the connection; the reason is for people.
-    Close(String),
-}
-
-/// A configuration, encoded once for all instances of a level.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Configuration {
-    /// gzip of the JSON text.
-    pub config: Bytes,
-    /// What the whole, and its routes, services, plugins, upstreams and targets hash to.
-    pub hashes: [String; 6],
-}
-
-/// One instance's session.
-#[derive(Clone, Debug)]
+/// One instance's session. What is pushed when, and what a ping says, is as in v1.
+#[derive(Debug)]
 pub struct Session {
-    negotiated: Option<Negotiation>,
+    pushes: pushes::Session,
+    negotiated: bool,
     plugins: Option<Vec<(String, Option<String>)>>,
-    /// The newest configuration, until the instance can be sent it.
-    waiting: Option<Configuration>,
-    /// The hash of what was last sent, or was too long to be.
-    sent: Option<String>,
+    /// What was offered last.
+    offered: Option<Arc<document::Frame>>,
     sequence: u32,
     version: u64,
-    last_heard: Timestamp,
 }
 
 impl Session {
-    /// A session that has just been opened.
-    pub const fn new(now: Timestamp) -> Self {
+    /// A session that has just been opened, with an instance that takes payloads up to this size in bytes, and rests so
+    /// many milliseconds between two.
+    pub const fn new(max_payload: usize, rest_millis: i64, now: Timestamp) -> Self {
         Self {
-            negotiated: None,
+            pushes: pushes::Session::new(max_payload, rest_millis, now),
+            negotiated: false,
             plugins: None,
-            waiting: None,
-            sent: None,
+            offered: None,
             sequence: 0,
             version: 0,
-            last_heard: now,
         }
     }
 
-    /// A message came.
-    pub fn frame(&mut self, bytes: &[u8], now: Timestamp) -> Vec<Output> {
-        self.last_heard = now;
-        if bytes.len() > INSTANCE_MESSAGE_LIMIT {
-            return close(&format!("a message of {} bytes is too long", bytes.len()));
-        }
-        match Envelope::decode(bytes) {
-            Ok(envelope) => self.envelope(&envelope, now),
-            Err(error) => close(&error.to_string()),
+    /// The instance said something.
+    pub fn message(&mut self, message: Message, now: Timestamp) -> Vec<Output> {
+        self.pushes.heard(now);
+        match message {
+            Message::Binary(bytes) if bytes.len() > INSTANCE_MESSAGE_LIMIT => {
+                close(&format!("a message of {} bytes is too long", bytes.len()))
+            }
+            Message::Binary(bytes) => match Envelope::decode(&bytes) {
+                Ok(envelope) => self.envelope(&envelope, now),
+                Err(error) => close(&error.to_string()),
+            },
+            Message::Ping(payload) => vec![Output::Pong(payload)],
+            Message::Text(_) | Message::Pong => Vec::new(),
+            Message::Close => close(""),
         }
     }
 
-    /// Something came that is no message.
-    pub const fn heard(&mut self, now: Timestamp) {
-        self.last_heard = now;
+    /// The newest configuration, as it is written for the instance; none where it can't be.
+    pub fn offered(&mut self, frame: Option<Arc<document::Frame>>, now: Timestamp) -> Vec<Output> {
+        let offer = match &frame {
+            Some(frame) => Offer::Frame {
+                hash: frame.hashes.config.clone(),
+                payload: frame.payload + HEAD_LIMIT,
+                json: frame.json,
+            },
+            None => Offer::Withheld,
+        };
+        self.offered = frame;
+        let outputs = self.pushes.offered(offer, now);
+        self.translated(outputs, now)
     }
 
-    /// There is a newer configuration; one of the same hash as the last isn't sent again.
-    pub fn available(&mut self, configuration: &Configuration, now: Timestamp) -> Vec<Output> {
-        self.waiting = Some(configuration.clone());
-        self.catch_up(now).into_iter().collect()
+    /// The hash of what is offered, if the instance runs that and nothing else is on its way to it.
+    pub fn runs_offer(&self) -> Option<Arc<str>> {
+        self.pushes.runs_offer()
     }
 
     /// Time has passed.
-    pub fn tick(&self, now: Timestamp) -> Vec<Output> {
-        if now < self.deadline() {
-            return Vec::new();
-        }
-        if self.is_introduced() {
-            close(&format!("nothing was heard for {SILENCE_SECONDS} seconds"))
-        } else {
-            close(&format!(
-                "it didn't introduce itself within {HELLO_SECONDS} seconds"
-            ))
-        }
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Output> {
+        let outputs = self.pushes.tick(now);
+        self.translated(outputs, now)
     }
 
     /// When [`Session::tick`] is next needed.
-    pub const fn deadline(&self) -> Timestamp {
-        let patience = if self.is_introduced() {
-            SILENCE_SECONDS
-        } else {
-            HELLO_SECONDS
-        };
-        self.last_heard.plus_seconds(patience)
-    }
-
-    const fn is_introduced(&self) -> bool {
-        self.negotiated.is_some() && self.plugins.is_some()
+    pub fn deadline(&self) -> Timestamp {
+        self.pushes.deadline()
     }
 
     fn envelope(&mut self, envelope: &Envelope<'_>, now: Timestamp) -> Vec<Output> {
         match &envelope.content {
-            Content::Error(description) => vec![Output::Error(format!("it couldn't follow: {description}"))],
+            Content::Error(description) => vec![Output::Report(Report::Failed(json!({
+                "name": "wRPC error",
+                "message": description,
+            })))],
             // That a configuration was accepted says nothing: it is applied after that, or isn't.
             Content::Rpc(_) if envelope.ack != 0 => Vec::new(),
             Content::Rpc(argument) => match self.call(envelope, argument, now) {
@@ -169,7 +134,10 @@ impl Session {
             }
             (CONFIG, PING_CP) => {
                 let hash = messages::decode_ping(argument)?;
-                Ok(vec![self.answer(envelope, &[]), Output::Ping { hash }])
+                let mut outputs = vec![self.answer(envelope, &[])];
+                let pushes = self.pushes.message(Message::Ping(hash.into()), now);
+                outputs.extend(self.translated(pushes, now));
+                Ok(outputs)
             }
             (CONFIG | NEGOTIATION, rpc) => {
                 let service = envelope.service;
@@ -199,47 +167,41 @@ impl Session {
             outputs.push(Output::Close(
                 "it doesn't know version 1 of the service that hands over configurations".to_owned(),
             ));
-        } else if self.negotiated.is_none() {
-            self.negotiated = Some(negotiation);
+        } else if !self.negotiated {
+            self.negotiated = true;
             outputs.extend(self.introduced(now));
         }
         Ok(outputs)
     }
 
-    /// What there is to do once the instance has said everything about itself.
-    fn introduced(&mut self, now: Timestamp) -> Vec<Output> {
-        let (Some(negotiated), Some(plugins)) = (&self.negotiated, &self.plugins) else {
-            return Vec::new();
+    /// What there is to say once the instance has said everything about itself.
+    fn introduced(&mut self, now: Timestamp) -> Option<Output> {
+        let plugins = self.plugins.as_ref().filter(|_| self.negotiated)?;
+        // It doesn't say how large payloads it takes.
+        self.pushes.introduced(None, now);
+        let info = BasicInfo {
+            plugins: plugins.iter().cloned().collect(),
+            ..BasicInfo::default()
         };
-        let arrived = Output::Arrived {
-            version: negotiated.version.clone(),
-            hostname: negotiated.hostname.clone(),
-            plugins: plugins.clone(),
-        };
-        let mut outputs = vec![arrived];
-        outputs.extend(self.catch_up(now));
-        outputs
+        Some(Output::Report(Report::Arrived(info)))
     }
 
-    fn catch_up(&mut self, now: Timestamp) -> Option<Output> {
-        if !self.is_introduced() {
-            return None;
-        }
-        let Configuration { config, hashes } = self.waiting.take()?;
-        if self.sent.as_ref() == Some(&hashes[0]) {
-            return None;
-        }
-        let [hash, ..] = hashes.clone();
-        self.sent = Some(hash);
-        if config.len() + HEAD_LIMIT > PAYLOAD_LIMIT {
-            return Some(Output::Error(format!(
-                "the configuration has {} bytes compressed, more than the {PAYLOAD_LIMIT} that Kong 3.1 takes: update the instance",
-                config.len()
-            )));
-        }
+    /// What v1's session says, in wRPC's words.
+    fn translated(&mut self, outputs: Vec<Output>, now: Timestamp) -> Vec<Output> {
+        let translated = outputs.into_iter().filter_map(|output| match output {
+            Output::Push => self.push(now),
+            // A ping is answered as the call that it is.
+            Output::Pong(_) => None,
+            other => Some(other),
+        });
+        translated.collect()
+    }
+
+    fn push(&mut self, now: Timestamp) -> Option<Output> {
+        let frame = self.offered.clone()?;
         // Rises over reconnections too.
         self.version = (self.version + 1).max(now.0.unsigned_abs());
-        let head = messages::sync_config(config.len(), self.version, &hashes);
+        let head = messages::sync_config(frame.bytes.len(), self.version, &frame.hashes);
         let call = Call {
             service: CONFIG,
             rpc: SYNC_CONFIG,
@@ -247,7 +209,7 @@ impl Session {
             ack: 0,
             deadline: u32::try_from(now.plus_seconds(ANSWER_SECONDS).seconds()).unwrap_or(u32::MAX),
         };
-        Some(Output::Send(call.enclose(&head, config)))
+        Some(Output::Send(call.enclose(&head, frame.bytes.clone())))
     }
 
     fn answer(&mut self, envelope: &Envelope<'_>, result: &[u8]) -> Output {

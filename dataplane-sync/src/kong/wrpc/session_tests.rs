@@ -2,15 +2,35 @@
 
 use super::super::protobuf::{Fields, Writer};
 use super::*;
+use crate::kong::document::Hashes;
 
 const NOW: Timestamp = Timestamp(1_795_277_548_000);
 
-fn configuration(name: &str) -> Configuration {
-    let hashes = ["config", "routes", "services", "plugins", "upstreams", "targets"];
-    Configuration {
-        config: format!("gzip of {name}").into(),
-        hashes: hashes.map(|part| format!("{part} of {name}")),
-    }
+fn configuration(name: &str) -> Arc<document::Frame> {
+    let sections = ["routes", "services", "plugins", "upstreams", "targets"];
+    let bytes = Bytes::from(format!("gzip of {name}"));
+    Arc::new(document::Frame {
+        hashes: Hashes {
+            config: format!("config of {name}").into(),
+            sections: sections.map(|section| format!("{section} of {name}").into()),
+        },
+        payload: bytes.len(),
+        json: 2 * bytes.len(),
+        bytes,
+    })
+}
+
+fn say(session: &mut Session, bytes: Vec<u8>, now: Timestamp) -> Vec<Output> {
+    session.message(Message::Binary(bytes.into()), now)
+}
+
+/// A session whose instance takes 4 MiB, and that rests a second between two pushes.
+fn opened() -> Session {
+    Session::new(4 << 20, 1_000, NOW)
+}
+
+fn seconds_later(seconds: i64) -> Timestamp {
+    NOW.plus_seconds(seconds)
 }
 
 /// A request as an instance writes it.
@@ -57,11 +77,12 @@ fn ping(hash: &str) -> Vec<u8> {
     )
 }
 
-/// A session whose instance has introduced itself.
+/// A session whose instance has introduced itself and said that it has nothing.
 fn introduced() -> Session {
-    let mut session = Session::new(NOW);
-    session.frame(&negotiation("config", "v1"), NOW);
-    session.frame(&metadata(), NOW);
+    let mut session = opened();
+    say(&mut session, negotiation("config", "v1"), NOW);
+    say(&mut session, metadata(), NOW);
+    say(&mut session, ping(""), NOW);
     session
 }
 
@@ -93,30 +114,26 @@ fn closes(outputs: &[Output]) -> bool {
 }
 
 #[test]
-fn an_instance_is_sent_a_configuration_once_it_has_introduced_itself_and_not_before() {
-    let mut session = Session::new(NOW);
-    assert!(session.available(&configuration("first"), NOW).is_empty());
-    let outputs = session.frame(&negotiation("config", "v1"), NOW);
+fn an_instance_introduces_itself_in_two_calls_and_then_gets_its_configuration() {
+    let mut session = opened();
+    let outputs = say(&mut session, negotiation("config", "v1"), NOW);
     assert_eq!(outputs.len(), 1, "the negotiation is answered, nothing else");
-    let outputs = session.frame(&metadata(), NOW);
-    let expected = Output::Arrived {
-        version: "3.1.1".to_owned(),
-        hostname: "edge-1".to_owned(),
-        plugins: vec![
-            ("key-auth".to_owned(), Some("3.1.1".to_owned())),
-            ("own".to_owned(), None),
-        ],
+    let outputs = say(&mut session, metadata(), NOW);
+    let [Output::Send(heard), Output::Report(Report::Arrived(info))] = &outputs[..] else {
+        panic!("it has introduced itself, not {outputs:?}");
     };
-    assert!(outputs.contains(&expected));
-    let messages = sent(&outputs);
-    let [heard, config] = &messages[..] else {
-        panic!("an answer and a configuration are sent, not {messages:?}");
-    };
-    let Content::Rpc(heard) = Envelope::decode(heard).unwrap().content else {
+    let heard = heard.joined();
+    let Content::Rpc(heard) = Envelope::decode(&heard).unwrap().content else {
         panic!("what it has is confirmed");
     };
     assert_eq!(field(heard, 1), b"ok");
-    let envelope = Envelope::decode(config).unwrap();
+    assert_eq!(info.plugins["key-auth"].as_deref(), Some("3.1.1"));
+    assert_eq!(info.plugins["own"], None);
+
+    assert!(session.offered(Some(configuration("first")), NOW).is_empty());
+    let outputs = say(&mut session, ping(""), NOW);
+    let messages = sent(&outputs);
+    let envelope = Envelope::decode(&messages[1]).unwrap();
     assert_eq!(
         (envelope.service, envelope.rpc, envelope.ack),
         (CONFIG, SYNC_CONFIG, 0)
@@ -126,16 +143,17 @@ fn an_instance_is_sent_a_configuration_once_it_has_introduced_itself_and_not_bef
     };
     assert_eq!(field(config, 1), b"gzip of first");
     assert_eq!(field(config, 3), b"config of first");
+    assert_eq!(field(&field(config, 4), 1), b"config of first");
     assert_eq!(field(&field(config, 4), 6), b"targets of first");
 }
 
 #[test]
 fn requests_have_a_deadline_and_answers_have_none_and_every_message_a_number_of_its_own() {
-    let mut session = Session::new(NOW);
-    let mut messages = sent(&session.frame(&negotiation("config", "v1"), NOW));
-    messages.extend(sent(&session.frame(&metadata(), NOW)));
-    messages.extend(sent(&session.frame(&ping(""), NOW)));
-    messages.extend(sent(&session.available(&configuration("first"), NOW)));
+    let mut session = opened();
+    let mut messages = sent(&say(&mut session, negotiation("config", "v1"), NOW));
+    messages.extend(sent(&say(&mut session, metadata(), NOW)));
+    messages.extend(sent(&say(&mut session, ping(""), NOW)));
+    messages.extend(sent(&session.offered(Some(configuration("first")), NOW)));
     let envelopes: Vec<_> = messages
         .iter()
         .map(|message| Envelope::decode(message).unwrap())
@@ -155,39 +173,36 @@ fn requests_have_a_deadline_and_answers_have_none_and_every_message_a_number_of_
 
 #[test]
 fn the_service_that_hands_over_configurations_is_accepted_and_others_are_not() {
-    let mut session = Session::new(NOW);
-    let messages = sent(&session.frame(&negotiation("config", "v1"), NOW));
+    let messages = sent(&say(&mut opened(), negotiation("config", "v1"), NOW));
     let Content::Rpc(answer) = Envelope::decode(&messages[0]).unwrap().content else {
         panic!("a negotiation is answered");
     };
     assert!(field(answer, 2).is_empty(), "nothing is said of this node");
     assert_eq!(field(&field(answer, 3), 1), b"config");
     assert_eq!(field(&field(answer, 3), 2), b"v1");
-    assert!(closes(
-        &Session::new(NOW).frame(&negotiation("config", "v2"), NOW)
-    ));
-    assert!(closes(
-        &Session::new(NOW).frame(&negotiation("telemetry", "v1"), NOW)
-    ));
+    assert!(closes(&say(&mut opened(), negotiation("config", "v2"), NOW)));
+    assert!(closes(&say(&mut opened(), negotiation("telemetry", "v1"), NOW)));
+}
+
+/// The version of the configuration that is pushed.
+fn pushed(outputs: &[Output]) -> u64 {
+    let messages = sent(outputs);
+    let Content::Rpc(config) = Envelope::decode(&messages[0]).unwrap().content else {
+        panic!("a configuration is a call");
+    };
+    version(config)
 }
 
 #[test]
 fn versions_rise_within_a_connection_and_over_reconnections() {
     let mut session = introduced();
     let mut versions = Vec::new();
-    for name in ["first", "second", "third"] {
-        let messages = sent(&session.available(&configuration(name), NOW));
-        let Content::Rpc(config) = Envelope::decode(&messages[0]).unwrap().content else {
-            panic!("a configuration is a call");
-        };
-        versions.push(version(config));
+    for (seconds, name) in [(0, "first"), (5, "second"), (10, "third")] {
+        let outputs = session.offered(Some(configuration(name)), seconds_later(seconds));
+        versions.push(pushed(&outputs));
     }
-    let later = Timestamp(NOW.0 + 5_000);
-    let messages = sent(&introduced().available(&configuration("third"), later));
-    let Content::Rpc(config) = Envelope::decode(&messages[0]).unwrap().content else {
-        panic!("a configuration is a call");
-    };
-    versions.push(version(config));
+    let outputs = introduced().offered(Some(configuration("third")), seconds_later(15));
+    versions.push(pushed(&outputs));
     assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
 }
 
@@ -195,38 +210,48 @@ fn versions_rise_within_a_connection_and_over_reconnections() {
 fn connections_share_a_configurations_bytes() {
     let configuration = configuration("large");
     for mut session in [introduced(), introduced()] {
-        let outputs = session.available(&configuration, NOW);
+        let outputs = session.offered(Some(configuration.clone()), NOW);
         let [Output::Send(frame)] = &outputs[..] else {
             panic!("a configuration is sent, not {outputs:?}");
         };
-        assert_eq!(frame.body.as_ptr(), configuration.config.as_ptr());
+        assert_eq!(frame.body.as_ptr(), configuration.bytes.as_ptr());
     }
 }
 
 #[test]
-fn the_same_configuration_is_not_sent_twice() {
+fn the_first_change_is_pushed_at_once_and_the_next_after_a_rest() {
     let mut session = introduced();
-    assert_eq!(session.available(&configuration("first"), NOW).len(), 1);
-    assert!(session.available(&configuration("first"), NOW).is_empty());
-    assert_eq!(session.available(&configuration("second"), NOW).len(), 1);
+    assert_eq!(session.offered(Some(configuration("first")), NOW).len(), 1);
+    assert!(session.offered(Some(configuration("second")), NOW).is_empty());
+    assert!(session.offered(Some(configuration("third")), NOW).is_empty());
+    assert_eq!(session.deadline(), seconds_later(1));
+    let messages = sent(&session.tick(seconds_later(1)));
+    let Content::Rpc(config) = Envelope::decode(&messages[0]).unwrap().content else {
+        panic!("a configuration is a call");
+    };
+    assert_eq!(field(config, 3), b"config of third");
+}
+
+#[test]
+fn an_instance_that_has_the_configuration_already_gets_nothing() {
+    let mut session = introduced();
+    say(&mut session, ping("config of first"), NOW);
+    assert!(session.offered(Some(configuration("first")), NOW).is_empty());
+    assert_eq!(session.runs_offer().as_deref(), Some("config of first"));
 }
 
 #[test]
 fn a_configuration_longer_than_an_instance_takes_is_reported_and_not_sent() {
-    let long = Configuration {
-        config: vec![0; PAYLOAD_LIMIT].into(),
-        ..configuration("long")
-    };
-    let mut session = introduced();
-    let outputs = session.available(&long, NOW);
-    assert!(matches!(&outputs[..], [Output::Error(_)]));
-    assert!(session.available(&long, NOW).is_empty(), "once is enough");
+    let mut long = document::Frame::clone(&configuration("long"));
+    long.payload = 4 << 20;
+    let outputs = introduced().offered(Some(Arc::new(long)), NOW);
+    assert!(matches!(&outputs[..], [Output::Report(Report::TooLarge(..))]));
 }
 
 #[test]
 fn that_a_configuration_was_accepted_does_not_say_that_it_runs_but_a_ping_does() {
     let mut session = introduced();
-    session.available(&configuration("first"), NOW);
+    session.offered(Some(configuration("first")), NOW);
     let accepted = Call {
         service: CONFIG,
         rpc: SYNC_CONFIG,
@@ -235,16 +260,27 @@ fn that_a_configuration_was_accepted_does_not_say_that_it_runs_but_a_ping_does()
         deadline: 0,
     };
     let accepted = accepted.enclose(&Writer::default().number(1, 1).finish(), Bytes::new());
-    assert!(session.frame(&accepted.joined(), NOW).is_empty());
-    let outputs = session.frame(&ping("config of first"), NOW);
+    assert!(say(&mut session, accepted.joined(), NOW).is_empty());
+    assert_eq!(session.runs_offer(), None);
+    let outputs = say(&mut session, ping("config of first"), seconds_later(1));
     let hash = "config of first".to_owned();
-    assert!(matches!(&outputs[..], [Output::Send(_), said] if *said == Output::Ping { hash }));
+    assert!(matches!(&outputs[..], [Output::Send(_), Output::Report(Report::Pinged(said))] if *said == hash));
+    assert!(session.runs_offer().is_some());
+}
+
+#[test]
+fn an_instance_that_still_has_something_else_long_after_a_push_has_refused_it() {
+    let mut session = introduced();
+    session.offered(Some(configuration("first")), NOW);
+    let outputs = say(&mut session, ping(""), seconds_later(30));
+    let refused = Output::Report(Report::Refused("config of first".into()));
+    assert!(outputs.contains(&refused), "{outputs:?}");
 }
 
 #[test]
 fn a_call_that_is_not_known_here_is_answered_with_an_error() {
     for (service, rpc) in [(9, 1), (CONFIG, 9), (NEGOTIATION, 2)] {
-        let outputs = introduced().frame(&request(service, rpc, 7, &[]), NOW);
+        let outputs = say(&mut introduced(), request(service, rpc, 7, &[]), NOW);
         let messages = sent(&outputs);
         let envelope = Envelope::decode(&messages[0]).unwrap();
         assert_eq!(envelope.ack, 7);
@@ -262,24 +298,27 @@ fn an_error_of_an_instance_is_reported() {
         deadline: 0,
     };
     let error = call.refuse(ErrorKind::Generic, "no space").joined();
-    let outputs = introduced().frame(&error, NOW);
-    assert!(matches!(&outputs[..], [Output::Error(reason)] if reason.contains("no space")));
+    let outputs = say(&mut introduced(), error, NOW);
+    assert!(
+        matches!(&outputs[..], [Output::Report(Report::Failed(error))] if error["message"] == "no space")
+    );
 }
 
 #[test]
 fn silence_ends_a_session_and_pings_keep_it() {
-    assert!(closes(&Session::new(NOW).tick(NOW.plus_seconds(HELLO_SECONDS))));
+    assert!(closes(&opened().tick(seconds_later(5))));
     let mut session = introduced();
-    session.frame(&ping(""), NOW.plus_seconds(60));
-    assert!(session.tick(NOW.plus_seconds(SILENCE_SECONDS)).is_empty());
-    assert!(closes(&session.tick(NOW.plus_seconds(60 + SILENCE_SECONDS))));
+    say(&mut session, ping(""), seconds_later(60));
+    assert!(session.tick(seconds_later(90)).is_empty());
+    assert!(closes(&session.tick(seconds_later(150))));
 }
 
 #[test]
 fn what_is_no_message_ends_the_session() {
     for bytes in [&b""[..], b"\xff", b"{}", &[0x12, 0x7f], &[0; 300 * 1024]] {
-        assert!(closes(&introduced().frame(bytes, NOW)));
+        assert!(closes(&say(&mut introduced(), bytes.to_vec(), NOW)));
     }
     let long = "x".repeat(200);
-    assert!(closes(&introduced().frame(&ping(&long), NOW)));
+    assert!(closes(&say(&mut introduced(), ping(&long), NOW)));
+    assert!(say(&mut introduced(), ping("config"), NOW).len() > 1);
 }
