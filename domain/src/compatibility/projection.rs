@@ -12,14 +12,14 @@ use crate::schema::{FieldSchema, RecordSchema, ValueType};
 
 const WITHHELD: Effect = Effect::Withheld(Incompatibility::Configuration);
 
-/// The members of a body that the release knows.
+/// Leaves the members of a body that the release knows.
 pub(super) fn project(
     report: &mut Report<'_>,
-    body: Map<String, Value>,
+    body: &mut Map<String, Value>,
     fields: &Field,
     schema: &RecordSchema,
-) -> Map<String, Value> {
-    Projection { report }.record(body, fields, Some(schema), Path::top())
+) {
+    Projection { report }.record(body, fields, Some(schema), Path::top());
 }
 
 struct Projection<'r, 'e> {
@@ -29,27 +29,29 @@ struct Projection<'r, 'e> {
 impl Projection<'_, '_> {
     fn record(
         &mut self,
-        members: Map<String, Value>,
+        members: &mut Map<String, Value>,
         fields: &Field,
         schema: Option<&RecordSchema>,
         at: Path<'_>,
-    ) -> Map<String, Value> {
-        let mut written = Map::with_capacity(members.len());
-        for (name, value) in members {
-            let known = schema.and_then(|schema| schema.field(&name));
-            let Some(field) = fields.below.get(&name) else {
-                self.left_out(&value, known, None, at.field(&name));
-                continue;
+    ) {
+        members.retain(|name, value| {
+            let known = || schema.and_then(|schema| schema.field(name));
+            let Some(field) = fields.below.get(name) else {
+                self.left_out(value, known(), None, at.field(name));
+                return false;
             };
-            if !value.is_null() {
-                let value = self.value(value, field, known, at.field(&name));
-                written.insert(name, value);
-            } else if field.definition.keeps_null() {
-                written.insert(name, Value::Null);
+            if value.is_null() {
+                return field.definition.keeps_null();
             }
-        }
+            self.check(value, &field.definition, at.field(name));
+            // Most values are plain, and looking a field up takes time.
+            if value.is_object() || value.is_array() {
+                self.below(value, field, known(), at.field(name));
+            }
+            true
+        });
         for (name, field) in &fields.below {
-            if field.definition.must_be_sent() && !written.contains_key(name) {
+            if field.definition.must_be_sent() && !members.contains_key(name) {
                 let message = format!(
                     "Kong {} demands a value: set one, or update the instance",
                     self.report.release()
@@ -57,43 +59,37 @@ impl Projection<'_, '_> {
                 self.report.field(at.field(name), WITHHELD, message);
             }
         }
-        written
     }
 
-    fn value(&mut self, value: Value, field: &Field, known: Option<&FieldSchema>, at: Path<'_>) -> Value {
-        self.check(&value, &field.definition, at);
+    /// What a value holds.
+    fn below(&mut self, value: &mut Value, field: &Field, known: Option<&FieldSchema>, at: Path<'_>) {
         let is_described = !field.below.is_empty();
-        let below = known.map(|known| &known.value_type);
-        match (field.definition.value_type.as_str(), value) {
-            ("foreign", Value::Object(mut reference)) if self.report.dialect() == Dialect::Document => {
-                reference.remove("id").unwrap_or(Value::Null)
+        let within = known.map(|known| &known.value_type);
+        let of_elements = || {
+            within
+                .and_then(elements_of)
+                .and_then(|element| record_of(&element.value_type))
+        };
+        match (field.definition.value_type.as_str(), &mut *value) {
+            ("foreign", Value::Object(reference)) => {
+                if self.report.dialect() == Dialect::Document {
+                    *value = reference.remove("id").unwrap_or_default();
+                }
             }
             ("record", Value::Object(members)) if is_described => {
-                let schema = below.and_then(record_of);
-                Value::Object(self.record(members, field, schema, at))
+                self.record(members, field, within.and_then(record_of), at);
             }
             ("array" | "set", Value::Array(items)) if is_described => {
-                let schema = below
-                    .and_then(elements_of)
-                    .and_then(|element| record_of(&element.value_type));
-                let each = |item| self.item(item, field, schema, at);
-                items.into_iter().map(each).collect()
+                for item in items.iter_mut().filter_map(Value::as_object_mut) {
+                    self.record(item, field, of_elements(), at);
+                }
             }
             ("map", Value::Object(members)) if is_described => {
-                let schema = below
-                    .and_then(elements_of)
-                    .and_then(|element| record_of(&element.value_type));
-                let each = |(name, item)| (name, self.item(item, field, schema, at));
-                Value::Object(members.into_iter().map(each).collect())
+                for item in members.values_mut().filter_map(Value::as_object_mut) {
+                    self.record(item, field, of_elements(), at);
+                }
             }
-            (_, value) => without_unset(value, known),
-        }
-    }
-
-    fn item(&mut self, item: Value, field: &Field, schema: Option<&RecordSchema>, at: Path<'_>) -> Value {
-        match item {
-            Value::Object(members) => Value::Object(self.record(members, field, schema, at)),
-            item => item,
+            (_, value) => *value = without_unset(value.take(), known),
         }
     }
 

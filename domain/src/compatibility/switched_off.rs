@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::Kind;
 use crate::group::{Entity, Group};
@@ -25,18 +26,18 @@ pub(super) static CONCERNED: LazyLock<BTreeSet<Kind>> = LazyLock::new(|| {
     concerned
 });
 
-/// Whether it, or something it belongs to, is disabled.
-pub(super) fn is_switched_off(group: &Group, entity: &Entity) -> bool {
-    if !CONCERNED.contains(&entity.kind) {
-        return false;
-    }
-    if has_switch(entity.kind) && is_disabled(entity) {
-        return true;
-    }
-    entity.references.iter().any(|reference| {
-        let above = group.entity(reference.kind, reference.id);
-        above.is_some_and(|above| is_switched_off(group, above))
-    })
+/// Whether an entity with this body, or something it belongs to, is disabled.
+pub(super) fn is_switched_off(group: &Group, entity: &Entity, body: &Map<String, Value>) -> bool {
+    let is_disabled = || has_switch(entity.kind) && body.get("enabled") == Some(&Value::Bool(false));
+    CONCERNED.contains(&entity.kind) && (is_disabled() || is_below_switched_off(group, entity))
+}
+
+fn is_below_switched_off(group: &Group, entity: &Entity) -> bool {
+    let above = entity.references.iter();
+    above
+        .filter(|reference| CONCERNED.contains(&reference.kind))
+        .filter_map(|reference| group.entity(reference.kind, reference.id))
+        .any(|above| (has_switch(above.kind) && is_disabled(above)) || is_below_switched_off(group, above))
 }
 
 fn has_switch(kind: Kind) -> bool {

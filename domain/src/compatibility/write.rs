@@ -25,10 +25,13 @@ pub struct Written {
 
 /// An entity as instances of this level receive it.
 pub fn write(group: &Group, entity: &Entity, level: &Level) -> Written {
-    if availability::is_never_sent(entity.kind) || is_switched_off(group, entity) {
+    if availability::is_never_sent(entity.kind) {
         return Written::default();
     }
     let body = entity.map();
+    if is_switched_off(group, entity, &body) {
+        return Written::default();
+    }
     let mut report = Report::new(entity, &body, level);
     let text = text(group, entity, body, &mut report);
     let findings = report.findings;
@@ -68,11 +71,11 @@ fn text(
     body.remove("ttl");
     let schema = group.plugins.record_for(entity.kind.schema(), &body);
     rewrite::rewrite(report, &mut body);
-    let mut written = projection::project(report, body, fields, schema);
+    projection::project(report, &mut body, fields, schema);
     if let Some(ttl) = time_to_live(entity, report.level().release) {
-        written.insert("ttl".to_owned(), ttl.into());
+        body.insert("ttl".to_owned(), ttl.into());
     }
-    Some(Value::Object(written).to_string())
+    Some(Value::Object(body).to_string())
 }
 
 /// Since 3.5 the moment at which it expires, in seconds since the epoch. Before, the seconds that were set, so that
