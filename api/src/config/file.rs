@@ -60,6 +60,10 @@ mod tests {
             listen = "127.0.0.1:1"
             dataplane-listen = ["127.0.0.1:2", "127.0.0.1:3"]
             dataplane-name = ["control-plane.test"]
+            dataplane-shared-cert = ["e"]
+            dataplane-shared-key = ["f"]
+            dataplane-push-interval = 1000
+            node-retention = 60
             dataplane-plaintext = true
             tls-cert = "a"
             tls-key = "b"
@@ -76,7 +80,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 14, "this test names every key");
+        assert_eq!(known_keys().len(), 18, "this test names every key");
     }
 
     #[test]
