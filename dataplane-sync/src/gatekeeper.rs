@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::Clock;
 use domain::fingerprint::Fingerprint;
 use domain::token::{self, TokenHash};
-use domain::{Clock, GroupId};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -85,7 +85,9 @@ enum Credential {
 /// What a credential in use has let in.
 #[derive(Clone, Debug)]
 struct InUse {
-    group: GroupId,
+    admission: Admission,
+    /// The certificate's id in the group's list, where it is one of these.
+    listed: Option<Uuid>,
     /// When it ends by itself, in seconds since the epoch.
     expires_at: Option<i64>,
     connections: CancellationToken,
@@ -128,7 +130,7 @@ impl Gatekeeper {
             admission,
             credential: id.map(|id| format!("token:{id}")).unwrap_or_default(),
             certificate: None,
-            withdrawn: self.in_use_by(Credential::Token(hash), admission.group, None),
+            withdrawn: self.in_use_by(Credential::Token(hash), admission, None, None),
         })
     }
 
@@ -139,51 +141,70 @@ impl Gatekeeper {
         let expires_at = group_authorities::expiry(leaf)
             .filter(|_| group_authorities::is_valid(leaf, now))
             .ok_or(CertificateDenied::NotValid(fingerprint))?;
-        let (holder, credential) = match self.certificates.pinned(fingerprint).await? {
-            Some(holder) => (holder, Credential::Pinned(fingerprint)),
-            None => {
-                let authorities = self.certificates.authorities().await?;
-                let holder = group_authorities::issuer(chain, &authorities, now)
-                    .map_err(|why| CertificateDenied::Unknown(fingerprint, why))?;
-                (
-                    holder.clone(),
-                    Credential::Issued(fingerprint, holder.certificate),
-                )
-            }
+        let (admission, listed, credential) = match self.admitted_before(fingerprint) {
+            Some((admission, listed)) => (admission, listed, Credential::Pinned(fingerprint)),
+            None => self.judge(fingerprint, chain).await?,
         };
-        let admission = node_certificates::admit(fingerprint, &holder)?;
         Ok(Pass {
             admission,
             credential: format!("certificate:{fingerprint}"),
             certificate: Some(ShownCertificate {
-                listed: holder.certificate,
+                listed,
                 fingerprint,
                 expires_at,
             }),
-            withdrawn: self.in_use_by(credential, admission.group, Some(expires_at)),
+            withdrawn: self.in_use_by(credential, admission, Some(listed), Some(expires_at)),
         })
+    }
+
+    /// What a pinned certificate in use opens: all nodes of a group may have the same one, and it is looked up again all
+    /// the time. The first instance settles the group's type, so it isn't asked for again.
+    fn admitted_before(&self, fingerprint: Fingerprint) -> Option<(Admission, Uuid)> {
+        let in_use = self.in_use();
+        let used = in_use.get(&Credential::Pinned(fingerprint))?;
+        let admission = Admission {
+            first: false,
+            ..used.admission
+        };
+        Some((admission, used.listed?))
+    }
+
+    async fn judge(
+        &self,
+        fingerprint: Fingerprint,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<(Admission, Uuid, Credential), Refused> {
+        if let Some(holder) = self.certificates.pinned(fingerprint).await? {
+            let admission = node_certificates::admit(fingerprint, &holder)?;
+            return Ok((admission, holder.certificate, Credential::Pinned(fingerprint)));
+        }
+        let authorities = self.certificates.authorities().await?;
+        let holder = group_authorities::issuer(chain, &authorities, self.clock.now())
+            .map_err(|why| CertificateDenied::Unknown(fingerprint, why))?;
+        let admission = node_certificates::admit(fingerprint, holder)?;
+        let credential = Credential::Issued(fingerprint, holder.certificate);
+        Ok((admission, holder.certificate, credential))
     }
 
     fn in_use_by(
         &self,
         credential: Credential,
-        group: GroupId,
+        admission: Admission,
+        listed: Option<Uuid>,
         expires_at: Option<i64>,
     ) -> CancellationToken {
-        let mut in_use = self.in_use();
-        let used = in_use.entry(credential).or_insert_with(|| InUse {
-            group,
+        let new = || InUse {
+            admission,
+            listed,
             expires_at,
             connections: self.shutdown.child_token(),
-        });
-        if used.group != group {
+        };
+        let mut in_use = self.in_use();
+        let used = in_use.entry(credential).or_insert_with(new);
+        if used.admission.group != admission.group {
             // It was taken away from the one group and given to the other between two checks.
             used.connections.cancel();
-            *used = InUse {
-                group,
-                expires_at,
-                connections: self.shutdown.child_token(),
-            };
+            *used = new();
         }
         used.connections.child_token()
     }
@@ -264,7 +285,7 @@ impl Gatekeeper {
     ) -> Result<(), CertificateDenied> {
         let revoked = || CertificateDenied::Unknown(fingerprint, "it was revoked".to_owned());
         let holder = holder
-            .filter(|holder| holder.group == used.group)
+            .filter(|holder| holder.group == used.admission.group)
             .ok_or_else(revoked)?;
         node_certificates::admit(fingerprint, holder)?;
         match used.expires_at {
