@@ -69,6 +69,11 @@ impl Collection {
         self.pieces[piece] = None;
     }
 
+    /// Whether there is this entity.
+    pub fn has(&self, id: EntityId) -> bool {
+        self.buckets[bucket_of(id)].texts.contains_key(&id)
+    }
+
     /// Whether there is no entity.
     pub const fn is_empty(&self) -> bool {
         self.count == 0

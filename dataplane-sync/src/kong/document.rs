@@ -85,7 +85,12 @@ impl Document {
     /// Follows the configuration, of which these entities were touched.
     pub fn advance(&mut self, state: &dyn ConfigurationState, touched: &[(Kind, EntityId)]) {
         for (kind, id) in touched {
+            let was_sent = self.sends(*kind, *id);
             self.write(state, *kind, *id);
+            if was_sent && self.sends(*kind, *id) {
+                // What is sent now as before takes nothing else with it.
+                continue;
+            }
             for (kind, id) in compatibility::affected(state.group(), *kind, *id) {
                 self.write(state, kind, id);
             }
@@ -107,6 +112,11 @@ impl Document {
         if text.is_some() || self.collections.contains_key(&kind) {
             self.collections.entry(kind).or_default().set(id, text);
         }
+    }
+
+    fn sends(&self, kind: Kind, id: EntityId) -> bool {
+        let collection = self.collections.get(&kind);
+        collection.is_some_and(|collection| collection.has(id))
     }
 
     /// Whose configuration it is.
