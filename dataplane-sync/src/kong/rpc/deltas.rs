@@ -134,12 +134,21 @@ impl EncodedDeltas {
         leads_to: SyncVersion,
         projection: &dyn Projection,
     ) -> Result<Option<Self>, NoDeltas> {
-        let mut concerned: BTreeSet<_> = touched.iter().copied().collect();
-        for (kind, id) in touched {
-            concerned.extend(projection.affected(group, *kind, *id));
-        }
+        let touched: BTreeSet<_> = touched.iter().copied().collect();
         let since = before.map_or(Timestamp::default(), |before| before.at);
-        concerned.extend(projection.aged(group, since));
+        let affected = touched
+            .iter()
+            .flat_map(|(kind, id)| projection.affected(group, *kind, *id));
+        // Most of what could be written differently isn't: the routes of a service that goes on being enabled.
+        let changed = |(kind, id): &(Kind, EntityId)| {
+            let text = |group: &Group| match group.entity(*kind, *id) {
+                Some(entity) => projection.written(group, entity),
+                None => Ok(None),
+            };
+            before.is_none_or(|before| text(before) != text(group))
+        };
+        let affected = affected.chain(projection.aged(group, since)).filter(changed);
+        let concerned: BTreeSet<_> = touched.iter().copied().chain(affected).collect();
         let mut deltas = Deltas::new(leads_to);
         let mut upserts = Vec::new();
         for (kind, id) in concerned {
@@ -152,7 +161,9 @@ impl EncodedDeltas {
                 deltas.delete(kind.name(), id);
             }
         }
-        if moves_unique_keys(before, upserts.iter().map(|(entity, _)| entity.as_ref())) {
+        let rewritten = upserts.iter().map(|(entity, _)| entity.as_ref());
+        let rewritten = rewritten.filter(|entity| touched.contains(&(entity.kind, entity.id)));
+        if moves_unique_keys(before, rewritten) {
             return Ok(None);
         }
         for (entity, text) in &upserts {
