@@ -9,6 +9,11 @@ mod commands;
 mod cpu_shares;
 mod engine;
 mod fold;
+mod kong_herd;
+mod kong_idle;
+mod kong_push;
+mod kong_restart;
+mod kong_station;
 mod load_agent;
 mod load_client;
 mod probe;
@@ -19,10 +24,12 @@ mod tls_client;
 mod tls_floor;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 use crate::engine::Engine;
+use crate::kong_station::Size;
 
 /// Measures a control plane of this program on this machine.
 #[derive(Debug, Parser)]
@@ -60,6 +67,21 @@ struct Arguments {
     /// How many consumers the applied file has, each with a key.
     #[arg(long, default_value_t = 50_000)]
     consumers: usize,
+    /// How many Kong nodes connect, one series after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 500])]
+    kong_nodes: Vec<usize>,
+    /// How many services the Kong nodes' configuration has, one series after another: as many routes, and a tenth as many plugins.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    kong_services: Vec<usize>,
+    /// How many changes are pushed to Kong nodes per series, more than a second apart.
+    #[arg(long, default_value_t = 15)]
+    kong_changes: usize,
+    /// How long idle Kong nodes are watched, in seconds.
+    #[arg(long, default_value_t = 60)]
+    kong_idle_seconds: u64,
+    /// Be the other end of the floor under a herd, for the benchmark that listens there.
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    greet_with_frames: Option<SocketAddr>,
     /// Be the other end of the floor under a push, for the benchmark that listens there.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     write_frames_for: Option<SocketAddr>,
@@ -83,6 +105,20 @@ enum Measurement {
     Push,
     Apply,
     Fold,
+    KongPush,
+    KongHerd,
+    KongIdle,
+    KongRestart,
+}
+
+impl Arguments {
+    /// How large the Kong nodes' configurations are.
+    fn kong_sizes(&self) -> impl Iterator<Item = Size> {
+        self.kong_services.iter().map(|&services| Size {
+            services,
+            plugins: services / 10,
+        })
+    }
 }
 
 #[tokio::main]
@@ -90,6 +126,9 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(control) = arguments.write_frames_for {
         return tls_floor::write_frames(control).await;
+    }
+    if let Some(control) = arguments.greet_with_frames {
+        return tls_floor::greet_with_frames(control).await;
     }
     let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
     report::machine()?;
@@ -121,6 +160,31 @@ async fn main() -> anyhow::Result<()> {
         // Only reading is measured, so the log is filled without waiting for the disk where the engine lets us.
         let engine = Engine::start(arguments.log, false).await?;
         fold::measure(&engine, arguments.events, arguments.changes_per_commit).await?;
+    }
+    measure_kong(&arguments, wanted).await
+}
+
+/// Everything about Kong data planes.
+async fn measure_kong(arguments: &Arguments, wanted: impl Fn(Measurement) -> bool) -> anyhow::Result<()> {
+    let nodes = &arguments.kong_nodes;
+    for size in arguments.kong_sizes() {
+        if wanted(Measurement::KongPush) {
+            let engine = Engine::start(arguments.log, true).await?;
+            kong_push::measure(&engine, size, nodes, arguments.kong_changes).await?;
+        }
+        if wanted(Measurement::KongHerd) {
+            let engine = Engine::start(arguments.log, true).await?;
+            kong_herd::measure(&engine, size, nodes).await?;
+        }
+        if wanted(Measurement::KongRestart) {
+            let engine = Engine::start(arguments.log, true).await?;
+            kong_restart::measure(&engine, size, nodes).await?;
+        }
+        if wanted(Measurement::KongIdle) {
+            let time = Duration::from_secs(arguments.kong_idle_seconds);
+            let engine = Engine::start(arguments.log, true).await?;
+            kong_idle::measure(&engine, size, nodes, time).await?;
+        }
     }
     Ok(())
 }

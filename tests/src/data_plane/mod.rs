@@ -5,6 +5,7 @@
 //! - [`tls`], [`upgrade`], [`websocket`]: the layers of a connection; [`wire`]: one connection, step by step.
 //! - `v1`, `wrpc`, `rpc` with `deltas`: the protocols; `basic_info`: how a node introduces itself; `protobuf`: as much as wRPC needs.
 //! - [`configuration`]: what a node makes of a message; [`validation`] and [`fields`]: what it refuses.
+//! - [`fleet`]: thousands of v1 nodes for measurements.
 //!
 //! Start reading at [`node`].
 
@@ -12,6 +13,7 @@ mod basic_info;
 pub mod configuration;
 mod deltas;
 pub mod fields;
+pub mod fleet;
 pub mod identity;
 pub mod node;
 pub mod observed;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -49,12 +49,14 @@ pub fn connector(identity: &Identity, versions: &[&'static SupportedProtocolVers
         .expect("the certificates are PEM");
     // Not checked against each other: a certificate of version 1 couldn't be, and somebody may present one without its key.
     let presented = Arc::new(CertifiedKey::new(chain, key));
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .expect("the provider has these versions of TLS")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(Presented(presented)));
+    // A data plane shakes hands in full each time.
+    config.resumption = Resumption::disabled();
     TlsConnector::from(Arc::new(config))
 }
 

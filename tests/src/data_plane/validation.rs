@@ -109,8 +109,9 @@ impl Validator {
                 && collection == "routes"
                 && matches!(name.as_str(), "expression" | "priority");
             let shorthand = fields.shorthands.contains(name);
-            let is_plugin_configuration = collection == "plugins" && name == "config";
-            if value.is_null() || exempt || noted || lives || flavored || is_plugin_configuration {
+            // Looked through with the plugin's own fields; of vaults' no list is kept.
+            let is_configuration = name == "config" && matches!(collection, "plugins" | "vaults");
+            if value.is_null() || exempt || noted || lives || flavored || is_configuration {
                 continue;
             }
             match fields.by_path.get(name) {
