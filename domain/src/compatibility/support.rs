@@ -3,9 +3,9 @@
 use super::Release;
 use crate::Timestamp;
 
-/// The last day of each line, as Kong has announced it; 2.8, 3.4 and 3.10 are maintained for longer than others.
+/// The last day of each line, as Kong announces it (Konnect compatibility and support policy); 2.8, 3.4 and 3.10 are maintained for longer than others.
 const LAST_DAYS: [(&str, &str); 13] = [
-    ("2.8", "2025-03-25"),
+    ("2.8", "2025-03-26"),
     ("3.0", "2023-09-09"),
     ("3.1", "2023-12-06"),
     ("3.2", "2024-02-28"),
