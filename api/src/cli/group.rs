@@ -228,6 +228,12 @@ impl Restore {
         let request = client.post(&path).message(self.message.as_deref());
         let group = request.json(&body).send().await?.json()?;
         self.connection.output.show(&group, page)?;
+        for certificate in group["left_out_certificates"].as_array().into_iter().flatten() {
+            terminal::note(&format!(
+                "the certificate {} belongs to another group by now: its instances stay there",
+                cell(&certificate["fingerprint"])
+            ));
+        }
         Ok(Ending::Done)
     }
 }

@@ -7,7 +7,8 @@ use clap::Args;
 use super::client::{Client, Connection, group_path, segment};
 use super::ending::Ending;
 use super::output::Output;
-use super::{private_file, terminal};
+use super::private_file::PrivateFile;
+use super::terminal;
 use crate::provisioning::Platform;
 
 /// Prints what a new instance is started with
@@ -38,9 +39,7 @@ pub struct Add {
 impl Add {
     /// Asks the server, and prints or writes its answer.
     pub async fn run(self) -> anyhow::Result<Ending> {
-        if let Some(file) = &self.write {
-            private_file::check_free(file)?;
-        }
+        let file = self.write.as_deref().map(PrivateFile::create).transpose()?;
         let client = Client::new(&self.connection)?;
         let mut path = format!(
             "{}/nodes/new?platform={}",
@@ -57,12 +56,12 @@ impl Add {
             Output::Json => "application/json",
         };
         let answer = client.get(&path).header("accept", media_type).send().await?;
-        match &self.write {
-            Some(file) => {
-                private_file::write(file, &answer.text)?;
-                terminal::note(&format!("wrote {}", file.display()));
+        match (file, &self.write) {
+            (Some(file), Some(path)) => {
+                file.write(&answer.text)?;
+                terminal::note(&format!("wrote {}", path.display()));
             }
-            None => terminal::print(&answer.text)?,
+            _ => terminal::print(&answer.text)?,
         }
         Ok(Ending::Done)
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Connection, group_path, segment};
 use super::ending::Ending;
 use super::output::{Output, cell};
-use super::private_file;
+use super::private_file::PrivateFile;
 use super::table::Table;
 use super::{confirmation, terminal};
 
@@ -153,11 +153,14 @@ pub struct Issue {
 
 impl Issue {
     async fn run(self) -> anyhow::Result<Ending> {
-        if self.connection.output == Output::Table {
-            for name in FILES {
-                private_file::check_free(&self.write.join(name))?;
-            }
-        }
+        let files: anyhow::Result<Vec<_>> = match self.connection.output {
+            Output::Table => FILES
+                .iter()
+                .map(|name| PrivateFile::create(&self.write.join(name)))
+                .collect(),
+            Output::Json => Ok(Vec::new()),
+        };
+        let files = files?;
         let client = Client::new(&self.connection)?;
         let path = format!("{}/issue", path(&self.group));
         let body = json!({ "name": self.name, "days": self.days });
@@ -174,8 +177,8 @@ impl Issue {
                 self.group
             );
         };
-        for (name, pem) in FILES.into_iter().zip([key, certificate, authority]) {
-            private_file::write(&self.write.join(name), pem)?;
+        for (file, pem) in files.into_iter().zip([key, certificate, authority]) {
+            file.write(pem)?;
         }
         terminal::note(&format!(
             "wrote tls.crt, tls.key and ca.crt into {}",
