@@ -37,6 +37,8 @@ pub struct RolloutRefusal {
     pub node: NodeId,
     /// The version it refused: the one asked for, or a later one that it was sent instead.
     pub version: Version,
+    /// Whether it isn't sent it, because it can't express it.
+    pub withheld: bool,
     /// Why.
     pub reason: String,
 }
@@ -163,10 +165,11 @@ fn rollout_of<'records>(
         rollout.connected += 1;
         match hindrance(record, target) {
             _ if runs(record, target, digest) => rollout.current += 1,
-            Some((version, reason)) => rollout.refused.push(RolloutRefusal {
+            Some(hindrance) => rollout.refused.push(RolloutRefusal {
                 node: record.id,
-                version,
-                reason: reason.to_owned(),
+                version: hindrance.version,
+                withheld: hindrance.withheld,
+                reason: hindrance.reason.to_owned(),
             }),
             None => rollout.pending.push(record.id),
         }
@@ -180,17 +183,27 @@ fn runs(record: &NodeRecord, target: Version, digest: Option<Digest>) -> bool {
         .is_some_and(|applied| applied.version >= target || Some(applied.digest) == digest)
 }
 
-/// Why an instance won't run a version, and of which version that is known: it refused it, or isn't sent it.
-fn hindrance(record: &NodeRecord, target: Version) -> Option<(Version, &str)> {
-    let refused = record.refusal.as_ref();
-    let refused = refused.map(|refusal| (refusal.refused.version, refusal.reason.as_str()));
-    let withheld = record
-        .withheld()
-        .map(|withheld| (withheld.version, withheld.reason.as_str()));
-    [refused, withheld]
-        .into_iter()
-        .flatten()
-        .find(|(version, _)| *version >= target)
+/// Why an instance won't run a version, and of which version that is known.
+struct Hindrance<'record> {
+    version: Version,
+    /// It isn't sent it; otherwise it refused it.
+    withheld: bool,
+    reason: &'record str,
+}
+
+fn hindrance(record: &NodeRecord, target: Version) -> Option<Hindrance<'_>> {
+    let refused = record.refusal.as_ref().map(|refusal| Hindrance {
+        version: refusal.refused.version,
+        withheld: false,
+        reason: &refusal.reason,
+    });
+    let withheld = record.withheld().map(|withheld| Hindrance {
+        version: withheld.version,
+        withheld: true,
+        reason: &withheld.reason,
+    });
+    let mut known = [refused, withheld].into_iter().flatten();
+    known.find(|hindrance| hindrance.version >= target)
 }
 
 #[cfg(test)]
@@ -201,6 +214,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::kong::node::{KongNode, Withheld};
     use crate::native::frames::Applied;
     use crate::node_record::{Protocol, Refusal};
 
@@ -254,6 +268,27 @@ mod tests {
         assert_eq!(rollout.current, 2);
         assert_eq!(rollout.pending, [NodeId(Uuid::from_u128(3))]);
         assert!(!rollout.settled());
+    }
+
+    #[test]
+    fn what_is_not_sent_settles_it_too_until_a_later_version_can_be() {
+        let kong = KongNode {
+            withheld: Some(Withheld {
+                version: 5,
+                reason: "plugins/cors: not there".to_owned(),
+            }),
+            ..KongNode::default()
+        };
+        let lacking = NodeRecord {
+            kong: Some(Box::new(kong)),
+            ..node(1, Some(applied(4, 4)))
+        };
+        let rollout = rollout_of([lacking.clone()].iter(), 5, None);
+        assert!(rollout.settled() && rollout.refused[0].withheld);
+        assert!(
+            !rollout_of([lacking].iter(), 6, None).settled(),
+            "version 6 isn't judged yet"
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Wait {
             let rollout = self.rollout(client, left.min(LONGEST_QUESTION)).await?;
             match rollout["state"].as_str() {
                 Some("live") => return self.report(&rollout),
-                Some("refused") => bail!("{}", refusals(&rollout)),
+                Some("refused" | "withheld") => bail!("{}", refusals(&rollout)),
                 _ if Instant::now() >= deadline => {
                     bail!("after {} seconds {}", self.timeout, laggards(&rollout));
                 }
@@ -96,14 +96,19 @@ impl Wait {
 
 fn refusals(rollout: &Value) -> String {
     let nodes = rollout["nodes"].as_array().into_iter().flatten();
-    let refused = nodes.filter(|node| node["state"] == "refused").map(|node| {
-        format!(
-            "{} refused it: {}",
+    let hindered = nodes.filter_map(|node| {
+        let did = match node["state"].as_str()? {
+            "refused" => "refused it",
+            "withheld" => "isn't sent it",
+            _ => return None,
+        };
+        Some(format!(
+            "{} {did}: {}",
             cell(&node["hostname"]),
             cell(&node["reason"])
-        )
+        ))
     });
-    refused.collect::<Vec<_>>().join("\n")
+    hindered.collect::<Vec<_>>().join("\n")
 }
 
 fn laggards(rollout: &Value) -> String {

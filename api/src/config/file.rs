@@ -65,10 +65,6 @@ mod tests {
             dataplane-push-interval = 1000
             node-retention = 60
             dataplane-plaintext = true
-            dataplane-shared-cert = ["e"]
-            dataplane-shared-key = ["f"]
-            dataplane-push-interval = 500
-            node-retention = 3600
             tls-cert = "a"
             tls-key = "b"
             behind-proxy = true

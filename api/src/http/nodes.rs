@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use dataplane_sync::nodes::ForgetError;
-use dataplane_sync::rollout::RolloutError;
+use dataplane_sync::rollout::{RolloutError, RolloutRefusal};
 use dataplane_sync::{Node, Rollout};
 use domain::{NodeId, Timestamp, Version};
 use projections::{GroupFilter, GroupSort, Page};
@@ -229,17 +229,18 @@ async fn rollout_of(exchange: Exchange) -> Result<Answer, Refusal> {
 
 /// How far a version has got, connected instance by instance.
 fn progress(version: Version, rollout: &Rollout, fleet: &[Node]) -> Value {
-    let state = match (rollout.complete(), rollout.refused.is_empty()) {
-        (true, _) => "live",
-        (false, false) => "refused",
-        (false, true) => "pending",
+    let hindered = |refusal: &RolloutRefusal| if refusal.withheld { "withheld" } else { "refused" };
+    let state = match rollout.refused.iter().find(|refusal| !refusal.withheld) {
+        _ if rollout.complete() => "live",
+        Some(_) => "refused",
+        None => rollout.refused.first().map_or("pending", hindered),
     };
     let connected = fleet.iter().filter(|node| node.record.connected_since.is_some());
     let one = |node: &Node| {
         let record = &node.record;
         let refusal = rollout.refused.iter().find(|refusal| refusal.node == record.id);
         let state = match refusal {
-            Some(_) => "refused",
+            Some(refusal) => hindered(refusal),
             None if rollout.pending.contains(&record.id) => "pending",
             None => "live",
         };

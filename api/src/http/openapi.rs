@@ -224,7 +224,7 @@ fn own_schemas() -> Value {
         })),
         "Node": node(),
         "Rollout": object(json!({
-            "version": whole, "state": { "enum": ["live", "pending", "refused"] },
+            "version": whole, "state": { "enum": ["live", "pending", "refused", "withheld"] },
             "connected": whole, "current": whole,
             "nodes": { "type": "array", "items": object(json!({
                 "id": text, "hostname": text, "state": text, "version": whole, "reason": nullable,

@@ -97,7 +97,7 @@ async fn item_38_wait_fails_at_once_while_the_configuration_is_withheld() {
         .await
         .expect_status(200)
         .json();
-    assert_ne!(rollout["state"], "live", "{rollout}");
+    assert_eq!(rollout["state"], "withheld", "{rollout}");
     assert!(
         rollout["nodes"].to_string().contains("rate-limiting"),
         "the reason is said: {rollout}"
