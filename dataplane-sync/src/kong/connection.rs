@@ -31,6 +31,8 @@ struct Connection<Stream> {
     presence: Presence,
     hub: Arc<Hub>,
     release: Release,
+    /// Whether the registry knows of it.
+    is_present: bool,
     level: Option<Served>,
 }
 
@@ -65,6 +67,7 @@ pub(crate) async fn serve<Stream: AsyncRead + AsyncWrite + Unpin + Send>(
                 presence,
                 hub,
                 release,
+                is_present: false,
                 level: None,
             };
             connection.run().await;
@@ -95,7 +98,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             end = self.converse() => end,
             () = interrupted.cancelled() => Some(self.presence.interruption().to_owned()),
         };
-        if self.level.is_some() {
+        if self.is_present {
             self.presence.left(end.clone());
         } else {
             tracing::debug!(
@@ -192,6 +195,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             settings: info.settings,
             ..KongNode::default()
         };
+        self.is_present = true;
         self.presence.arrived(info.labels, kong).await;
         let level = self
             .hub

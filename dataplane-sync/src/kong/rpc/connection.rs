@@ -212,8 +212,8 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             rpc_capabilities: hello.capabilities.clone(),
             ..KongNode::default()
         };
-        self.presence.arrived(hello.labels(), kong).await;
         self.is_present = true;
+        self.presence.arrived(hello.labels(), kong).await;
         let encoding = Encoding {
             level,
             envelope: Envelope::Deltas,
@@ -250,8 +250,8 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             }),
             ..KongNode::default()
         };
-        self.presence.arrived(hello.labels(), kong).await;
         self.is_present = true;
+        self.presence.arrived(hello.labels(), kong).await;
     }
 
     /// What there is to say when something newer is offered.
