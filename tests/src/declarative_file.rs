@@ -15,6 +15,7 @@ pub fn fixtures() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(fixture("")).expect("the fixtures are readable");
     let mut files: Vec<PathBuf> = folder
         .map(|entry| entry.expect("a folder's entry is readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     assert!(!files.is_empty(), "there are fixtures");
