@@ -356,10 +356,11 @@ impl Reader<'_> {
             bytes: length,
             frame: id,
         };
-        let _ = self.noted.send(Event::Arrived(arrival));
+        // Kept before it is noted: whoever hears of it may look into it at once.
         if keeps && !self.frames.is_known(id) {
             self.frames.keep(id, whole);
         }
+        let _ = self.noted.send(Event::Arrived(arrival));
         let _ = self.arrived.send(id);
         Ok(())
     }
