@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use dataplane_sync::server_certificate;
 use domain::organization::{CertificateContent, OrganizationError};
 use domain::system::Authority;
 use domain::{Secret, Timestamp};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -49,8 +50,7 @@ pub fn issue(
     now: Timestamp,
     days: u32,
 ) -> Result<IssuedCertificate, IssueError> {
-    let issuer =
-        Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(authority.key.expose())?)?;
+    let issuer = server_certificate::issuer(authority)?;
     let ends = CertificateContent::of_pem(&authority.certificate)?.not_after;
     let wanted = now.plus_seconds(i64::from(days) * SECONDS_OF_A_DAY);
     let mut parameters = parameters(name);

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::compatibility::{Dialect, GatewayVersion, Level, Release};
-use domain::{Kind, Timestamp};
+use domain::Timestamp;
+use domain::compatibility::{Dialect, GatewayVersion, Level, Release, is_bundled_plugin};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -269,8 +269,8 @@ pub(super) fn count_update(bytes: usize) {
 
 /// A plugin as it matters for the level: since 3.0 the bundled ones have Kong's own version, which is the release's.
 fn plugin(release: Release, name: &str, version: &Option<String>) -> (String, Option<String>) {
-    let bundled = Kind::named("plugins").is_some_and(|kind| kind.schema().plugin(name).is_some());
-    let version = version.clone().filter(|_| !bundled || release == Release::OLDEST);
+    let version = version.clone();
+    let version = version.filter(|_| !is_bundled_plugin(name) || release == Release::OLDEST);
     (name.to_owned(), version)
 }
 

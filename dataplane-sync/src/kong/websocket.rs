@@ -70,7 +70,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin> WebSocket<Stream> {
         }
     }
 
-    /// Sends a whole frame as [`frame`] has made it.
+    /// Sends a frame, its head included.
     pub async fn send_frame(&mut self, frame: &[u8]) -> io::Result<()> {
         for chunk in frame.chunks(CHUNK) {
             in_time(self.stream.write_all(chunk)).await?;
@@ -101,11 +101,6 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin> WebSocket<Stream> {
         self.send_frame(&framed(CLOSE, &[])).await?;
         in_time(self.stream.shutdown()).await
     }
-}
-
-/// A message as one frame.
-pub fn frame(payload: &[u8]) -> Bytes {
-    framed(BINARY, payload).into()
 }
 
 /// The bytes before a message's payload of this length.
@@ -235,7 +230,7 @@ mod tests {
             (65_536, 10),
             (16 << 20, 10),
         ] {
-            assert_eq!(frame(&vec![0; length]).len(), head + length);
+            assert_eq!(framed(BINARY, &vec![0; length]).len(), head + length);
             assert_eq!(
                 binary_head(length)[0],
                 FINAL | BINARY,

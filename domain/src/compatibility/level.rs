@@ -15,7 +15,7 @@ pub struct Level {
     pub release: Release,
     /// How entities are spelled.
     pub dialect: Dialect,
-    /// The plugins it has loaded and the version each reports, limited to those that [`is_known_plugin`] knows.
+    /// The plugins it has loaded and the version each reports, where that matters.
     pub plugins: Arc<BTreeMap<String, Option<String>>>,
     /// The WebAssembly filters it has.
     pub filters: BTreeSet<String>,
@@ -61,9 +61,7 @@ impl Level {
     }
 }
 
-/// Whether a plugin of this name is Kong's, or one whose schema is in the group's configuration: what else an instance
-/// has loaded makes no difference.
-pub fn is_known_plugin(group: &Group, name: &str) -> bool {
-    let bundled = Kind::named("plugins").is_some_and(|kind| kind.schema().plugin(name).is_some());
-    bundled || group.plugins.document(name).is_some()
+/// Whether a plugin of this name comes with Kong.
+pub fn is_bundled_plugin(name: &str) -> bool {
+    Kind::named("plugins").is_some_and(|kind| kind.schema().plugin(name).is_some())
 }

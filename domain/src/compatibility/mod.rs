@@ -34,7 +34,7 @@ pub use authorities::aged;
 pub use availability::knows;
 pub use finding::{Effect, Finding, Incompatibility};
 pub use gateway_version::GatewayVersion;
-pub use level::{Dialect, Level, RouterFlavor, is_known_plugin};
+pub use level::{Dialect, Level, RouterFlavor, is_bundled_plugin};
 pub use preamble::{DEFAULT_WORKSPACE, preamble};
 pub use release::{Release, Unsupported};
 pub use write::{Written, write};

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::compatibility::{Dialect, GatewayVersion, Level, Release};
+use domain::compatibility::{Dialect, GatewayVersion, Level, Release, is_bundled_plugin};
 use domain::group::Group;
-use domain::{Kind, NodeId, Timestamp};
+use domain::{NodeId, Timestamp};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -350,9 +350,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
 /// The plugins an instance has loaded that is told to load these. Those that come with it are of its version.
 fn plugins(release: Release, told: &[&str], group: &Group) -> BTreeMap<String, Option<String>> {
     let all = Level::with_all_plugins(release, Dialect::Deltas, group);
-    let bundled =
-        |name: &String| Kind::named("plugins").is_some_and(|kind| kind.schema().plugin(name).is_some());
-    let bundled = all.plugins.keys().filter(|name| bundled(name));
+    let bundled = all.plugins.keys().filter(|name| is_bundled_plugin(name));
     // So it is where nothing is said.
     let with_bundled = told.is_empty() || told.contains(&"bundled");
     let bundled = bundled.filter(|_| with_bundled).cloned();
