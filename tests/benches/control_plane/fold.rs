@@ -5,25 +5,18 @@ use std::time::Instant;
 
 use commands::keyring::PagedKeyring;
 use domain::chain::{Accepted, BoundaryChain};
-use domain::codec::encode_changes;
 use domain::commit::Changes;
-use domain::group::{Entity, Group, GroupEvent, stored};
-use domain::log::Placed;
-use domain::schema::{CustomPlugins, Generator, Secrets, Write, fill_and_validate};
-use domain::{
-    Actor, Boundary, Change, CommitId, Context, DataKeys, Digest, EntityId, EventLog, Expected, GroupId,
-    KeyId, Keyring, Kind, Position, Record, Timestamp,
-};
+use domain::group::{Group, stored};
+use domain::{Boundary, DataKeys, EventLog, GroupId, Position};
 use futures::TryStreamExt;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::Engine;
+use crate::long_history::{LongHistory, Shape};
 use crate::report;
 
-const LIVE_ENTITIES: u64 = 10_000;
-const AT_ONCE: usize = 4_096;
-const BOUNDARY: Boundary = Boundary::Group(GroupId(Uuid::from_u128(0x4000_8000_0000_0000_0001)));
+const GROUP: GroupId = GroupId(Uuid::from_u128(0x4000_8000_0000_0000_0001));
+const BOUNDARY: Boundary = Boundary::Group(GROUP);
 
 /// Writes a history of `events` events over 10,000 services, then reads it in three ways.
 pub(crate) async fn measure(engine: &Engine, events: u64, changes_per_commit: u64) -> anyhow::Result<()> {
@@ -32,17 +25,14 @@ pub(crate) async fn measure(engine: &Engine, events: u64, changes_per_commit: u6
         engine.name()
     ))?;
     let keyring = PagedKeyring::in_memory();
-    keyring
-        .ensure(
-            &[KeyId {
-                boundary: BOUNDARY,
-                owner: None,
-            }]
-            .into(),
-        )
-        .await?;
     let log = engine.bare_log().await?;
-    write(&log, &keyring, events, changes_per_commit).await?;
+    let history = LongHistory {
+        group: GROUP,
+        shape: Shape::Updates,
+        events,
+        changes_per_commit,
+    };
+    history.write(&*log, &keyring).await?;
     for _ in 0..3 {
         let begun = Instant::now();
         let records = log
@@ -96,82 +86,4 @@ async fn fold(log: &Arc<dyn EventLog>, keys: &dyn DataKeys) -> anyhow::Result<Gr
         changes.iter().for_each(|change| group.apply(change));
     }
     Ok(group)
-}
-
-/// Appends the history many records at once: one writer knows every position in advance.
-async fn write(
-    log: &Arc<dyn EventLog>,
-    keys: &dyn DataKeys,
-    events: u64,
-    per_commit: u64,
-) -> anyhow::Result<()> {
-    let (mut position, mut digest) = (Position::START, Digest::ZERO);
-    let mut records = Vec::new();
-    let mut version = 0;
-    while version < events {
-        let last = (version + per_commit).min(events);
-        let changes: Vec<_> = (version + 1..=last).map(change).collect();
-        let id = CommitId(Uuid::from_u128(u128::from(last)));
-        let encoded = encode_changes(id, BOUNDARY, &changes, keys, log.record_limit())?;
-        let bytes = encoded.record(0, position, digest, None);
-        let expected = Expected::after(Some(position));
-        digest = Digest::of(&bytes);
-        position = position.next();
-        let record = Record {
-            position,
-            boundary: BOUNDARY,
-            bytes,
-        };
-        records.push(Placed { record, expected, id });
-        version = last;
-        if records.len() == AT_ONCE || version == events {
-            log.append_at(std::mem::take(&mut records)).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The change with this number: a service created at its first turn, updated at every later one.
-fn change(version: u64) -> Change<GroupEvent> {
-    let number = version % LIVE_ENTITIES;
-    let id = EntityId(Uuid::from_u128(0x4000_8000_0000_0000_0000 + u128::from(number)));
-    let kind = Kind::named("services").expect("the catalogue has services");
-    let mut context = Context::new(Timestamp(1_800_000_000_000 + version as i64), [0; 32]);
-    let input = json!({
-        "id": id, "name": format!("service-{number}"), "host": format!("h{version}.example.com"),
-        "path": "/v1", "tags": ["load"], "created_at": context.now().seconds(),
-    });
-    let Value::Object(input) = input else {
-        unreachable!("json! of an object")
-    };
-    let body = fill_and_validate(
-        kind,
-        &CustomPlugins::default(),
-        Write::Insert,
-        input,
-        Secrets::Plain,
-        &mut context,
-    )
-    .expect("a valid service");
-    let entity = Arc::new(Entity::from_map(kind, id, &body));
-    let event = match version <= LIVE_ENTITIES {
-        true => GroupEvent::EntityCreated { entity },
-        false => GroupEvent::EntityUpdated {
-            entity,
-            changed: vec!["host".to_owned(), "updated_at".to_owned()],
-        },
-    };
-    Change {
-        version,
-        at: context.at,
-        actor: Actor::System {
-            part: "benchmark".to_owned(),
-        },
-        reason: None,
-        request_id: None,
-        source: None,
-        idempotency: None,
-        catalogue: domain::schema::CATALOGUE_REVISION,
-        events: vec![event],
-    }
 }

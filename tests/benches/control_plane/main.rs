@@ -16,6 +16,8 @@ mod kong_restart;
 mod kong_station;
 mod load_agent;
 mod load_client;
+mod long_history;
+mod past;
 mod probe;
 mod process_usage;
 mod push;
@@ -27,9 +29,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use tests::postgres_server::PostgresServer;
 
 use crate::engine::Engine;
 use crate::kong_station::Size;
+use crate::long_history::Shape;
 
 /// Measures a control plane of this program on this machine.
 #[derive(Debug, Parser)]
@@ -43,9 +47,12 @@ struct Arguments {
     /// How long each point of the command measurement takes, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How many events the folded log has.
+    /// How many events the folded log and the histories of the past have.
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// Keeps the views of the past in PostgreSQL.
+    #[arg(long)]
+    past_in_postgres: bool,
     /// How many changes each commit of the folded log carries.
     #[arg(long, default_value_t = 1)]
     changes_per_commit: u64,
@@ -105,6 +112,8 @@ enum Measurement {
     Push,
     Apply,
     Fold,
+    /// The log is SQLite's, whatever `--log` says.
+    Past,
     KongPush,
     KongHerd,
     KongIdle,
@@ -160,6 +169,12 @@ async fn main() -> anyhow::Result<()> {
         // Only reading is measured, so the log is filled without waiting for the disk where the engine lets us.
         let engine = Engine::start(arguments.log, false).await?;
         fold::measure(&engine, arguments.events, arguments.changes_per_commit).await?;
+    }
+    if wanted(Measurement::Past) {
+        let postgres = arguments.past_in_postgres.then(PostgresServer::start_durable);
+        for shape in [Shape::Updates, Shape::Churn] {
+            past::measure(shape, arguments.events, postgres.as_ref()).await?;
+        }
     }
     measure_kong(&arguments, wanted).await
 }
