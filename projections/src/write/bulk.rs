@@ -5,27 +5,36 @@ use crate::database::{Connection, Value};
 /// How many rows the statements take: few different ones, so that each stays prepared.
 const ROWS: [usize; 3] = [64, 8, 1];
 
-/// A statement around a list of tuples: `{head} ($1, $2), ($3, $4) {tail}`.
+/// A statement around a list of tuples: `{head} ($1, $2), ($3, $4) {tail}`. One per entry of [`ROWS`] and engine.
 pub(crate) struct Bulk {
-    /// One per entry of [`ROWS`].
-    statements: [String; 3],
+    postgres: [String; 3],
+    /// Its parameters are `?`: sqlx asks SQLite for the name of each, and SQLite looks each name up among all before it.
+    sqlite: [String; 3],
 }
 
 impl Bulk {
     /// A statement whose tuples have so many columns.
     pub(crate) fn new(head: &str, columns: usize, tail: &str) -> Self {
-        let tuple = |row: usize| {
-            let numbers: Vec<_> = (1..=columns)
-                .map(|column| format!("${}", row * columns + column))
+        let tuple = |row: usize, parameter: fn(usize) -> String| {
+            let parameters: Vec<_> = (1..=columns)
+                .map(|column| parameter(row * columns + column))
                 .collect();
-            format!("({})", numbers.join(", "))
+            format!("({})", parameters.join(", "))
         };
-        let statement = |rows: usize| {
-            let tuples: Vec<_> = (0..rows).map(tuple).collect();
+        let statement = |rows: usize, parameter| {
+            let tuples: Vec<_> = (0..rows).map(|row| tuple(row, parameter)).collect();
             format!("{head} {} {tail}", tuples.join(", "))
         };
         Self {
-            statements: ROWS.map(statement),
+            postgres: ROWS.map(|rows| statement(rows, |number| format!("${number}"))),
+            sqlite: ROWS.map(|rows| statement(rows, |_| "?".to_owned())),
+        }
+    }
+
+    const fn on(&self, connection: &Connection<'_>) -> &[String; 3] {
+        match connection {
+            Connection::Sqlite(_) => &self.sqlite,
+            Connection::Postgres(_) => &self.postgres,
         }
     }
 
@@ -36,7 +45,7 @@ impl Bulk {
         mut rows: &[Row],
         values: impl Fn(&Row) -> [Value; COLUMNS],
     ) -> Result<(), sqlx::Error> {
-        for (size, statement) in ROWS.iter().zip(&self.statements) {
+        for (size, statement) in ROWS.iter().zip(self.on(connection)) {
             while let Some((now, later)) = rows.split_at_checked(*size) {
                 connection
                     .execute(statement, now.iter().flat_map(&values))
@@ -50,8 +59,9 @@ impl Bulk {
         Ok(())
     }
 
+    /// As PostgreSQL takes them; SQLite's differ in the names of parameters only.
     #[cfg(test)]
     pub(crate) fn statements(&self) -> Vec<String> {
-        self.statements.to_vec()
+        self.postgres.to_vec()
     }
 }
