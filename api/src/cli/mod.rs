@@ -1,6 +1,7 @@
 //! The command line: one file per command, each a struct of its flags and a `run`.
 //!
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
+//! - [`undoing`]: what `rollback` and `revert` share.
 //! - [`declarative_files`], [`environment`]: what `apply` reads.
 //! - [`private_file`]: files with secrets.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
@@ -29,12 +30,14 @@ pub mod private_file;
 pub mod progress;
 pub mod rebuild;
 pub mod refusal;
+pub mod revert;
 pub mod rollback;
 pub mod serve;
 pub mod show;
 pub mod table;
 pub mod terminal;
 pub mod token;
+pub mod undoing;
 pub mod wait;
 
 use std::ffi::OsString;
@@ -70,6 +73,7 @@ enum Command {
     History(history::History),
     Show(show::Show),
     Rollback(rollback::Rollback),
+    Revert(revert::Revert),
     #[command(subcommand)]
     Group(group::Group),
     #[command(subcommand)]
@@ -120,6 +124,7 @@ impl Command {
             Self::History(command) => command.run().await,
             Self::Show(command) => command.run().await,
             Self::Rollback(command) => command.run().await,
+            Self::Revert(command) => command.run().await,
             Self::Group(command) => command.run().await,
             Self::Node(command) => command.run().await,
             Self::Token(command) => command.run().await,

@@ -55,6 +55,15 @@ fn message(body: &Value) -> Option<String> {
             message.push_str(&format!("\n  {field}: {reason}"));
         }
     }
+    for conflict in body["conflicts"].as_array().into_iter().flatten() {
+        if let Some(detail) = conflict["detail"].as_str() {
+            let name = conflict["name"]
+                .as_str()
+                .map(|name| format!("{name}: "))
+                .unwrap_or_default();
+            message.push_str(&format!("\n  {name}{detail}"));
+        }
+    }
     Some(message)
 }
 

@@ -69,10 +69,7 @@ async fn apply(exchange: Exchange) -> Result<Answer, Refusal> {
         return exchange.report_trial(command).await;
     }
     let accepted = exchange.change_group(command).await?;
-    let body = exchange.report(&accepted).await?;
-    Ok(Answer::ok(&body)
-        .tagged(accepted.version)
-        .at_version(accepted.version))
+    exchange.report(&accepted).await
 }
 
 fn document(exchange: &Exchange) -> Result<Value, Refusal> {

@@ -1,8 +1,9 @@
-//! What a change of many entities did or would do, as its answer says it: `/apply` and `/rollback`.
+//! What a change of many entities did or would do, as its answer says it: `/apply` and every way of undoing.
 
+use commands::bus::DryRun;
 use domain::gateway::Accepted;
-use domain::group::GroupCommand;
 use domain::group::decide::Outcome;
+use domain::group::{GroupCommand, LeftOut};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -11,8 +12,8 @@ use super::exchange::Exchange;
 use super::refusal::Refusal;
 
 impl Exchange {
-    /// What a change did. A repeated request's is in the history.
-    pub(crate) async fn report(&self, accepted: &Accepted<Outcome>) -> Result<Value, Refusal> {
+    /// The answer about what a change did. A repeated request's is in the history.
+    pub(crate) async fn report(&self, accepted: &Accepted<Outcome>) -> Result<Answer, Refusal> {
         let changes = if accepted.replayed {
             let group = self.group()?.id;
             let reads = &self.services.reads;
@@ -22,30 +23,43 @@ impl Exchange {
         } else {
             EntityChanges::decided(&accepted.outcome.changes)
         };
-        let left_out = accepted.outcome.left_out.iter();
-        let left_out: Vec<_> = left_out
-            .map(|(kind, id)| json!({ "kind": kind, "id": id }))
-            .collect();
-        Ok(json!({
+        let body = json!({
             "version": accepted.version,
             "changed": accepted.changed || accepted.replayed,
             "dry_run": false,
             "changes": changes.shown(self.caller()?.reads_secrets()),
-            "left_out": left_out,
-        }))
+            "left_out": left_out(&accepted.outcome.left_out),
+        });
+        Ok(Answer::ok(&body)
+            .tagged(accepted.version)
+            .at_version(accepted.version))
     }
 
     /// The answer about what a command would do.
     pub(crate) async fn report_trial(&self, command: GroupCommand) -> Result<Answer, Refusal> {
-        let tried = self.try_group(&command).await?;
-        let changes = EntityChanges::decided(&tried.decision.outcome.changes);
+        let tried = self.try_group(&command).await??;
+        self.report_tried(&tried)
+    }
+
+    /// The same of a command that was tried.
+    pub(crate) fn report_tried(&self, tried: &DryRun) -> Result<Answer, Refusal> {
+        let outcome = &tried.decision.outcome;
+        let changes = EntityChanges::decided(&outcome.changes);
         let body = json!({
             "version": tried.version,
             "changed": !tried.decision.events.is_empty(),
             "dry_run": true,
             "changes": changes.shown(self.caller()?.reads_secrets()),
-            "left_out": [],
+            "left_out": left_out(&outcome.left_out),
         });
         Ok(Answer::ok(&body).at_version(tried.version))
     }
+}
+
+fn left_out(entities: &[LeftOut]) -> Vec<Value> {
+    let one = |left_out: &LeftOut| {
+        let LeftOut { kind, id, reason } = left_out;
+        json!({ "kind": kind, "id": id, "reason": reason.name() })
+    };
+    entities.iter().map(one).collect()
 }

@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes, events,
-    groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, rollback,
-    schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
+    groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, reverts,
+    rollback, schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -18,6 +18,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         transactions::endpoints(),
         apply::endpoints(),
         rollback::endpoints(),
+        reverts::endpoints(),
         events::endpoints(),
         nodes::endpoints(),
         node_certificates::endpoints(),

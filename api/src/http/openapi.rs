@@ -136,9 +136,11 @@ fn own_schemas() -> Value {
     let labels = json!({ "type": "object", "additionalProperties": text });
     let auth_type = json!({ "enum": ["pinned_client_certs", "pki_client_certs"] });
     let runtime_type = json!({ "enum": ["kong-gateway", "native", null] });
-    let entity = json!({ "type": "object", "properties": { "kind": text, "id": text, "name": nullable } });
-    let entities = json!({ "type": "array", "items": entity });
+    let entity =
+        json!({ "type": ["object", "null"], "properties": { "kind": text, "id": text, "name": nullable } });
     let object = |properties: Value| json!({ "type": "object", "properties": properties });
+    let left_out =
+        json!({ "type": "array", "items": object(json!({ "kind": text, "id": text, "reason": text })) });
     let proxy_url = object(json!({ "host": text, "port": whole, "protocol": text }));
     let proxy_urls = json!({ "type": "array", "items": proxy_url });
     let config = object(json!({
@@ -167,6 +169,10 @@ fn own_schemas() -> Value {
         "Problem": object(json!({
             "status": whole, "title": text, "type": text, "instance": text, "detail": text,
             "invalid_parameters": { "type": "array", "items": object(json!({ "field": text, "rule": text, "reason": text })) },
+            "conflicts": { "type": "array", "items": object(json!({
+                "kind": text, "id": text, "name": nullable, "field": nullable, "reason": text,
+                "version": { "type": ["integer", "null"] }, "by": entity, "detail": text,
+            })) },
         })),
         "KongError": object(json!({ "code": whole, "name": text, "message": text, "fields": { "type": "object" } })),
         "RuntimeGroup": object(json!({
@@ -238,7 +244,7 @@ fn own_schemas() -> Value {
         "ChangePage": page_of("Change"),
         "ChangeReport": object(json!({
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
-            "changes": changes, "left_out": entities,
+            "changes": changes, "left_out": left_out,
         })),
         "Difference": object(json!({ "from": whole, "to": whole, "changes": changes })),
         "Transaction": object(json!({

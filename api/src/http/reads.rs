@@ -8,9 +8,9 @@ use domain::organization::{GroupRecord, NodeCertificate, TokenRecord};
 use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
-    ChangeDetail, ChangeRow, EntityPage, EntityQuery, GroupFilter, GroupPage, GroupRow, GroupSelector,
-    GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor, TagFilter, TagPage,
-    ViewError, Views,
+    ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, GroupFilter, GroupPage, GroupRow,
+    GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor, TagFilter,
+    TagPage, ViewError, Views,
 };
 use serde_json::{Value, json};
 
@@ -255,6 +255,18 @@ impl Reads {
         version: Version,
     ) -> Result<Option<ChangeDetail>, Refusal> {
         Ok(self.views().change(Boundary::Group(group), version).await?)
+    }
+
+    /// The changes that touched an entity before a version (from the newest on if none), the newest first.
+    pub(crate) async fn entity_history(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        id: EntityId,
+        before: Option<Version>,
+        size: usize,
+    ) -> Result<Vec<EntityChange>, Refusal> {
+        Ok(self.views().entity_history(group, kind, id, before, size).await?)
     }
 
     /// A group's folded state, kept current as long as it is held.

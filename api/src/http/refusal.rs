@@ -40,6 +40,8 @@ pub(crate) struct Words {
     pub(crate) options: Option<Value>,
     /// `invalid_parameters` of a problem.
     pub(crate) invalid_parameters: Vec<Value>,
+    /// What came later and stands in the way of undoing; a problem's `conflicts`.
+    pub(crate) conflicts: Vec<Value>,
     /// A problem's own `type`, where the status alone doesn't say which.
     pub(crate) kind: Option<&'static str>,
     /// Seconds after which asking again makes sense.
@@ -73,6 +75,7 @@ impl Refusal {
             fields: None,
             options: None,
             invalid_parameters: Vec::new(),
+            conflicts: Vec::new(),
             kind: None,
             retry_after: None,
             allow: None,
@@ -185,6 +188,9 @@ impl Refusal {
         });
         if !self.invalid_parameters.is_empty() {
             body["invalid_parameters"] = Value::from(self.invalid_parameters.clone());
+        }
+        if !self.conflicts.is_empty() {
+            body["conflicts"] = Value::from(self.conflicts.clone());
         }
         body
     }

@@ -78,6 +78,7 @@ impl From<GroupError> for Refusal {
             }
             GroupError::Sealed => Self::new(StatusCode::CONFLICT, message),
             GroupError::Malformed(_) => Self::bad_request(message),
+            GroupError::Conflicts(_) => Self::new(StatusCode::CONFLICT, message),
             GroupError::InOperation { index, error } => {
                 Self::from(*error).at(&format!("operations[{index}]"))
             }

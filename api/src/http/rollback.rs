@@ -13,6 +13,7 @@ use super::groups;
 use super::moment;
 use super::preconditions;
 use super::refusal::Refusal;
+use super::undoing::DRY_RUN;
 use super::writes::WRITE_HEADERS;
 
 /// The endpoint, under both prefixes.
@@ -28,6 +29,7 @@ fn under(prefix: &str) -> Endpoint {
         "Make a group's configuration that of an earlier version, as a new change",
         roll_back,
     )
+    .reads(&[DRY_RUN])
     .reads(&WRITE_HEADERS)
     .takes(json!({
         "type": "object",
@@ -51,9 +53,5 @@ async fn roll_back(exchange: Exchange) -> Result<Answer, Refusal> {
         entities,
         expected_version: preconditions::expected_version(&exchange.headers)?,
     };
-    let accepted = exchange.change_group(command).await?;
-    let body = exchange.report(&accepted).await?;
-    Ok(Answer::ok(&body)
-        .tagged(accepted.version)
-        .at_version(accepted.version))
+    exchange.undo(command, from, None).await
 }

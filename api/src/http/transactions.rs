@@ -73,7 +73,7 @@ async fn transact(exchange: Exchange) -> Result<Answer, Refusal> {
     };
     let with_secrets = exchange.caller()?.reads_secrets();
     if transaction.dry_run {
-        let tried = exchange.try_group(&command).await?;
+        let tried = exchange.try_group(&command).await??;
         let changed = !tried.decision.events.is_empty();
         let results = shown(&tried.decision.outcome.results, with_secrets);
         let body =

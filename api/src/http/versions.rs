@@ -91,17 +91,20 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
             .at_version(newest));
     }
     let detail = exchange.services.reads.change(group, version).await?;
-    let detail = detail.ok_or_else(|| {
-        Refusal::new(
-            StatusCode::NOT_FOUND,
-            "versions begin with 1: before it the group is empty",
-        )
-    })?;
+    let detail = detail.ok_or_else(before_the_first)?;
     let mut body = shown(&detail.change);
     body["digest"] = Value::from(digest(&exchange, group, version).await?);
     let with_secrets = exchange.caller()?.reads_secrets();
     body["changes"] = Value::from(EntityChanges::recorded(&detail).shown(with_secrets));
     Ok(Answer::ok(&body).tagged(version).at_version(newest))
+}
+
+/// The refusal to tell of a change before the first.
+pub(crate) fn before_the_first() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "versions begin with 1: before it the group is empty",
+    )
 }
 
 /// The version in a path, which must exist; `latest` is the newest.

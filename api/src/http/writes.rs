@@ -54,7 +54,8 @@ impl Exchange {
         Ok(self.send(command, reason).await??)
     }
 
-    async fn send(
+    /// The same, where the command's own refusal is still to be put into words.
+    pub(crate) async fn send(
         &self,
         command: GroupCommand,
         reason: Option<String>,
@@ -90,10 +91,13 @@ impl Exchange {
     }
 
     /// What a command to the group in the path would do; nothing is changed.
-    pub(crate) async fn try_group(&self, command: &GroupCommand) -> Result<DryRun, Refusal> {
+    pub(crate) async fn try_group(
+        &self,
+        command: &GroupCommand,
+    ) -> Result<Result<DryRun, CommandError>, Refusal> {
         let (organization, group) = self.place()?;
         let decided = self.services.commands.dry_run(organization, group, command);
-        Ok(decided.await?)
+        Ok(decided.await)
     }
 
     /// A command to the caller's organization.

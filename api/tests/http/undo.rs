@@ -193,3 +193,146 @@ async fn a_rollback_brings_the_old_configuration_and_its_digest_back() {
         .await
         .expect(400);
 }
+
+const SERVICE: &str = "/v2/runtime-groups/default/core-entities/services/orders";
+
+async fn revert(app: &App, version: u64, query: &str) -> Heard {
+    app.post(&format!("{GROUP}/versions/{version}/revert{query}"), &json!({}))
+        .await
+}
+
+#[tokio::test]
+async fn a_revert_takes_back_one_change_and_keeps_the_later_ones() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    let wrong = app
+        .request(Method::PATCH, SERVICE)
+        .header("x-change-message", "another port")
+        .json(&json!({"port": 81}));
+    wrong.send().await.expect(200);
+    app.patch(SERVICE, &json!({"retries": 2})).await.expect(200);
+    let tried = revert(&app, 2, "?dry_run").await.expect(200).body;
+    assert_eq!(
+        (&tried["version"], &tried["changed"], &tried["dry_run"]),
+        (&json!(3), &json!(true), &json!(true))
+    );
+    let done = revert(&app, 2, "").await.expect(200).body;
+    assert_eq!((&done["version"], &done["dry_run"]), (&json!(4), &json!(false)));
+    assert_eq!(done["changes"][0]["before"]["port"], 81);
+    let service = app.get(SERVICE).await.expect(200).body;
+    assert_eq!((&service["port"], &service["retries"]), (&json!(80), &json!(2)));
+    let told = app.get(&format!("{GROUP}/versions/4")).await.expect(200).body;
+    assert_eq!(told["message"], "revert of version 2: another port");
+    assert_eq!(revert(&app, 2, "").await.expect(200).body["changed"], false);
+    revert(&app, 4, "").await.expect(200);
+    assert_eq!(app.get(SERVICE).await.body["port"], 81);
+}
+
+#[tokio::test]
+async fn a_refused_revert_names_what_stands_in_the_way_and_since_which_version() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    app.patch(SERVICE, &json!({"port": 81})).await.expect(200);
+    app.patch(SERVICE, &json!({"port": 82})).await.expect(200);
+    app.patch(SERVICE, &json!({"retries": 2})).await.expect(200);
+    for query in ["", "?dry_run"] {
+        let refused = revert(&app, 2, query).await.expect(409).body;
+        assert_eq!(refused["type"], "urn:runtime-manager:problem:undo-conflict");
+        let conflict = &refused["conflicts"][0];
+        assert_eq!(
+            (&conflict["kind"], &conflict["name"], &conflict["field"]),
+            (&json!("services"), &json!("orders"), &json!("port"))
+        );
+        // Version 4 touched the service later, but not its port.
+        assert_eq!(
+            (&conflict["reason"], &conflict["version"]),
+            (&json!("changed_since"), &json!(3))
+        );
+    }
+    let refused = revert(&app, 1, "").await.expect(409).body;
+    assert!(refused["conflicts"].as_array().unwrap().len() >= 2, "{refused}");
+    assert_eq!(
+        app.get(&format!("{GROUP}/versions")).await.body["meta"]["page"]["total"],
+        4
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_that_stands_in_the_way_is_found_in_the_history() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    let route = format!("{GROUP}/core-entities/routes/all");
+    app.delete(&route).await.expect(204);
+    app.delete(SERVICE).await.expect(204);
+    let refused = revert(&app, 2, "").await.expect(409).body;
+    let conflict = &refused["conflicts"][0];
+    assert_eq!(
+        (&conflict["reason"], &conflict["version"], &conflict["by"]["kind"]),
+        (&json!("missing_reference"), &json!(3), &json!("services"))
+    );
+    revert(&app, 3, "").await.expect(200);
+    revert(&app, 2, "").await.expect(200);
+    app.get(&route).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_revert_asks_for_a_change_that_exists_and_can_be_conditional() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    revert(&app, 0, "").await.expect(404);
+    revert(&app, 9, "").await.expect(404);
+    let path = format!("{GROUP}/versions/1/revert");
+    app.post(&path, &json!({"to": 1})).await.expect(400);
+    for query in ["", "?dry_run"] {
+        let stale = app
+            .request(Method::POST, &format!("{path}{query}"))
+            .header("if-match", "\"7\"");
+        stale.send().await.expect(412);
+    }
+    let repeated = || app.request(Method::POST, &path).header("idempotency-key", "once");
+    let first = repeated().send().await.expect(200).body;
+    assert_eq!(first["changes"].as_array().unwrap().len(), 4);
+    assert_eq!(repeated().send().await.expect(200).body, first);
+    let latest = app.get(&format!("{GROUP}/versions/latest")).await.body;
+    assert_eq!(latest["version"], 2);
+}
+
+#[tokio::test]
+async fn a_rollback_can_be_tried() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    app.patch(SERVICE, &json!({"port": 81})).await.expect(200);
+    let back = json!({"to": 1});
+    let tried = app
+        .post(&format!("{GROUP}/rollback?dry_run"), &back)
+        .await
+        .expect(200)
+        .body;
+    assert_eq!((&tried["version"], &tried["dry_run"]), (&json!(2), &json!(true)));
+    let done = app
+        .post(&format!("{GROUP}/rollback"), &back)
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(done["changes"], tried["changes"]);
+}
+
+#[tokio::test]
+async fn the_closing_of_a_deleted_group_is_no_change_to_revert() {
+    let app = App::start().await;
+    let made = app
+        .post("/v2/runtime-groups", &json!({"name": "g"}))
+        .await
+        .expect(201);
+    let group = format!("/v2/runtime-groups/{}", made.body["id"].as_str().unwrap());
+    app.delete(&group).await.expect(204);
+    app.post(&format!("{group}/restore"), &json!({}))
+        .await
+        .expect(200);
+    let refused = app
+        .post(&format!("{group}/versions/1/revert"), &json!({}))
+        .await
+        .expect(409);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("group.sealed"), "{detail}");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::decide::EntityChange;
 use super::entity::Entity;
 use crate::declarative::Declaration;
 use crate::schema::Secrets;
@@ -35,6 +36,15 @@ pub enum GroupCommand {
         from: Version,
         /// The configuration of that version.
         entities: Vec<Arc<Entity>>,
+        /// Refuse unless the group is at this version.
+        expected_version: Option<Version>,
+    },
+    /// Takes back what one change did; later changes stay (`revert`).
+    Revert {
+        /// The change's version, for the record.
+        version: Version,
+        /// What it did, as the history has it.
+        changes: Vec<EntityChange>,
         /// Refuse unless the group is at this version.
         expected_version: Option<Version>,
     },

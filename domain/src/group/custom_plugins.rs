@@ -16,9 +16,14 @@ use crate::schema::{CustomPlugins, Secrets};
 const SCHEMAS: &str = "plugin_schemas";
 const PLUGINS: &str = "plugins";
 
+/// Whether an entity is the schema of a plugin.
+pub(super) fn is_schema(entity: &Entity) -> bool {
+    entity.kind.name() == SCHEMAS
+}
+
 /// Takes note of a schema that is now in the configuration. One that was accepted compiles; evolving never judges.
 pub fn note(plugins: &mut CustomPlugins, entity: &Entity) {
-    if entity.kind.name() != SCHEMAS {
+    if !is_schema(entity) {
         return;
     }
     let body = entity.map();
@@ -29,7 +34,7 @@ pub fn note(plugins: &mut CustomPlugins, entity: &Entity) {
 
 /// Takes note of a schema that is gone.
 pub(super) fn forget(plugins: &mut CustomPlugins, entity: &Entity) {
-    if entity.kind.name() == SCHEMAS {
+    if is_schema(entity) {
         plugins.remove(&name_of(entity));
     }
 }
@@ -74,7 +79,7 @@ pub fn check_unused(state: &Group, schema: &Entity) -> Result<(), GroupError> {
 
 /// The plugins that a schema describes; none of an entity that isn't one.
 pub(crate) fn users(state: &Group, schema: &Entity) -> Vec<Arc<Entity>> {
-    let Some(plugins) = Kind::named(PLUGINS).filter(|_| schema.kind.name() == SCHEMAS) else {
+    let Some(plugins) = Kind::named(PLUGINS).filter(|_| is_schema(schema)) else {
         return Vec::new();
     };
     let name = name_of(schema);

@@ -25,10 +25,43 @@ pub struct Decision {
 pub struct Outcome {
     /// One per operation or declared entity, in order.
     pub results: Vec<OperationResult>,
-    /// Entities that a restoration had to leave out, because they are erased or expired.
-    pub left_out: Vec<(Kind, EntityId)>,
+    /// Entities that couldn't come back.
+    pub left_out: Vec<LeftOut>,
     /// What the change did to each entity it touched, cascades included, in order of first touch.
     pub changes: Vec<EntityChange>,
+}
+
+/// An entity that can't come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id.
+    pub id: EntityId,
+    /// Why it can't.
+    pub reason: LeftOutReason,
+}
+
+/// Why an entity can't come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOutReason {
+    /// What it was is erased for ever.
+    Erased,
+    /// Its time to live has ended.
+    Expired,
+    /// What it belongs to or refers to can't come back.
+    RefersToLeftOut,
+}
+
+impl LeftOutReason {
+    /// Its name in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Erased => "erased",
+            Self::Expired => "expired",
+            Self::RefersToLeftOut => "refers_to_left_out",
+        }
+    }
 }
 
 /// What a change did to one entity.
@@ -86,6 +119,14 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
         } => {
             draft.expect_version(*expected_version)?;
             super::restore::restore(&mut draft, entities)?;
+        }
+        GroupCommand::Revert {
+            changes,
+            expected_version,
+            ..
+        } => {
+            draft.expect_version(*expected_version)?;
+            super::revert::revert(&mut draft, changes)?;
         }
         GroupCommand::Expire { entities } => draft.expire(entities)?,
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::Conflict;
 use crate::schema::SchemaViolation;
 use crate::{EntityId, Kind, Version};
 
@@ -119,6 +120,9 @@ pub enum GroupError {
     /// An operation that the API never sends: a creation with a selector, a change without one.
     #[error("{0}")]
     Malformed(String),
+    /// Something can't be undone because of what came later.
+    #[error("{}", conflicts_text(.0))]
+    Conflicts(Vec<Conflict>),
     /// One operation of several was refused.
     #[error("operation {index}: {error}")]
     InOperation {
@@ -154,6 +158,19 @@ impl From<SchemaViolation> for GroupError {
 /// A kind's name in words, of one: `ca certificate`.
 fn words(kind: &str) -> String {
     kind.strip_suffix('s').unwrap_or(kind).replace('_', " ")
+}
+
+/// How many conflicts a refusal's text names.
+const NAMED_CONFLICTS: usize = 5;
+
+fn conflicts_text(conflicts: &[Conflict]) -> String {
+    let named = conflicts.iter().take(NAMED_CONFLICTS);
+    let mut named: Vec<_> = named.map(ToString::to_string).collect();
+    if conflicts.len() > NAMED_CONFLICTS {
+        named.push(format!("and {} more", conflicts.len() - NAMED_CONFLICTS));
+    }
+    let named = named.join("; ");
+    format!("this can't be undone as long as what came later stands in the way: {named}")
 }
 
 fn version_text(version: &Option<Version>) -> String {

@@ -5,9 +5,11 @@
 //! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
 //! - [`hashing`]: slow hashes of secrets, before a command is decided.
 //! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
+//! - [`revert`]: one change taken back; [`undo`] is what ways of undoing share, [`conflict`] what stands in their way.
 
 pub mod children;
 pub mod command;
+pub mod conflict;
 pub mod custom_plugins;
 pub mod decide;
 pub mod declare;
@@ -20,7 +22,9 @@ pub mod operations;
 pub mod plugin_protocols;
 pub mod references;
 pub mod restore;
+pub mod revert;
 pub mod stored;
+pub mod undo;
 
 use std::collections::BTreeSet;
 use std::ops::RangeBounds;
@@ -30,7 +34,8 @@ use imbl::{HashMap, OrdMap, OrdSet};
 use uuid::Uuid;
 
 pub use command::{Action, Condition, GroupCommand, OmittedChildren, Operation, Selector, Target};
-pub use decide::{Decision, Outcome, decide};
+pub use conflict::{Conflict, Obstacle};
+pub use decide::{Decision, EntityChange, LeftOut, LeftOutReason, Outcome, decide};
 pub use entity::{Entity, UniqueKey};
 pub use error::GroupError;
 pub use event::{DeletionCause, GroupEvent};
@@ -124,13 +129,11 @@ impl Group {
             .filter_map(|(_, _, kind, id, key)| Some((self.entity(*kind, *id)?, *key)))
     }
 
-    /// The first entity that lists this one.
-    pub fn listing(&self, kind: Kind, id: EntityId) -> Option<(Kind, EntityId)> {
+    /// The entities that list this one.
+    pub fn listing(&self, kind: Kind, id: EntityId) -> impl Iterator<Item = (Kind, EntityId)> {
         let (kinds, nil, max) = (kind_bounds(), EntityId(Uuid::nil()), EntityId(Uuid::max()));
-        let mut range = self
-            .lists
-            .range((kind, id, kinds.0, nil)..=(kind, id, kinds.1, max));
-        range.next().map(|(_, _, by, by_id)| (*by, *by_id))
+        let range = (kind, id, kinds.0, nil)..=(kind, id, kinds.1, max);
+        self.lists.range(range).map(|(_, _, by, by_id)| (*by, *by_id))
     }
 
     /// The entities whose time to live has ended by then.

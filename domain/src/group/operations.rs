@@ -285,6 +285,24 @@ pub fn written(
     ))
 }
 
+/// What a canonical body would be if it were written now as it is: filled and validated by the schemas of today.
+pub fn filled_anew(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    body: &Map<String, Value>,
+) -> Result<Map<String, Value>, GroupError> {
+    let (write, unchanged) = (Write::Update { existing: body }, Map::new());
+    let plugins = &draft.scratch.plugins;
+    Ok(fill_and_validate(
+        kind,
+        plugins,
+        write,
+        unchanged,
+        Secrets::Hashed,
+        draft.context,
+    )?)
+}
+
 /// Checks an entity against the rest of the configuration.
 pub fn check_whole(state: &Group, entity: &Entity) -> Result<(), GroupError> {
     references::check(state, entity)?;

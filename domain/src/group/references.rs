@@ -143,6 +143,13 @@ pub fn check_unique(state: &Group, entity: &Entity) -> Result<(), GroupError> {
 
 /// The refusal of an entity one of whose unique keys another holds.
 pub fn taken(entity: &Entity, key: UniqueKey) -> GroupError {
+    GroupError::Unique {
+        fields: fields_of(entity, key),
+    }
+}
+
+/// The fields of a unique key of an entity, with their values.
+pub fn fields_of(entity: &Entity, key: UniqueKey) -> Map<String, Value> {
     let body = entity.map();
     let values = |rule: &UniqueRule| -> Map<String, Value> {
         let value = |field: &&str| {
@@ -166,12 +173,12 @@ pub fn taken(entity: &Entity, key: UniqueKey) -> GroupError {
         let omitted = record.field(field).is_some_and(|field| field.omitted_when_unset);
         !(omitted && value.is_null())
     });
-    GroupError::Unique { fields }
+    fields
 }
 
 /// Checks that nobody lists an entity that goes.
 pub fn check_unlisted(state: &Group, kind: Kind, id: EntityId) -> Result<(), GroupError> {
-    state.listing(kind, id).map_or(Ok(()), |(by, by_id)| {
+    state.listing(kind, id).next().map_or(Ok(()), |(by, by_id)| {
         Err(GroupError::Listed {
             kind: kind.name(),
             id,

@@ -5,18 +5,15 @@ use std::sync::Arc;
 
 use super::decide::Draft;
 use super::entity::Entity;
-use super::{DeletionCause, GroupError, GroupEvent, operations};
+use super::{DeletionCause, GroupError, GroupEvent, operations, undo};
 
 /// Makes the configuration equal to `entities`; what is erased or expired by now is left out and listed.
 pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), GroupError> {
-    let mut wanted = BTreeMap::new();
-    for entity in entities {
-        let expired = entity.expires_at.is_some_and(|expiry| expiry <= draft.context.at);
-        if entity.erased || expired {
-            draft.outcome.left_out.push((entity.kind, entity.id));
-        } else {
-            wanted.insert((entity.kind, entity.id), entity);
-        }
+    let key = |entity: &Arc<Entity>| (entity.kind, entity.id);
+    let mut wanted: BTreeMap<_, _> = entities.iter().map(|entity| (key(entity), entity)).collect();
+    for left_out in undo::lost_for_ever(entities.iter(), draft.context.at) {
+        wanted.remove(&(left_out.kind, left_out.id));
+        draft.outcome.left_out.push(left_out);
     }
     let current: Vec<_> = draft.scratch.entities().cloned().collect();
     // Deletions first, so that a unique key that moved from one entity to another is free for its old holder.

@@ -90,16 +90,19 @@ pub(crate) fn target(collection: &str, selector: Option<&str>) -> Target {
 }
 
 pub(crate) fn operate(action: Action, target: Target) -> GroupCommand {
-    let (condition, omitted_children) = (Condition::Always, OmittedChildren::Delete);
-    let operations = vec![Operation {
+    transact(vec![(action, target)])
+}
+
+pub(crate) fn transact(steps: Vec<(Action, Target)>) -> GroupCommand {
+    let operation = |(action, target)| Operation {
         action,
         target,
-        condition,
-        omitted_children,
+        condition: Condition::Always,
+        omitted_children: OmittedChildren::Delete,
         secrets: Secrets::Plain,
-    }];
+    };
     GroupCommand::Operate {
-        operations,
+        operations: steps.into_iter().map(operation).collect(),
         expected_version: None,
     }
 }

@@ -4,6 +4,7 @@ mod credentials;
 mod custom_plugins;
 mod given;
 mod kinds;
+mod revert;
 
 use std::sync::Arc;
 

@@ -1,0 +1,107 @@
+//! What `rollback`, `revert` and `restore` share: the flags, the confirmation, and the report of what came of it.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, Connection, group_path};
+use super::ending::Ending;
+use super::output::cell;
+use super::{confirmation, difference};
+
+/// How something is undone.
+#[derive(Args, Debug)]
+pub struct Undoing {
+    /// The runtime group, an id or a name
+    #[arg(long, short)]
+    pub group: String,
+    /// Shows what would change and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Refuses unless this is the group's version
+    #[arg(long, value_name = "VERSION")]
+    expect_version: Option<u64>,
+    /// Why, for the history
+    #[arg(long, short)]
+    message: Option<String>,
+    /// Doesn't ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What is undone, for the server and for people.
+#[derive(Debug)]
+pub struct Undone {
+    /// The path below the group's.
+    pub path: String,
+    /// The request.
+    pub body: Value,
+    /// What the person is asked about; none where nothing is lost.
+    pub consequence: Option<String>,
+    /// What is then so: `as version 3 was`.
+    pub effect: String,
+}
+
+impl Undoing {
+    /// Undoes it and prints what that changed.
+    pub async fn run(self, undone: Undone) -> anyhow::Result<Ending> {
+        let client = Client::new(&self.connection)?;
+        if let Some(consequence) = undone.consequence.as_ref().filter(|_| !self.dry_run) {
+            confirmation::by_name(consequence, &self.group, self.yes)?;
+        }
+        let path = format!(
+            "{}{}?dry_run={}",
+            group_path(&self.group),
+            undone.path,
+            self.dry_run
+        );
+        let mut request = client
+            .post(&path)
+            .message(self.message.as_deref())
+            .json(&undone.body);
+        if let Some(version) = self.expect_version {
+            request = request.header("if-match", &format!("\"{version}\""));
+        }
+        let answer = request.send().await?.json()?;
+        let report = |answer: &Value| self.report(answer, &undone.effect);
+        self.connection.output.show(&answer, report)?;
+        Ok(Ending::Done)
+    }
+
+    fn report(&self, answer: &Value, effect: &str) -> String {
+        let (group, version) = (&self.group, &answer["version"]);
+        let verdict = match (answer["changed"] == json!(true), self.dry_run) {
+            (false, _) => format!("{group} is already {effect}: nothing changed, version {version}"),
+            (true, true) => {
+                let summary = difference::summary(&answer["changes"]);
+                format!("dry run: {summary} in {group}, which stays at version {version}")
+            }
+            (true, false) => format!("{group} is at version {version}, {effect}"),
+        };
+        let mut lines = vec![verdict];
+        lines.extend(left_out(answer));
+        match answer["changed"] == json!(true) {
+            true => format!("{}\n{}", difference::render(&answer["changes"]), lines.join("\n")),
+            false => lines.join("\n"),
+        }
+    }
+}
+
+fn left_out(answer: &Value) -> Vec<String> {
+    let why = |reason: &Value| match reason.as_str() {
+        Some("erased") => "it was erased",
+        Some("expired") => "it has expired",
+        _ => "what it refers to is left out",
+    };
+    let line = |entity: &Value| {
+        let (kind, id) = (cell(&entity["kind"]), cell(&entity["id"]));
+        format!("left out, because {}: {kind} {id}", why(&entity["reason"]))
+    };
+    answer["left_out"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(line)
+        .collect()
+}
