@@ -178,10 +178,13 @@ async fn keys_travel_with_the_log_unless_they_are_left_out() {
     ]);
     source.ensure(&ids).await.unwrap();
     source
-        .destroy(KeyId {
-            owner: Some(Uuid::nil()),
-            ..SYSTEM_KEY
-        })
+        .destroy(
+            &[KeyId {
+                owner: Some(Uuid::nil()),
+                ..SYSTEM_KEY
+            }]
+            .into(),
+        )
         .await
         .unwrap();
     let log = some_log().await;

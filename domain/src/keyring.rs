@@ -77,8 +77,9 @@ pub trait Keyring: DataKeys + 'static {
     /// Loads existing keys (perhaps made by another process).
     async fn load(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError>;
 
-    /// Destroys a key for ever: whatever it sealed is erased.
-    async fn destroy(&self, id: KeyId) -> Result<(), KeyringError>;
+    /// Destroys keys for ever: whatever they sealed is erased, and no former content of the store opens it. What is
+    /// destroyed already stays so; where a crash left a former content, it goes now.
+    async fn destroy(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError>;
 
     /// Destroys every key of a boundary for ever, in one go: purging a deleted group.
     async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError>;

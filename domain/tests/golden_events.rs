@@ -74,6 +74,9 @@ fn group_events() -> Vec<GroupEvent> {
         },
         GroupEvent::GroupSealed,
         GroupEvent::GroupUnsealed,
+        GroupEvent::ConsumerErased {
+            id: EntityId(CONSUMER),
+        },
     ]
 }
 

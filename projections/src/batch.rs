@@ -341,7 +341,9 @@ fn seal(group: GroupId, event: &GroupEvent, keys: &dyn DataKeys) -> Result<Seale
         GroupEvent::EntityCreated { entity } => seal_entity(group, entity, None, keys),
         GroupEvent::EntityUpdated { entity, changed } => seal_entity(group, entity, Some(changed), keys),
         GroupEvent::EntityDeleted { kind, id, .. } => Ok(Sealed::Removed((group, *kind, *id))),
-        GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => Ok(Sealed::Nothing),
+        GroupEvent::ConsumerErased { .. } | GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => {
+            Ok(Sealed::Nothing)
+        }
     }
 }
 

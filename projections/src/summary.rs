@@ -66,6 +66,7 @@ pub(crate) fn of_group(event: &GroupEvent) -> EventSummary {
                 ..EventSummary::about("entity.deleted", kind.name(), id.0, None)
             }
         }
+        GroupEvent::ConsumerErased { id } => EventSummary::about("consumer.erased", "consumers", id.0, None),
         GroupEvent::GroupSealed => EventSummary::new("group.sealed"),
         GroupEvent::GroupUnsealed => EventSummary::new("group.unsealed"),
     }

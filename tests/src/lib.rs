@@ -13,7 +13,7 @@
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
-//! - [`sample_history`]: a past worth keeping.
+//! - [`sample_history`]: a past worth keeping; [`byte_search`]: what lies on a disk.
 //! - [`tcp_proxy`]: a load balancer, or a wire that can be cut; [`tls_front`]: a door with TLS before a plain address.
 //! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
@@ -22,6 +22,7 @@
 
 pub mod agent_process;
 pub mod api_client;
+pub mod byte_search;
 pub mod cluster;
 pub mod command_line;
 pub mod data_plane;

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod dump;
 pub mod ending;
 pub mod environment;
+pub mod erase;
 pub mod group;
 pub mod history;
 pub mod labels;
@@ -75,6 +76,8 @@ enum Command {
     Rollback(rollback::Rollback),
     Revert(revert::Revert),
     #[command(subcommand)]
+    Erase(erase::Erase),
+    #[command(subcommand)]
     Group(group::Group),
     #[command(subcommand)]
     Node(node::Node),
@@ -125,6 +128,7 @@ impl Command {
             Self::Show(command) => command.run().await,
             Self::Rollback(command) => command.run().await,
             Self::Revert(command) => command.run().await,
+            Self::Erase(command) => command.run().await,
             Self::Group(command) => command.run().await,
             Self::Node(command) => command.run().await,
             Self::Token(command) => command.run().await,

@@ -2,9 +2,10 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes, events,
-    groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas, provisioning, reverts,
-    rollback, schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
+    admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes,
+    erasure, events, groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas,
+    provisioning, reverts, rollback, schemas, switched_off, tags, tokens, transactions, upstream_health,
+    versions,
 };
 
 /// Every endpoint.
@@ -19,6 +20,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         apply::endpoints(),
         rollback::endpoints(),
         reverts::endpoints(),
+        erasure::endpoints(),
         events::endpoints(),
         nodes::endpoints(),
         node_certificates::endpoints(),

@@ -28,6 +28,7 @@ mod entities;
 mod entity_changes;
 mod entity_lists;
 mod entity_routes;
+mod erasure;
 mod events;
 mod exchange;
 mod fields;

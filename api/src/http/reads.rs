@@ -176,6 +176,17 @@ impl Reads {
         }
     }
 
+    /// Whether a group ever had this entity.
+    pub(crate) async fn has_existed(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        id: EntityId,
+    ) -> Result<bool, Refusal> {
+        let touched_it = self.views().entity_history(group, kind, id, None, 1).await?;
+        Ok(!touched_it.is_empty())
+    }
+
     /// The entity that holds a value of a unique field; now or at a version.
     pub(crate) async fn entity_with(
         &self,

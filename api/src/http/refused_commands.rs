@@ -76,7 +76,7 @@ impl From<GroupError> for Refusal {
             GroupError::EntityTooLarge { .. } | GroupError::ChangeTooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
             }
-            GroupError::Sealed => Self::new(StatusCode::CONFLICT, message),
+            GroupError::Sealed | GroupError::Erased { .. } => Self::new(StatusCode::CONFLICT, message),
             GroupError::Malformed(_) => Self::bad_request(message),
             GroupError::Conflicts(_) => Self::new(StatusCode::CONFLICT, message),
             GroupError::InOperation { index, error } => {

@@ -60,6 +60,7 @@ fn entity_changes(detail: &ChangeDetail) -> Result<Vec<EntityChange>, Refusal> {
     let one = |event: &EventDetail| {
         let summary = &event.summary;
         let kind = summary.kind.as_deref().and_then(Kind::named);
+        let kind = kind.filter(|_| summary.what.starts_with("entity."));
         let (Some(kind), Some(id)) = (kind, summary.id) else {
             return Err(Refusal::new(
                 StatusCode::CONFLICT,

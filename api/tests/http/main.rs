@@ -9,6 +9,7 @@ mod both_databases;
 mod conditions;
 mod consumer_groups;
 mod entities;
+mod erasure;
 mod following;
 mod groups;
 mod hostile_requests;

@@ -42,11 +42,11 @@ impl CommandBus {
     }
 
     /// Runs in a task of its own, so that a caller who leaves doesn't cut it in half.
-    pub(super) async fn to_the_end(
+    pub(super) async fn to_the_end<Outcome: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl Future<Output = Answer> + Send + 'static,
-    ) -> Answer {
+        work: impl Future<Output = Result<Accepted<Outcome>, CommandError>> + Send + 'static,
+    ) -> Result<Accepted<Outcome>, CommandError> {
         let (answer, answered) = oneshot::channel();
         let task = async move {
             let _ = answer.send(work.await);

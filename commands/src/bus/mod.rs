@@ -2,10 +2,12 @@
 //! comes back when it is durable.
 //!
 //! [`mailboxes`] finds or starts the writer; [`deletion`] is the order of the two boundaries in which a group is
-//! deleted and restored, [`certificates`] that in which instances' certificates come and go; [`hashed`] are slow secrets before a writer sees them.
+//! deleted and restored, [`certificates`] that in which instances' certificates come and go, [`erasure`] that of log and keyring
+//! in which a consumer is erased; [`hashed`] are slow secrets before a writer sees them.
 
 mod certificates;
 mod deletion;
+pub(crate) mod erasure;
 mod hashed;
 mod mailboxes;
 
@@ -207,8 +209,15 @@ impl Commands for CommandBus {
         cause: Cause,
     ) -> Result<Accepted<Outcome>, CommandError> {
         self.check_group(organization, group).await?;
-        let command = self.hashed(group, command).await?;
-        self.to_group(group, command, cause).await
+        match command {
+            GroupCommand::EraseConsumer { consumer, condition } => {
+                self.erase_consumer(group, consumer, condition, cause).await
+            }
+            command => {
+                let command = self.hashed(group, command).await?;
+                self.to_group(group, command, cause).await
+            }
+        }
     }
 
     async fn organization(

@@ -100,6 +100,14 @@ impl Pages {
         }
     }
 
+    /// The numbers of the pages on which these owners' keys are.
+    fn pages_of(&self, owners: &[Option<Uuid>]) -> BTreeSet<usize> {
+        owners
+            .iter()
+            .filter_map(|owner| self.index.get(owner).copied())
+            .collect()
+    }
+
     /// Turns every key into a tombstone, the boundary's own too if it was never made.
     fn destroy_all(&mut self) {
         for open in &mut self.pages {
@@ -332,11 +340,17 @@ impl<S: PageStore> Keyring for PagedKeyring<S> {
         missing.map_or(Ok(()), |id| Err(KeyringError::Missing(*id)))
     }
 
-    async fn destroy(&self, id: KeyId) -> Result<(), KeyringError> {
-        self.change(id.boundary, |pages| pages.destroy(id.owner)).await?;
-        let pages = self.boundaries.entry(id.boundary).or_default().clone();
-        let number = pages.lock().await.index.get(&id.owner).copied();
-        self.erase_former(id.boundary, number.into_iter()).await
+    async fn destroy(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        for (boundary, owners) in by_boundary(ids.iter().copied()) {
+            self.change(boundary, |pages| {
+                owners.iter().for_each(|owner| pages.destroy(*owner));
+            })
+            .await?;
+            let pages = self.boundaries.entry(boundary).or_default().clone();
+            let numbers = pages.lock().await.pages_of(&owners);
+            self.erase_former(boundary, numbers.into_iter()).await?;
+        }
+        Ok(())
     }
 
     async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError> {
@@ -400,8 +414,8 @@ mod tests {
     async fn a_destroyed_key_stays_destroyed() {
         let keyring = PagedKeyring::in_memory();
         keyring.ensure(&ids([1, 2])).await.unwrap();
-        keyring.destroy(id(1)).await.unwrap();
-        keyring.destroy(id(3)).await.unwrap();
+        keyring.destroy(&ids([1])).await.unwrap();
+        keyring.destroy(&ids([3])).await.unwrap();
         keyring.ensure(&ids([1, 2, 3])).await.unwrap();
         assert!(matches!(keyring.data_key(id(1)), Ok(KeyState::Destroyed)));
         assert!(matches!(keyring.data_key(id(3)), Ok(KeyState::Destroyed)));
@@ -441,9 +455,9 @@ mod tests {
             .await
             .unwrap();
         source.ensure(&ids([1, 2, 3])).await.unwrap();
-        source.destroy(id(2)).await.unwrap();
+        source.destroy(&ids([2])).await.unwrap();
         let target = PagedKeyring::open(MemoryPages::default(), master).await.unwrap();
-        target.destroy(id(3)).await.unwrap();
+        target.destroy(&ids([3])).await.unwrap();
         for (address, sealed) in source.export_pages().await.unwrap() {
             target.import_page(address, &sealed).await.unwrap();
         }

@@ -4,10 +4,12 @@
 //! - [`expiry`]: deletes entities whose time to live has ended.
 //! - [`deletion`]: finishes deletions and restorations of groups that a crash cut in half.
 //! - [`certificates`]: the same for additions and removals of instances' certificates.
+//! - [`erasure`]: the same for the keys of what was erased.
 //! - [`scan`]: learns of groups that no writer of this process has seen; [`watchlist`] keeps what they know.
 
 mod certificates;
 mod deletion;
+mod erasure;
 mod expiry;
 mod scan;
 mod watchlist;
@@ -60,5 +62,6 @@ impl CommandBus {
         reported("expiry", self.expire().await);
         reported("deletion", self.finish_deletions().await);
         reported("certificates", self.finish_certificates().await);
+        reported("erasure", self.finish_erasures().await);
     }
 }

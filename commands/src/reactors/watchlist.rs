@@ -15,6 +15,8 @@ pub(crate) struct Watched {
     pub(crate) next_expiry: Option<Timestamp>,
     /// Since when it is sealed, if it is.
     pub(crate) sealed_since: Option<Timestamp>,
+    /// How many consumers were erased from it.
+    pub(crate) erasures: usize,
 }
 
 impl Watched {
@@ -26,6 +28,7 @@ impl Watched {
             next_expiry: group.next_expiry().filter(|_| !group.sealed),
             // Its seal is a sealed group's newest change.
             sealed_since: group.sealed.then_some(group.at),
+            erasures: group.erased.len(),
         }
     }
 }
@@ -34,6 +37,8 @@ impl Watched {
 #[derive(Debug, Default)]
 pub(crate) struct Watchlist {
     groups: Mutex<HashMap<GroupId, Watched>>,
+    /// Of how many erased consumers this process knows that their keys are destroyed.
+    erasures_seen_to: Mutex<HashMap<GroupId, usize>>,
 }
 
 impl Watchlist {
@@ -53,6 +58,28 @@ impl Watchlist {
         let groups = self.groups();
         let due = groups.iter().filter(|(_, watched)| expired(watched));
         due.map(|(group, _)| *group).collect()
+    }
+
+    /// The groups with erased consumers of whose keys it isn't known that they are destroyed.
+    pub(crate) fn with_erasures_to_see_to(&self) -> Vec<GroupId> {
+        let seen_to = self.erasures_seen_to();
+        let open = |group: &GroupId, watched: &Watched| {
+            watched.erasures > seen_to.get(group).copied().unwrap_or_default()
+        };
+        let groups = self.groups();
+        let open = groups.iter().filter(|(group, watched)| open(group, watched));
+        open.map(|(group, _)| *group).collect()
+    }
+
+    /// Notes that the keys of so many erased consumers of a group are destroyed.
+    pub(crate) fn note_erasures_seen_to(&self, group: GroupId, erasures: usize) {
+        self.erasures_seen_to().insert(group, erasures);
+    }
+
+    fn erasures_seen_to(&self) -> MutexGuard<'_, HashMap<GroupId, usize>> {
+        self.erasures_seen_to
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn groups(&self) -> MutexGuard<'_, HashMap<GroupId, Watched>> {

@@ -42,7 +42,7 @@ async fn only_the_newest_form_of_a_page_is_kept() {
     for owner in 0..5 {
         keyring.ensure(&BTreeSet::from([id(owner)])).await.unwrap();
     }
-    keyring.destroy(id(2)).await.unwrap();
+    keyring.destroy(&[id(2)].into()).await.unwrap();
     let context = jetstream::new(async_nats::connect(site.0.url()).await.unwrap());
     let stream = context.get_stream("KV_runtime_keys").await.unwrap();
     // The check value and the page.

@@ -53,7 +53,7 @@ async fn destroying_a_key_leaves_no_trace_of_its_page_on_the_disk() {
     let before = keyring.export().await.unwrap();
     assert_eq!(before.len(), 1);
     assert!(site.holds(&before[0].1));
-    keyring.destroy(id).await.unwrap();
+    keyring.destroy(&[id].into()).await.unwrap();
     assert!(!site.holds(&before[0].1));
     assert_eq!(site.store().await.addresses().await.unwrap(), [address]);
 }

@@ -113,8 +113,8 @@ pub(crate) async fn another_process_learns_of_a_destroyed_key_when_it_loads_it<S
     let both = BTreeSet::from([id(1), id(2)]);
     one.ensure(&both).await.unwrap();
     other.load(&both).await.unwrap();
-    one.destroy(id(1)).await.unwrap();
-    one.destroy(id(1)).await.unwrap();
+    one.destroy(&[id(1)].into()).await.unwrap();
+    one.destroy(&[id(1)].into()).await.unwrap();
     other.load(&both).await.unwrap();
     assert_eq!(key(&other, 1), None);
     assert_eq!(key(&other, 2), key(&one, 2));

@@ -8,6 +8,7 @@ mod certificates;
 mod conflicts;
 mod deletion;
 mod durability;
+mod erasure;
 mod expiry;
 mod faults;
 mod idempotency;

@@ -53,6 +53,14 @@ pub enum GroupCommand {
         /// The entities a reactor saw expired; those that aren't (any more) are left.
         entities: Vec<(Kind, EntityId)>,
     },
+    /// Erases a consumer: deletes it with all that belongs to it, and lets nothing of it come back. One that was deleted
+    /// before is erased from the history alone; that it ever existed is the caller's to know.
+    EraseConsumer {
+        /// Its id.
+        consumer: EntityId,
+        /// Under which condition.
+        condition: Condition,
+    },
     /// Closes the group before its deletion.
     Seal,
     /// Opens it again at its restoration.

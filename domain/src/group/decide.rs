@@ -128,6 +128,9 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
             draft.expect_version(*expected_version)?;
             super::revert::revert(&mut draft, changes)?;
         }
+        GroupCommand::EraseConsumer { consumer, condition } => {
+            super::erasure::erase(&mut draft, *consumer, condition)?;
+        }
         GroupCommand::Expire { entities } => draft.expire(entities)?,
     }
     Ok(draft.finish())
@@ -166,6 +169,7 @@ impl<'context> Draft<'context> {
     /// Records an event; everything after sees it.
     pub fn record(&mut self, event: GroupEvent) -> Result<(), GroupError> {
         if let GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } = &event {
+            super::erasure::check(&self.scratch, entity)?;
             let (kind, size) = (entity.kind.name(), entity.body.len());
             if size > ENTITY_LIMIT {
                 return Err(GroupError::EntityTooLarge {

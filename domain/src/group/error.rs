@@ -117,6 +117,16 @@ pub enum GroupError {
     /// The group is being deleted, or is deleted.
     #[error("the group is deleted; restore it to change it")]
     Sealed,
+    /// The consumer was erased, and so is whatever belonged to it.
+    #[error(
+        "the consumer {consumer} was erased by version {version}, so nothing of it can be made again: make a new consumer"
+    )]
+    Erased {
+        /// Its id.
+        consumer: EntityId,
+        /// The change that erased it.
+        version: Version,
+    },
     /// An operation that the API never sends: a creation with a selector, a change without one.
     #[error("{0}")]
     Malformed(String),

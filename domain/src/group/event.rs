@@ -40,6 +40,11 @@ pub enum GroupEvent {
         /// Why.
         cause: DeletionCause,
     },
+    /// A consumer was erased: its data key is destroyed once this is durable, and nothing of it can come back.
+    ConsumerErased {
+        /// Its id.
+        id: EntityId,
+    },
     /// The group is being deleted: nothing changes here until it is unsealed.
     GroupSealed,
     /// The group was restored.
@@ -61,6 +66,7 @@ pub enum DeletionCause {
 const ENTITY_CREATED: &str = "entity.created";
 const ENTITY_UPDATED: &str = "entity.updated";
 const ENTITY_DELETED: &str = "entity.deleted";
+const CONSUMER_ERASED: &str = "consumer.erased";
 const GROUP_SEALED: &str = "group.sealed";
 const GROUP_UNSEALED: &str = "group.unsealed";
 
@@ -83,6 +89,11 @@ struct DeletedBody {
     kind: String,
     id: EntityId,
     cause: DeletionCause,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ErasedBody {
+    id: EntityId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,6 +130,7 @@ impl EventCodec for GroupEvent {
                 };
                 EventRecord::new(ENTITY_DELETED, 1, &body)
             }
+            Self::ConsumerErased { id } => EventRecord::new(CONSUMER_ERASED, 1, &ErasedBody { id: *id }),
             Self::GroupSealed => EventRecord::new(GROUP_SEALED, 1, &Empty {}),
             Self::GroupUnsealed => EventRecord::new(GROUP_UNSEALED, 1, &Empty {}),
         })
@@ -141,6 +153,9 @@ impl EventCodec for GroupEvent {
                     cause,
                 }
             }
+            (CONSUMER_ERASED, 1) => Self::ConsumerErased {
+                id: record.read::<ErasedBody>()?.id,
+            },
             (GROUP_SEALED, 1) => Self::GroupSealed,
             (GROUP_UNSEALED, 1) => Self::GroupUnsealed,
             _ => return Err(record.unknown()),

@@ -6,6 +6,7 @@
 //! - [`hashing`]: slow hashes of secrets, before a command is decided.
 //! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
 //! - [`revert`]: one change taken back; [`undo`] is what ways of undoing share, [`conflict`] what stands in their way.
+//! - [`erasure`]: a consumer that is forgotten for ever.
 
 pub mod children;
 pub mod command;
@@ -14,6 +15,7 @@ pub mod custom_plugins;
 pub mod decide;
 pub mod declare;
 pub mod entity;
+pub mod erasure;
 pub mod error;
 pub mod event;
 pub mod hashing;
@@ -57,6 +59,8 @@ pub struct Group {
     pub idempotency: IdempotencyWindow,
     /// The plugins that aren't Kong's: what the `plugin_schemas` among the entities describe.
     pub plugins: CustomPlugins,
+    /// The consumers that were erased, and the change that did it: they never come back.
+    pub erased: OrdMap<EntityId, Version>,
     entities: OrdMap<(Kind, EntityId), Arc<Entity>>,
     unique: HashMap<UniqueKey, EntityId>,
     /// (kind and id pointed at, kind and id that point, which foreign key).
@@ -210,6 +214,9 @@ pub fn evolve(state: &mut Group, event: &GroupEvent) {
         GroupEvent::EntityDeleted { kind, id, .. } => {
             state.remove(*kind, *id);
         }
+        GroupEvent::ConsumerErased { id } => {
+            state.erased.insert(*id, state.version);
+        }
         GroupEvent::GroupSealed => state.sealed = true,
         GroupEvent::GroupUnsealed => state.sealed = false,
     }
@@ -223,7 +230,7 @@ pub fn touched(events: &[GroupEvent]) -> Vec<(Kind, EntityId)> {
             Some((entity.kind, entity.id))
         }
         GroupEvent::EntityDeleted { kind, id, .. } => Some((*kind, *id)),
-        GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => None,
+        GroupEvent::ConsumerErased { .. } | GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => None,
     };
     events
         .iter()

@@ -107,7 +107,7 @@ fn not_found(kind: Kind, selector: Option<&Selector>) -> GroupError {
     }
 }
 
-fn check_condition(condition: &Condition, current: Option<&Entity>) -> Result<(), GroupError> {
+pub(super) fn check_condition(condition: &Condition, current: Option<&Entity>) -> Result<(), GroupError> {
     let actual = current.map(|entity| entity.touched);
     match (condition, actual) {
         (Condition::Always, _) | (Condition::Exists, Some(_)) | (Condition::Absent, None) => Ok(()),

@@ -11,7 +11,7 @@ use super::{DeletionCause, GroupError, GroupEvent, operations, undo};
 pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), GroupError> {
     let key = |entity: &Arc<Entity>| (entity.kind, entity.id);
     let mut wanted: BTreeMap<_, _> = entities.iter().map(|entity| (key(entity), entity)).collect();
-    for left_out in undo::lost_for_ever(entities.iter(), draft.context.at) {
+    for left_out in undo::lost_for_ever(&draft.scratch, entities.iter(), draft.context.at) {
         wanted.remove(&(left_out.kind, left_out.id));
         draft.outcome.left_out.push(left_out);
     }

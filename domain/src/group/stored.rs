@@ -14,7 +14,7 @@ use crate::schema::CATALOGUE_REVISION;
 use crate::{Boundary, DataKeys, EntityId, Kind, Timestamp, Version};
 
 /// Raised whenever this encoding or what the fold computes changes; a state of another version is folded anew.
-pub const STATE_VERSION: u32 = CATALOGUE_REVISION << 16 | 1;
+pub const STATE_VERSION: u32 = CATALOGUE_REVISION << 16 | 2;
 
 const ZSTD_LEVEL: i32 = 1;
 /// The largest state that decoding accepts: 1 GiB.
@@ -27,6 +27,7 @@ struct StoredGroup {
     sealed: bool,
     entities: Vec<StoredEntity>,
     idempotency: Vec<StoredKey>,
+    erased: Vec<(EntityId, Version)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,6 +69,7 @@ pub fn encode(group: &Group, boundary: Boundary, keys: &dyn DataKeys) -> Result<
         sealed: group.sealed,
         entities: group.entities().map(stored).collect::<Result<_, _>>()?,
         idempotency: group.idempotency.stored(),
+        erased: group.erased.iter().map(|(id, version)| (*id, *version)).collect(),
     };
     let bytes = zstd::bulk::compress(&to_message_pack(&state), ZSTD_LEVEL);
     Ok(bytes.expect("compressing in memory can't fail").into())
@@ -86,6 +88,7 @@ pub fn decode(bytes: &[u8], boundary: Boundary, keys: &dyn DataKeys) -> Result<G
         at: stored.at,
         sealed: stored.sealed,
         idempotency: IdempotencyWindow::from_stored(stored.idempotency),
+        erased: stored.erased.into_iter().collect(),
         ..Group::default()
     };
     for entity in stored.entities {

@@ -10,7 +10,8 @@ use super::conflict::{Conflict, Obstacle};
 use super::decide::{Draft, LeftOut, LeftOutReason};
 use super::entity::Entity;
 use super::{
-    DeletionCause, Group, GroupError, GroupEvent, custom_plugins, operations, plugin_protocols, references,
+    DeletionCause, Group, GroupError, GroupEvent, custom_plugins, erasure, operations, plugin_protocols,
+    references,
 };
 use crate::{EntityId, Kind, Timestamp};
 
@@ -88,12 +89,12 @@ fn leave_out(draft: &mut Draft<'_>, wanted: &mut Wanted, conflicts: &mut Vec<Con
     for entity in wanted.entities().cloned().collect::<Vec<_>>() {
         if draft.scratch.entity(entity.kind, entity.id).is_none() {
             coming_back.push(entity);
-        } else if entity.erased {
+        } else if erasure::is_erased(&draft.scratch, &entity) {
             wanted.0.remove(&(entity.kind, entity.id));
             conflicts.push(Conflict::whole(entity, Obstacle::Erased));
         }
     }
-    for left_out in lost_for_ever(coming_back.iter(), draft.context.at) {
+    for left_out in lost_for_ever(&draft.scratch, coming_back.iter(), draft.context.at) {
         wanted.0.remove(&(left_out.kind, left_out.id));
         draft.outcome.left_out.push(left_out);
     }
@@ -101,13 +102,14 @@ fn leave_out(draft: &mut Draft<'_>, wanted: &mut Wanted, conflicts: &mut Vec<Con
 
 /// Of entities that would come back together: those that can't, and those that refer to one that can't.
 pub fn lost_for_ever<'all>(
+    state: &Group,
     entities: impl Iterator<Item = &'all Arc<Entity>> + Clone,
     at: Timestamp,
 ) -> Vec<LeftOut> {
     let mut lost = BTreeMap::new();
     for entity in entities.clone() {
         let expired = entity.expires_at.is_some_and(|expiry| expiry <= at);
-        let reason = match (entity.erased, expired) {
+        let reason = match (erasure::is_erased(state, entity), expired) {
             (true, _) => LeftOutReason::Erased,
             (false, true) => LeftOutReason::Expired,
             (false, false) => continue,

@@ -154,7 +154,10 @@ mod tests {
         let key = json!({"jwk": null, "pem": {"private_key": "p", "public_key": "q"}});
         assert_eq!(sealed("keys", key), [boundary("pem.private_key")]);
         let client = json!({"consumer": {"id": ID}, "client_id": "c", "client_secret": "s"});
-        assert_eq!(sealed("oauth2_credentials", client), [of_owner("client_secret")]);
+        assert_eq!(
+            sealed("oauth2_credentials", client),
+            [of_owner("client_id"), of_owner("client_secret")]
+        );
         let basic = json!({"consumer": {"id": ID}, "username": "u", "password": "p"});
         assert_eq!(
             sealed("basicauth_credentials", basic),

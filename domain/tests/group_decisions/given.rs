@@ -8,7 +8,7 @@ use domain::group::{
     Selector, Target, decide, hashing,
 };
 use domain::schema::Secrets;
-use domain::{Actor, Change, Context, Kind, Timestamp};
+use domain::{Actor, Change, Context, EntityId, Kind, Timestamp};
 use serde_json::{Map, Value};
 
 /// A group under test: every accepted command is folded as the next change.
@@ -44,6 +44,13 @@ impl Given {
 
     pub(crate) fn delete(&mut self, collection: &str, key: &str) -> Result<Decision, GroupError> {
         self.when(operate(Action::Delete, target(collection, Some(key))))
+    }
+
+    pub(crate) fn erase(&mut self, consumer: EntityId) -> Result<Decision, GroupError> {
+        self.when(GroupCommand::EraseConsumer {
+            consumer,
+            condition: Condition::Always,
+        })
     }
 
     pub(crate) fn declare(&mut self, document: &Value, prune: bool) -> Result<Decision, GroupError> {
@@ -114,6 +121,7 @@ pub(crate) fn names(decision: &Decision) -> Vec<String> {
             format!("updated {} {}", entity.kind.name(), changed.join(","))
         }
         GroupEvent::EntityDeleted { kind, .. } => format!("deleted {}", kind.name()),
+        GroupEvent::ConsumerErased { .. } => "erased".to_owned(),
         GroupEvent::GroupSealed => "sealed".to_owned(),
         GroupEvent::GroupUnsealed => "unsealed".to_owned(),
     };

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod custom_plugins;
+mod erasure;
 mod given;
 mod kinds;
 mod revert;

@@ -402,7 +402,7 @@ async fn an_erased_consumer_stays_without_its_name_and_isnt_found_by_it() {
         boundary: Boundary::Group(group(1)),
         owner: Some(consumer.0),
     };
-    world.keyring.destroy(key).await.expect("the key goes");
+    world.keyring.destroy(&[key].into()).await.expect("the key goes");
     let views = running.projections.views();
     for _ in 0..2 {
         let named = Selector::Key("ada".to_owned());

@@ -46,8 +46,8 @@ impl Keyring for KeyringDouble {
         Ok(())
     }
 
-    async fn destroy(&self, id: KeyId) -> Result<(), KeyringError> {
-        locked(&self.destroyed).insert(id);
+    async fn destroy(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        locked(&self.destroyed).extend(ids);
         Ok(())
     }
 

@@ -1,0 +1,128 @@
+//! A consumer is erased: from the configuration, from the history, from what a rollback may bring back.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::app::{App, Heard};
+
+const GROUP: &str = "/v2/runtime-groups/default";
+const CONSUMERS: &str = "/v2/runtime-groups/default/core-entities/consumers";
+
+const FILE: &str = "
+_format_version: \"3.0\"
+consumers:
+- username: ada-lovelace
+  custom_id: id-of-ada
+  keyauth_credentials:
+  - key: the-key-of-ada
+  acls:
+  - group: mathematicians
+- username: bob
+";
+
+/// A group at version 1 with ada, who has a credential and a membership, and bob; answers ada's id.
+async fn with_ada(app: &App) -> String {
+    let apply = app.request(Method::POST, &format!("{GROUP}/apply"));
+    apply
+        .bytes("application/yaml", FILE.to_owned())
+        .send()
+        .await
+        .expect(200);
+    let ada = app.get(&format!("{CONSUMERS}/ada-lovelace")).await.expect(200);
+    ada.body["id"].as_str().unwrap().to_owned()
+}
+
+async fn erase(app: &App, consumer: &str) -> Heard {
+    app.post(&format!("{CONSUMERS}/{consumer}/erase"), &json!({}))
+        .await
+}
+
+fn says_nothing_of_ada(heard: &Heard) {
+    for value in ["ada-lovelace", "id-of-ada", "the-key-of-ada"] {
+        assert!(!heard.text.contains(value), "{value}: {}", heard.text);
+    }
+}
+
+#[tokio::test]
+async fn an_erased_consumer_is_in_no_answer_any_more_and_the_history_says_so() {
+    let app = App::start().await;
+    let ada = with_ada(&app).await;
+    let past = [
+        format!("{GROUP}/versions"),
+        format!("{GROUP}/versions/1"),
+        format!("{GROUP}/versions/1/config"),
+        format!("{GROUP}/versions/2"),
+        format!("{GROUP}/diff?from=0&to=1"),
+        format!("{CONSUMERS}/{ada}?at=1"),
+        format!("{CONSUMERS}/{ada}/key-auth?at=1"),
+    ];
+    let call = app.request(Method::POST, &format!("{CONSUMERS}/ada-lovelace/erase"));
+    let call = call.header("x-change-message", "she asked for it");
+    let erased = call.send().await.expect(200);
+    assert_eq!(erased.body["version"], 2);
+    assert_eq!(
+        (&erased.body["changed"], &erased.body["consumer"]),
+        (&json!(true), &json!(ada))
+    );
+    assert_eq!(erased.body["deleted"].as_array().unwrap().len(), 3);
+    says_nothing_of_ada(&erased);
+    for path in past {
+        let heard = app.get(&path).await.expect(200);
+        says_nothing_of_ada(&heard);
+        assert!(heard.text.contains("{erased}"), "{path}: {}", heard.text);
+    }
+    let change = app.get(&format!("{GROUP}/versions/2")).await.expect(200).body;
+    assert_eq!(change["message"], "she asked for it");
+    let last = change["events"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (&last["what"], &last["id"]),
+        (&json!("consumer.erased"), &json!(ada))
+    );
+    app.get(&format!("{CONSUMERS}/{ada}")).await.expect(404);
+    assert_eq!(erase(&app, &ada).await.expect(200).body["changed"], false);
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_deleted_before_is_erased_by_its_id() {
+    let app = App::start().await;
+    let ada = with_ada(&app).await;
+    app.delete(&format!("{CONSUMERS}/{ada}")).await.expect(204);
+    erase(&app, "ada-lovelace").await.expect(404);
+    let erased = erase(&app, &ada).await.expect(200);
+    assert_eq!(erased.body["deleted"], json!([]));
+    says_nothing_of_ada(&app.get(&format!("{GROUP}/versions/1")).await.expect(200));
+    erase(&app, "11111111-1111-4111-8111-111111111111")
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn nothing_brings_an_erased_consumer_back() {
+    let app = App::start().await;
+    let ada = with_ada(&app).await;
+    erase(&app, &ada).await.expect(200);
+    let body = json!({ "username": "ada-again" });
+    let refused = app.put(&format!("{CONSUMERS}/{ada}"), &body).await.expect(409);
+    assert!(refused.text.contains("erased by version 2"), "{}", refused.text);
+    let rolled_back = app.post(&format!("{GROUP}/rollback"), &json!({ "to": 1 })).await;
+    let rolled_back = rolled_back.expect(200);
+    assert_eq!(rolled_back.body["changed"], false);
+    let mut left_out: Vec<_> = rolled_back.body["left_out"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entity| entity["kind"].clone())
+        .collect();
+    left_out.sort_by_key(Value::to_string);
+    assert_eq!(left_out, ["acls", "consumers", "keyauth_credentials"]);
+    app.get(&format!("{CONSUMERS}/bob")).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_erasure_is_not_taken_back() {
+    let app = App::start().await;
+    let ada = with_ada(&app).await;
+    erase(&app, &ada).await.expect(200);
+    let refused = app.post(&format!("{GROUP}/versions/2/revert"), &json!({})).await;
+    assert!(refused.expect(409).text.contains("stays erased"));
+}

@@ -1,0 +1,137 @@
+//! A consumer's erasure, whole or cut in half by a crash.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use commands::keyring::MemoryKeyring;
+use domain::gateway::CommandError;
+use domain::group::{Action, Condition, Entity, GroupCommand, GroupEvent};
+use domain::keyring::{KeyNotLoaded, KeyState, KeyringError};
+use domain::{Boundary, DataKeys, EntityId, KeyId, Keyring};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::site::{Desk, Site, cause, keyed, object, operate, operation};
+
+/// A keyring that destroys nothing while it can't be reached, and says when it has destroyed something.
+struct FailingKeyring {
+    keys: MemoryKeyring,
+    is_away: AtomicBool,
+    destroyed: Notify,
+}
+
+impl FailingKeyring {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            keys: MemoryKeyring::in_memory(),
+            is_away: AtomicBool::new(false),
+            destroyed: Notify::new(),
+        })
+    }
+}
+
+impl DataKeys for FailingKeyring {
+    fn data_key(&self, id: KeyId) -> Result<KeyState, KeyNotLoaded> {
+        self.keys.data_key(id)
+    }
+}
+
+#[async_trait]
+impl Keyring for FailingKeyring {
+    async fn ensure(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        self.keys.ensure(ids).await
+    }
+
+    async fn load(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        self.keys.load(ids).await
+    }
+
+    async fn destroy(&self, ids: &BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(KeyringError::Unavailable("the test took it away".to_owned()));
+        }
+        self.keys.destroy(ids).await?;
+        self.destroyed.notify_one();
+        Ok(())
+    }
+
+    async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError> {
+        self.keys.destroy_boundary(boundary).await
+    }
+}
+
+async fn consumer(desk: &Desk, name: &str) -> EntityId {
+    let body = object(json!({ "username": name }));
+    let create = operate(vec![operation("consumers", None, Action::Create(body))]);
+    desk.send(create).await.unwrap().outcome.results[0].id
+}
+
+fn erase(consumer: EntityId) -> GroupCommand {
+    GroupCommand::EraseConsumer {
+        consumer,
+        condition: Condition::Always,
+    }
+}
+
+fn is_destroyed(site: &Site, desk: &Desk, consumer: EntityId) -> bool {
+    let key = KeyId {
+        boundary: desk.boundary(),
+        owner: Some(consumer.0),
+    };
+    matches!(site.keyring.data_key(key), Ok(KeyState::Destroyed))
+}
+
+/// Every body that the history of the group holds.
+async fn bodies(site: &Site, desk: &Desk) -> Vec<Arc<Entity>> {
+    let changes = site.changes(desk.group).await;
+    let events = changes.into_iter().flat_map(|change| change.events);
+    let body = |event| match event {
+        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => Some(entity),
+        _ => None,
+    };
+    events.filter_map(body).collect()
+}
+
+#[tokio::test]
+async fn what_an_erased_consumers_key_sealed_is_gone_when_the_erasure_is_answered() {
+    let (site, _) = Site::in_memory();
+    let desk = site.desk().await;
+    let (ann, bob) = (consumer(&desk, "ann").await, consumer(&desk, "bob").await);
+    let erased = desk
+        .send_as(erase(ann), keyed("once", "erase ann"))
+        .await
+        .unwrap();
+    assert!(erased.changed && is_destroyed(&site, &desk, ann));
+    assert!(!is_destroyed(&site, &desk, bob));
+    let told: Vec<_> = bodies(&site, &desk)
+        .await
+        .iter()
+        .map(|entity| entity.map()["username"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, ["{erased}", "bob"]);
+    let again = desk
+        .send_as(erase(ann), keyed("once", "erase ann"))
+        .await
+        .unwrap();
+    assert!(again.replayed);
+    assert!(!desk.send(erase(ann)).await.unwrap().changed, "already so");
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_cut_before_its_key_was_destroyed_is_finished() {
+    let (mut site, _) = Site::in_memory();
+    let keyring = FailingKeyring::new();
+    site.keyring = Arc::clone(&keyring) as Arc<dyn Keyring>;
+    let desk = site.desk().await;
+    let ann = consumer(&desk, "ann").await;
+    keyring.is_away.store(true, Ordering::SeqCst);
+    let cut = desk.send_as(erase(ann), cause()).await;
+    assert_eq!(cut.unwrap_err(), CommandError::OutcomeUnknown);
+    assert!(!is_destroyed(&site, &desk, ann));
+    keyring.is_away.store(false, Ordering::SeqCst);
+    site.run_reactors(&site.bus());
+    keyring.destroyed.notified().await;
+    assert!(is_destroyed(&site, &desk, ann));
+}

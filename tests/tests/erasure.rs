@@ -1,0 +1,190 @@
+//! What was erased lies nowhere any more: every file is searched byte for byte.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tests::api_client::GroupClient;
+use tests::byte_search::{self, Needle};
+use tests::command_line::CommandLine;
+use tests::server_process::{Log, ServerProcess};
+
+/// What says who ada is, or lets somebody be her, in every field that does.
+const OF_ADA: [&str; 14] = [
+    "ada-of-the-first-name",
+    "ada-of-the-second-name",
+    "custom-id-of-ada-1815",
+    "api-key-of-ada-0001",
+    "api-key-of-ada-0002",
+    "basic-auth-name-of-ada",
+    "basic-auth-password-of-ada",
+    "hmac-name-of-ada",
+    "hmac-secret-of-ada",
+    "jwt-key-of-ada-000001",
+    "jwt-secret-of-ada-000001",
+    "oauth2-secret-of-ada",
+    "oauth2-client-of-ada",
+    "oauth2-name-of-ada",
+];
+
+/// What the search must find, or it would find nothing at all.
+const OF_NOBODY: &str = "a-service-of-nobody";
+
+fn needles(texts: &[&str]) -> Vec<Needle> {
+    texts.iter().map(|text| Needle::text(text)).collect()
+}
+
+/// A consumer with every kind of credential, under two names, in changes small enough to be stored as they are; answers
+/// its id.
+async fn live_the_life_of_ada(group: &GroupClient) -> String {
+    group
+        .put(
+            &format!("services/{OF_NOBODY}"),
+            &json!({ "host": "nobody.test" }),
+        )
+        .await
+        .expect_status(200);
+    let ada = json!({ "username": OF_ADA[0], "custom_id": OF_ADA[2] });
+    let ada = group.post("consumers", &ada).await.expect_status(201).json();
+    let id = ada["id"].as_str().expect("a consumer has an id").to_owned();
+    let credentials = [
+        ("key-auth", json!({ "key": OF_ADA[3] })),
+        ("key-auth", json!({ "key": OF_ADA[4] })),
+        (
+            "basic-auth",
+            json!({ "username": OF_ADA[5], "password": OF_ADA[6] }),
+        ),
+        ("hmac-auth", json!({ "username": OF_ADA[7], "secret": OF_ADA[8] })),
+        ("jwt", json!({ "key": OF_ADA[9], "secret": OF_ADA[10] })),
+        (
+            "oauth2",
+            json!({ "name": OF_ADA[13], "client_id": OF_ADA[12], "client_secret": OF_ADA[11] }),
+        ),
+        ("acls", json!({ "group": "mathematicians" })),
+    ];
+    for (collection, body) in credentials {
+        let path = format!("consumers/{id}/{collection}");
+        group.post(&path, &body).await.expect_status(201);
+        // Refusals may quote what was sent.
+        if collection != "acls" {
+            group.post(&path, &body).await.expect_status(409);
+        }
+    }
+    let renamed = json!({ "username": OF_ADA[1] });
+    group
+        .patch(&format!("consumers/{id}"), &renamed)
+        .await
+        .expect_status(200);
+    let file = format!(
+        "_format_version: \"3.0\"\nconsumers:\n- username: {}\n  custom_id: {}\n  tags: [\"pioneer\"]\n",
+        OF_ADA[1], OF_ADA[2]
+    );
+    group.apply(&file, "").await.expect_status(200);
+    let back = json!({ "to": group.version().await - 1 });
+    group.change("rollback", &back).await.expect_status(200);
+    id
+}
+
+/// The pages of the keyring as they lie on the disk.
+async fn key_pages(server: &ServerProcess) -> Vec<Vec<u8>> {
+    let options = SqliteConnectOptions::new()
+        .filename(server.data_dir().join("keys.db"))
+        .read_only(true);
+    let mut keys: SqliteConnection = options.connect().await.expect("the keyring is a database");
+    let pages = sqlx::query_scalar("SELECT sealed FROM page WHERE boundary LIKE 'rt.group.%'")
+        .fetch_all(&mut keys)
+        .await
+        .expect("the keyring has pages");
+    keys.close().await.expect("a reader leaves");
+    pages
+}
+
+/// Everything the server left on the disk, what it printed included.
+fn places(server: &ServerProcess) -> Vec<PathBuf> {
+    let home = server.data_dir();
+    vec![home.parent().expect("the data directory is in a home").to_owned()]
+}
+
+async fn export(server: &ServerProcess, name: &str) -> PathBuf {
+    let file = server.data_dir().with_file_name(name);
+    let mut arguments = vec!["log".to_owned(), "export".to_owned(), file.display().to_string()];
+    arguments.extend(server.storage_arguments());
+    arguments.retain(|argument| !argument.is_empty());
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    CommandLine::new().run(&arguments).await.expect_code(0);
+    file
+}
+
+async fn says_erased(group: &GroupClient, ada: &str) {
+    let past = group
+        .get(&format!("consumers/{ada}?at=2"))
+        .await
+        .expect_status(200);
+    assert_eq!(past.json()["username"], "{erased}");
+    let credentials = group.get(&format!("consumers/{ada}/key-auth?at=4")).await;
+    let credentials: Value = credentials.expect_status(200).json();
+    let keys: Vec<_> = credentials["data"]
+        .as_array()
+        .expect("a page")
+        .iter()
+        .map(|credential| &credential["key"])
+        .collect();
+    assert_eq!(keys, ["{erased}", "{erased}"]);
+}
+
+#[tokio::test]
+async fn no_file_holds_what_was_erased_with_a_consumer() {
+    let mut server = ServerProcess::start(Log::Sqlite).await;
+    let group = server.api().group("default");
+    let ada = live_the_life_of_ada(&group).await;
+    let nothing: [String; 0] = [];
+    assert!(
+        !byte_search::found(&places(&server), &needles(&[OF_NOBODY])).is_empty(),
+        "the search finds what is there"
+    );
+    assert_eq!(
+        byte_search::found(&places(&server), &needles(&OF_ADA)),
+        nothing,
+        "no secret and no personal field rests in plain text, erased or not"
+    );
+    let keys_before: Vec<_> = key_pages(&server)
+        .await
+        .into_iter()
+        .map(|page| Needle::new("a page with ada's key", page))
+        .collect();
+    assert!(!byte_search::found(&places(&server), &keys_before).is_empty());
+
+    let cli = server.command_line();
+    let erase = [
+        "erase",
+        "consumer",
+        OF_ADA[1],
+        "--group",
+        "default",
+        "--yes",
+        "--message",
+        "art. 17",
+    ];
+    let said = cli.run(&erase).await.expect_code(0).stdout();
+    assert!(said.contains(&format!("the consumer {ada} is erased")), "{said}");
+    assert_eq!(
+        byte_search::found(&places(&server), &keys_before),
+        nothing,
+        "while it runs"
+    );
+    says_erased(&group, &ada).await;
+
+    server.restart().await;
+    says_erased(&group, &ada).await;
+    server.kill9();
+    server.forget_what_is_derived();
+    server.start_again();
+    server.ready().await;
+    says_erased(&group, &ada).await;
+
+    assert!(server.stop().await.success());
+    export(&server, "export").await;
+    let everything: Vec<_> = needles(&OF_ADA).into_iter().chain(keys_before).collect();
+    assert_eq!(byte_search::found(&places(&server), &everything), nothing);
+}
