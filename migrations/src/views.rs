@@ -12,6 +12,7 @@ pub fn sqlite() -> Migrator {
             "certificates",
             include_str!("../views/sqlite/0003_certificates.sql"),
         ),
+        (4, "intervals", include_str!("../views/sqlite/0004_intervals.sql")),
     ])
 }
 
@@ -24,6 +25,11 @@ pub fn postgres() -> Migrator {
             3,
             "certificates",
             include_str!("../views/postgres/0003_certificates.sql"),
+        ),
+        (
+            4,
+            "intervals",
+            include_str!("../views/postgres/0004_intervals.sql"),
         ),
     ])
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
-use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
 
 use crate::database::{Connection, Database};
 use crate::location::Location;
@@ -66,4 +66,44 @@ async fn postgres_can_prepare_every_statement() {
     statements.extend(crate::lease::STATEMENTS.map(str::to_owned));
     statements.extend(crate::hearing::STATEMENTS.map(str::to_owned));
     assert_each_can_be_prepared(&database, statements).await;
+}
+
+/// How SQLite walks for a statement, step by step.
+async fn plan(database: &Database, statement: &str) -> Vec<String> {
+    let mut writer = database.write().await.expect("a connection");
+    let Connection::Sqlite(connection) = writer.connection() else {
+        panic!("a database in a file");
+    };
+    let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")).into_sql_str();
+    let rows = sqlx::raw_sql(sql)
+        .fetch_all(&mut *connection)
+        .await
+        .expect("a plan");
+    rows.iter().map(|row| row.get::<String, _>(3)).collect()
+}
+
+#[tokio::test]
+async fn the_past_is_looked_up_by_intervals_and_nothing_walks_through_what_has_ended() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("views.db").display().to_string();
+    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    for statement in crate::views::past_statements() {
+        let plan = plan(&database, statement).await;
+        let on_rows = plan.iter().filter(|step| {
+            ["past", "entity", "entity_key"].iter().any(|table| {
+                step.starts_with(&format!("SEARCH {table} ")) || *step == &format!("SCAN {table}")
+            })
+        });
+        let narrow = |step: &str| {
+            step.contains("fork=?")
+                || step.contains("entity_current")
+                || step.contains("entity_id=?")
+                || step.contains("search_key=? AND kind=? AND to_version")
+        };
+        for step in on_rows {
+            assert!(narrow(step), "{step} of {statement}");
+        }
+        let indexed = |step: &String| step.contains("entity_past") || step.contains("entity_key");
+        assert!(plan.iter().any(indexed), "{plan:?} of {statement}");
+    }
 }

@@ -40,12 +40,8 @@ async fn compare(exchange: Exchange) -> Result<Answer, Refusal> {
     let to = exchange.query.number("to")?.unwrap_or(newest);
     let (from, to) = (moment::existing(from, newest)?, moment::existing(to, newest)?);
     let group = exchange.group()?.id;
-    let reads = &exchange.services.reads;
-    let (before, after) = (
-        reads.configuration(group, from).await?,
-        reads.configuration(group, to).await?,
-    );
-    let changes = EntityChanges::between(before, after).shown(exchange.caller()?.reads_secrets());
+    let changes = exchange.services.reads.difference(group, from, to).await?;
+    let changes = EntityChanges::decided(&changes).shown(exchange.caller()?.reads_secrets());
     let body = json!({ "from": from, "to": to, "changes": changes });
     Ok(Answer::ok(&body).at_version(newest))
 }

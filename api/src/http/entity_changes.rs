@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::group::Entity;
-use domain::group::decide::EntityChange;
 use domain::group::operations::changed_fields;
+use domain::group::{Entity, EntityChange};
 use domain::{EntityId, Kind};
 use projections::ChangeDetail;
 use serde_json::{Value, json};
@@ -34,26 +33,13 @@ impl EntityChanges {
         changes
     }
 
-    /// What a decision does.
+    /// What a decision does, or leads from one state to another.
     pub(crate) fn decided(decided: &[EntityChange]) -> Self {
         let one = |change: &EntityChange| {
             let bodies = (change.before.clone(), change.after.clone());
             ((change.kind, change.id), bodies)
         };
         Self(decided.iter().map(one).collect())
-    }
-
-    /// What leads from one configuration to another.
-    pub(crate) fn between(from: Vec<Arc<Entity>>, to: Vec<Arc<Entity>>) -> Self {
-        let mut changes = Self::default();
-        for entity in from {
-            changes.0.insert((entity.kind, entity.id), (Some(entity), None));
-        }
-        for entity in to {
-            let key = (entity.kind, entity.id);
-            changes.0.entry(key).or_default().1 = Some(entity);
-        }
-        changes
     }
 
     /// As answers carry it. A secret that changed is named among the changed fields even where it isn't shown.
@@ -105,12 +91,26 @@ mod tests {
     #[test]
     fn what_came_changed_and_went_is_said_and_what_stayed_is_not() {
         let same = entity(1, json!({"cert": "a", "key": "k"}));
+        let change = |before: Option<&Arc<Entity>>, after: Option<&Arc<Entity>>| {
+            let entity = before.or(after).unwrap();
+            EntityChange {
+                kind: entity.kind,
+                id: entity.id,
+                before: before.cloned(),
+                after: after.cloned(),
+            }
+        };
         let (old, new) = (
             entity(2, json!({"cert": "b", "key": "one"})),
             entity(2, json!({"cert": "b", "key": "two"})),
         );
         let (gone, fresh) = (entity(3, json!({"cert": "c"})), entity(4, json!({"cert": "d"})));
-        let changes = EntityChanges::between(vec![same.clone(), old, gone], vec![same, new, fresh]);
+        let changes = EntityChanges::decided(&[
+            change(Some(&same), Some(&same)),
+            change(Some(&old), Some(&new)),
+            change(Some(&gone), None),
+            change(None, Some(&fresh)),
+        ]);
         let shown = changes.shown(false);
         let said: Vec<_> = shown
             .iter()

@@ -247,6 +247,16 @@ impl Reads {
         Ok(self.views().configuration(group, Some(version)).await?)
     }
 
+    /// What leads from one version of a group's configuration to another.
+    pub(crate) async fn difference(
+        &self,
+        group: GroupId,
+        from: Version,
+        to: Version,
+    ) -> Result<Vec<domain::group::EntityChange>, Refusal> {
+        Ok(self.views().difference(group, from, to).await?)
+    }
+
     /// A group's changes before a version, the newest first.
     pub(crate) async fn changes_before(
         &self,

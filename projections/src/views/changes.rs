@@ -294,7 +294,7 @@ fn touching(rows: &[EntityRow], limit: Version) -> Vec<Version> {
 }
 
 /// The entity an event is about.
-fn subject(event: &EventSummary) -> Option<(Kind, EntityId)> {
+pub(super) fn subject(event: &EventSummary) -> Option<(Kind, EntityId)> {
     Some((Kind::named(event.kind.as_deref()?)?, EntityId(event.id?)))
 }
 

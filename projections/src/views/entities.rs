@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::entity_row::EntityRow;
-use super::{Moment, Views, limit};
+use super::{Moment, Views, intervals, limit};
 use crate::database::Value as Argument;
 use crate::error::ViewError;
 use crate::search_key;
@@ -19,30 +19,31 @@ const BY_ID: &str = "SELECT * FROM (
         WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id = $4 AND from_version <= $5
         ORDER BY from_version DESC LIMIT 1) AS newest
     WHERE to_version > $5 AND (expires_at IS NULL OR expires_at > $6)";
-const HOLDER: &str = "SELECT entity_id FROM entity_key
-    WHERE generation = $1 AND group_id = $2 AND search_key = $3 AND kind = $4 AND to_version > $5 AND from_version <= $5
-    ORDER BY from_version DESC LIMIT 1";
 const PAGE_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
     WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4 AND to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $5) ORDER BY entity_id LIMIT $6";
 /// Steps from id to id and looks for the one row of each that spans the version, however many it has had; stops soon
-/// after it has passed as many as are wanted. Each step finds the next id, and the row of the one before.
-const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed_id, passed_from, passed) AS (
+/// after it has passed as many as are wanted, or cut off after so many steps. Each step finds the next id, and the row of
+/// the one before.
+const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed_id, passed_from, passed, number) AS (
         SELECT (SELECT entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id > $4
-            ORDER BY entity_id LIMIT 1), $4, CAST(NULL AS BIGINT), 0
+            ORDER BY entity_id LIMIT 1), $4, CAST(NULL AS BIGINT), 0, 0
         UNION ALL
         SELECT (SELECT entity.entity_id FROM entity WHERE generation = $1 AND group_id = $2 AND kind = $3
             AND entity.entity_id > step.entity_id ORDER BY entity.entity_id LIMIT 1),
             step.entity_id,
-            (SELECT CASE WHEN past.to_version > $5 AND (past.expires_at IS NULL OR past.expires_at > $6)
-                THEN past.from_version END FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
+            (SELECT CASE WHEN past.to_version > $5 THEN past.from_version END FROM entity AS past
+                WHERE past.generation = $1 AND past.group_id = $2
                 AND past.kind = $3 AND past.entity_id = step.entity_id AND past.from_version <= $5
                 ORDER BY past.from_version DESC LIMIT 1),
-            step.passed + CASE WHEN step.passed_from IS NULL THEN 0 ELSE 1 END
-        FROM step WHERE step.entity_id IS NOT NULL AND step.passed < $7)
-    SELECT entity.entity_id, from_version, to_version, expires_at, body, sealed FROM step CROSS JOIN entity
-    WHERE generation = $1 AND group_id = $2 AND kind = $3
-    AND entity.entity_id = step.passed_id AND from_version = step.passed_from ORDER BY entity.entity_id LIMIT $7";
+            step.passed + CASE WHEN step.passed_from IS NULL THEN 0 ELSE 1 END,
+            step.number + 1
+        FROM step WHERE step.entity_id IS NOT NULL AND step.passed < $6 AND step.number < $7)
+    SELECT entity.entity_id, from_version, to_version, expires_at, body, sealed,
+        CASE WHEN step.number = $7 AND step.entity_id IS NOT NULL THEN 1 ELSE 0 END
+    FROM step LEFT JOIN entity ON generation = $1 AND group_id = $2 AND kind = $3
+    AND entity.entity_id = step.passed_id AND from_version = step.passed_from
+    WHERE step.passed_from IS NOT NULL OR step.number = $7 ORDER BY step.number";
 const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
     FROM entity_key CROSS JOIN entity
     WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
@@ -50,23 +51,15 @@ const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to
     AND entity.generation = $1 AND entity.group_id = $2 AND entity.kind = $3
     AND entity.entity_id = entity_key.entity_id AND entity.to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity_key.entity_id LIMIT $7";
-const FOUND_THEN: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
-    FROM entity_key CROSS JOIN entity
-    WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
-    AND search_key = $5 AND entity_key.to_version > $8 AND entity_key.from_version <= $8
-    AND entity.generation = $1 AND entity.group_id = $2 AND entity.kind = $3
-    AND entity.entity_id = entity_key.entity_id AND entity.from_version = (
-        SELECT past.from_version FROM entity AS past WHERE past.generation = $1 AND past.group_id = $2
-        AND past.kind = $3 AND past.entity_id = entity_key.entity_id AND past.from_version <= $8
-        ORDER BY past.from_version DESC LIMIT 1)
-    AND entity.to_version > $8
-    AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity_key.entity_id LIMIT $7";
 const ALL_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed, kind FROM entity
     WHERE generation = $1 AND group_id = $2 AND to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $3)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_ID, HOLDER, PAGE_NOW, PAGE_THEN, FOUND_NOW, FOUND_THEN, ALL_NOW];
+pub(super) const STATEMENTS: &[&str] = &[BY_ID, PAGE_NOW, PAGE_THEN, FOUND_NOW, ALL_NOW];
+
+/// How many ids a page of the past passes that were not there then, beside one for each that was.
+const DEAD_STEPS: usize = 256;
 
 /// Which tags an entity must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -212,7 +205,7 @@ impl Views {
         let row = self
             .database()
             .fetch_optional(
-                HOLDER,
+                intervals::HOLDER,
                 [
                     generation.into(),
                     group.0.as_bytes().into(),
@@ -298,16 +291,42 @@ impl Views {
         wanted: usize,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
         let moment = self.moment(scope.at);
+        if scope.at.is_none() {
+            let mut arguments = scope.arguments(after);
+            arguments.extend([moment.hide_expired_by.0.into(), limit(wanted).into()]);
+            return self.opened(scope, PAGE_NOW, arguments).await;
+        }
+        match self.stepped_page(scope, moment.version, after, wanted).await? {
+            Some(page) => Ok(page),
+            None => self.past_page(scope, moment.version, after, wanted).await,
+        }
+    }
+
+    /// A page of the past by way of all ids there ever were; none if too few of them were there at that version.
+    async fn stepped_page(
+        &self,
+        scope: Scope,
+        version: i64,
+        after: Option<EntityId>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Arc<Entity>>>, ViewError> {
         let mut arguments = scope.arguments(after);
-        let statement = match scope.at {
-            None => PAGE_NOW,
-            Some(_) => {
-                arguments.push(moment.version.into());
-                PAGE_THEN
+        let steps = limit(wanted.saturating_mul(2).saturating_add(DEAD_STEPS));
+        arguments.extend([version.into(), limit(wanted).into(), steps.into()]);
+        let mut rows = self.database().fetch(PAGE_THEN, arguments);
+        let mut entities = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            if row.get::<Option<&[u8]>>(0)?.is_some() {
+                entities.push(self.open(scope.group, scope.kind, EntityRow::read(&row)?).await?);
             }
-        };
-        arguments.extend([moment.hide_expired_by.0.into(), limit(wanted).into()]);
-        self.opened(scope, statement, arguments).await
+            if entities.len() >= wanted {
+                break;
+            }
+            if row.get::<i32>(6)? == 1 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(entities))
     }
 
     /// Entities found by a search key that satisfy a condition, read in pages until there are enough.
@@ -341,22 +360,15 @@ impl Views {
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
         let moment = self.moment(scope.at);
         let mut arguments = scope.arguments(after);
-        arguments.extend([
-            search_key.into(),
-            moment.hide_expired_by.0.into(),
-            limit(wanted).into(),
-        ]);
-        let statement = match scope.at {
-            None => FOUND_NOW,
-            Some(_) => {
-                arguments.push(moment.version.into());
-                FOUND_THEN
-            }
+        let (statement, moment) = match scope.at {
+            None => (FOUND_NOW, moment.hide_expired_by.0),
+            Some(_) => (intervals::FOUND, moment.version),
         };
+        arguments.extend([search_key.into(), moment.into(), limit(wanted).into()]);
         self.opened(scope, statement, arguments).await
     }
 
-    async fn opened(
+    pub(super) async fn opened(
         &self,
         scope: Scope,
         statement: &'static str,
@@ -377,26 +389,26 @@ impl Views {
         at: Option<Version>,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
         let generation = *self.generation().await;
+        let moment = self.moment(at);
         if at.is_some() {
-            let mut entities = Vec::new();
-            for kind in Kind::all() {
-                let scope = Scope {
-                    generation,
-                    group,
-                    kind,
-                    at,
-                };
-                entities.extend(self.page(scope, None, usize::MAX).await?);
-            }
-            return Ok(entities);
+            return self.past_configuration(generation, group, moment.version).await;
         }
-        let moment = self.moment(None);
         let arguments = [
             generation.into(),
             group.0.as_bytes().into(),
             moment.hide_expired_by.0.into(),
         ];
-        let mut rows = self.database().fetch(ALL_NOW, arguments);
+        self.of_all_kinds(group, ALL_NOW, arguments).await
+    }
+
+    /// The entities that a statement finds which answers their kinds too, by kind and id.
+    pub(super) async fn of_all_kinds(
+        &self,
+        group: GroupId,
+        statement: &'static str,
+        arguments: impl IntoIterator<Item = Argument>,
+    ) -> Result<Vec<Arc<Entity>>, ViewError> {
+        let mut rows = self.database().fetch(statement, arguments);
         let mut entities = Vec::new();
         while let Some(row) = rows.try_next().await? {
             let name: &str = row.get(6)?;
@@ -411,7 +423,7 @@ impl Views {
 
 /// Which entities a page is of.
 #[derive(Clone, Copy)]
-struct Scope {
+pub(super) struct Scope {
     generation: i64,
     group: GroupId,
     kind: Kind,
@@ -420,7 +432,7 @@ struct Scope {
 
 impl Scope {
     /// The parameters with which every page begins.
-    fn arguments(&self, after: Option<EntityId>) -> Vec<Argument> {
+    pub(super) fn arguments(&self, after: Option<EntityId>) -> Vec<Argument> {
         vec![
             self.generation.into(),
             self.group.0.as_bytes().into(),

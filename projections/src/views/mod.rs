@@ -1,6 +1,7 @@
 //! Queries on what the projector wrote.
 //!
 //! - [`entities`]: entities of a group now and at any version; [`entity_row`]: how one is read and opened.
+//! - [`intervals`]: what was valid at a version, found by its interval; [`differences`]: what two versions differ by.
 //! - [`changes`]: the history; [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`];
 //!   [`certificates`]: which group an instance's certificate opens.
 //!
@@ -10,9 +11,11 @@
 mod access;
 mod certificates;
 mod changes;
+mod differences;
 mod entities;
 mod entity_row;
 mod groups;
+mod intervals;
 mod tags;
 
 use std::sync::Arc;
@@ -86,9 +89,17 @@ pub(crate) fn statements() -> Vec<&'static str> {
         access::STATEMENTS,
         certificates::STATEMENTS,
         changes::STATEMENTS,
+        differences::STATEMENTS,
         entities::STATEMENTS,
         groups::STATEMENTS,
+        intervals::STATEMENTS,
         tags::STATEMENTS,
     ]
     .concat()
+}
+
+/// What must be looked up by intervals (`0004_intervals`).
+#[cfg(test)]
+pub(crate) const fn past_statements() -> &'static [&'static str] {
+    intervals::STATEMENTS
 }

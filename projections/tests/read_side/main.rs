@@ -7,6 +7,7 @@ mod live_groups;
 mod log_double;
 mod lookups;
 mod parts;
+mod past;
 mod registry;
 mod surroundings;
 mod survival;

@@ -17,6 +17,8 @@ mod log_double;
 mod lookups;
 #[path = "../read_side/parts.rs"]
 mod parts;
+#[path = "../read_side/past.rs"]
+mod past;
 #[path = "../read_side/registry.rs"]
 mod registry;
 #[path = "../read_side/surroundings.rs"]
