@@ -10,7 +10,7 @@ use commands::keyring::{
     KeyPages, MasterKey, MemoryKeyring, MemoryPages, PagedKeyring, SqliteKeyring, SqlitePages,
 };
 use commands::log::archive::{FrameError, ImportError, Imported, export, import};
-use commands::log::verify::{Verified, VerifyError, verify};
+use commands::log::verify::{Evidence, Verified, VerifyError, verify};
 use commands::log::{MemoryLog, SqliteLog};
 use commands::tasks::Tasks;
 use domain::chain::ChainError;
@@ -267,13 +267,14 @@ async fn a_log_without_a_fault_is_verified_to_its_end() {
     for _ in 0..3 {
         append_commit(&log, &keyring).await;
     }
-    let verified = verify(&log, &keyring, |_| {}).await.unwrap();
+    let verified = verify(&log, &keyring, Evidence::default(), |_| {}).await.unwrap();
     assert_eq!(
         verified,
         Verified {
             records: 3,
             commits: 3,
-            boundaries: 1
+            boundaries: 1,
+            head: None,
         }
     );
 }
@@ -283,7 +284,7 @@ async fn a_record_that_does_not_follow_the_one_before_is_named() {
     let (log, keyring) = (MemoryLog::new(), MemoryKeyring::in_memory());
     let first = append_commit(&log, &keyring).await;
     append(&log, Boundary::System, first).await;
-    let refused = verify(&log, &keyring, |_| {}).await;
+    let refused = verify(&log, &keyring, Evidence::default(), |_| {}).await;
     let named = matches!(
         &refused,
         Err(VerifyError::Chain(ChainError::Broken {
@@ -299,7 +300,7 @@ async fn a_record_that_is_no_commit_is_named() {
     let (log, keyring) = (MemoryLog::new(), MemoryKeyring::in_memory());
     append_commit(&log, &keyring).await;
     append(&log, group(1), Bytes::from_static(b"\x01nonsense")).await;
-    let refused = verify(&log, &keyring, |_| {}).await;
+    let refused = verify(&log, &keyring, Evidence::default(), |_| {}).await;
     let named = matches!(
         &refused,
         Err(VerifyError::Chain(ChainError::Undecodable {
@@ -314,7 +315,7 @@ async fn a_record_that_is_no_commit_is_named() {
 async fn a_keyring_of_another_log_is_noticed() {
     let (log, keyring) = (MemoryLog::new(), MemoryKeyring::in_memory());
     append_commit(&log, &keyring).await;
-    let empty = verify(&log, &MemoryKeyring::in_memory(), |_| {}).await;
+    let empty = verify(&log, &MemoryKeyring::in_memory(), Evidence::default(), |_| {}).await;
     assert!(
         matches!(
             empty,
@@ -327,7 +328,7 @@ async fn a_keyring_of_another_log_is_noticed() {
     );
     let other = MemoryKeyring::in_memory();
     other.ensure(&BTreeSet::from([SYSTEM_KEY])).await.unwrap();
-    let other = verify(&log, &other, |_| {}).await;
+    let other = verify(&log, &other, Evidence::default(), |_| {}).await;
     assert!(
         matches!(
             other,

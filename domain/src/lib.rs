@@ -9,7 +9,8 @@
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
 //! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`]: the seams that other rooms implement.
 //! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
-//! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot.
+//! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot; [`signing`]: what the installation
+//!   signs with.
 
 pub mod actor;
 pub mod boundary;
@@ -31,6 +32,7 @@ pub mod log;
 pub mod organization;
 pub mod schema;
 pub mod secret;
+pub mod signing;
 pub mod snapshot_digest;
 pub mod spawner;
 pub mod state_store;

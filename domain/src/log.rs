@@ -141,6 +141,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// The newest durable position of one boundary.
     async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError>;
 
+    /// Checks what the engine keeps beside the records themselves, as far as it keeps anything that could be wrong.
+    async fn check_storage(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     /// The largest record that one append takes, in bytes (900 KiB on every engine).
     fn record_limit(&self) -> usize {
         900 * 1024

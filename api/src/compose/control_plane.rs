@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use commands::bootstrap::Installation;
 use commands::bus::{self, CommandBus};
+use commands::log::witness::Witness;
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
 use dataplane_sync::{DataplaneSync, ProcessId, Protection, SharedPair};
@@ -47,6 +48,8 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     if let Some(doubt) = &storage.durability_doubt {
         warn!("durability not verified: {doubt}");
     }
+    let data_dir = &settings.storage.data_dir;
+    let witness = Witness::compare(data_dir, Arc::clone(&storage.log), Arc::clone(&storage.signing)).await?;
     let projections =
         read_side::open(&settings.storage, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
     let bus = command_bus(&storage, &projections, &clock, lifecycle.tasks());
@@ -54,6 +57,9 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     if let Some(admin) = &admin {
         announce(admin);
     }
+    let log_id = installation.system.state.log_id;
+    let log_id = log_id.context("the installation has no identity")?;
+    let heads = witness.follow(log_id, Arc::clone(&clock), lifecycle.tasks());
     let dataplane = dataplane(&settings, &installation, &projections, &bus, &clock, &lifecycle)?;
     let end = lifecycle.tasks().token().clone();
     lifecycle.tasks().spawn(
@@ -76,6 +82,8 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
             nodes: Arc::clone(dataplane.nodes()),
             log: storage.log,
             keyring: storage.keyring,
+            heads,
+            signing: storage.signing,
             clock,
             entropy: entropy::seed,
             metrics,

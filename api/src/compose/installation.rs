@@ -32,13 +32,20 @@ impl Installation {
         }
     }
 
+    /// Opens what belongs to it for reading, whoever holds the data directory.
+    pub async fn open_to_read(settings: &StorageSettings) -> anyhow::Result<Self> {
+        require_master_key(settings)?;
+        let tasks = Tasks::default();
+        let storage = Storage::open_read_only(settings, &tasks).await?;
+        Ok(Self {
+            storage,
+            tasks,
+            _directory: None,
+        })
+    }
+
     async fn open_in(settings: &StorageSettings, directory: Option<DataDirectory>) -> anyhow::Result<Self> {
-        let key_file = settings.data_dir.join(MASTER_KEY_FILE);
-        let variable = master_key::ENVIRONMENT_VARIABLE;
-        if std::env::var_os(variable).is_none() && !key_file.exists() {
-            let key_file = key_file.display();
-            bail!("no master key: put the installation's into {variable} or {key_file} (mode 600)");
-        }
+        require_master_key(settings)?;
         let tasks = Tasks::default();
         let storage = Storage::open(settings, &tasks).await?;
         Ok(Self {
@@ -57,4 +64,15 @@ impl Installation {
     pub async fn close(self) {
         self.tasks.shut_down().await;
     }
+}
+
+/// A key made now would open nothing.
+fn require_master_key(settings: &StorageSettings) -> anyhow::Result<()> {
+    let key_file = settings.data_dir.join(MASTER_KEY_FILE);
+    let variable = master_key::ENVIRONMENT_VARIABLE;
+    if std::env::var_os(variable).is_none() && !key_file.exists() {
+        let key_file = key_file.display();
+        bail!("no master key: put the installation's into {variable} or {key_file} (mode 600)");
+    }
+    Ok(())
 }

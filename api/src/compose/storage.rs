@@ -9,6 +9,7 @@ use commands::jetstream::{Connection, Options};
 use commands::keyring::{KeyPages, MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
 use commands::log::{NatsLog, SqliteLog};
 use commands::tasks::Tasks;
+use domain::signing::SigningKey;
 use domain::{EventLog, Keyring};
 
 use crate::config::{LogEngine, StorageSettings};
@@ -35,6 +36,8 @@ pub struct Storage {
     pub key_pages: Arc<dyn KeyPages>,
     /// A text that stays the same as long as this is the same log.
     pub identity: String,
+    /// What the installation signs with.
+    pub signing: Arc<SigningKey>,
     /// Why it isn't known that the log keeps what it acknowledges through a power loss; none where it is known.
     pub durability_doubt: Option<String>,
 }
@@ -52,6 +55,14 @@ impl Storage {
             } => nats(url, *replicas, monitor.as_deref(), master, tasks).await,
         }
     }
+
+    /// Opens what is there to read it, also beside a server: nothing in the data directory is written.
+    pub async fn open_read_only(settings: &StorageSettings, tasks: &Tasks) -> anyhow::Result<Self> {
+        match &settings.log {
+            LogEngine::Sqlite => sqlite_read_only(&settings.data_dir).await,
+            LogEngine::Nats { .. } => Self::open(settings, tasks).await,
+        }
+    }
 }
 
 /// The master key from the environment or, without one there, from the data directory.
@@ -64,16 +75,31 @@ pub fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
 }
 
 async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Storage> {
+    let signing = Arc::new(master.signing_key());
     let pages = SqlitePages::open(&data_dir.join(KEYS_FILE)).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = SqliteLog::open(&data_dir.join(LOG_FILE), None, tasks).await?;
-    Ok(Storage {
+    Ok(embedded(log, keyring, signing))
+}
+
+async fn sqlite_read_only(data_dir: &Path) -> anyhow::Result<Storage> {
+    let log = SqliteLog::open_read_only(&data_dir.join(LOG_FILE)).await?;
+    let master = master_key(data_dir)?;
+    let signing = Arc::new(master.signing_key());
+    let pages = SqlitePages::open_read_only(&data_dir.join(KEYS_FILE)).await?;
+    let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
+    Ok(embedded(log, keyring, signing))
+}
+
+fn embedded(log: SqliteLog, keyring: Arc<PagedKeyring<SqlitePages>>, signing: Arc<SigningKey>) -> Storage {
+    Storage {
         identity: log.identity().to_owned(),
         log: Arc::new(log),
         key_pages: keyring.clone(),
         keyring,
+        signing,
         durability_doubt: None,
-    })
+    }
 }
 
 async fn nats(
@@ -89,6 +115,7 @@ async fn nats(
         ..Options::new(url)
     };
     let connection = Connection::open(options).await.context("--log")?;
+    let signing = Arc::new(master.signing_key());
     let pages = NatsPages::open(connection.clone()).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = NatsLog::open(connection).await?;
@@ -101,6 +128,7 @@ async fn nats(
         log: Arc::new(log),
         key_pages: keyring.clone(),
         keyring,
+        signing,
         durability_doubt,
     })
 }

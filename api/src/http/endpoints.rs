@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes,
-    erasure, events, groups, konnect_schemas, node_certificates, nodes, operations, plugin_schemas,
+    erasure, events, groups, konnect_schemas, log_head, node_certificates, nodes, operations, plugin_schemas,
     provisioning, reverts, rollback, schemas, switched_off, tags, tokens, transactions, upstream_health,
     versions,
 };
@@ -12,6 +12,7 @@ use super::{
 pub(crate) fn all() -> Vec<Endpoint> {
     [
         operations::endpoints(),
+        log_head::endpoints(),
         groups::endpoints(),
         versions::endpoints(),
         configurations::endpoints(),

@@ -6,7 +6,7 @@
 //!   they came, and commands.
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
-//!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`operations`].
+//!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`log_head`], [`operations`].
 //! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
 //!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
@@ -38,6 +38,7 @@ mod groups;
 mod kong_node;
 mod kong_pages;
 mod konnect_schemas;
+mod log_head;
 mod moment;
 mod multipart;
 mod node_certificates;

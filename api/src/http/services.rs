@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commands::bus::CommandBus;
+use commands::log::witness::Heads;
 use dataplane_sync::NodeRegistry;
+use domain::signing::SigningKey;
 use domain::{Clock, EventLog, Keyring};
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Projections;
@@ -41,6 +43,10 @@ pub struct Parts {
     pub log: Arc<dyn EventLog>,
     /// The keyring, asked only whether it can be reached.
     pub keyring: Arc<dyn Keyring>,
+    /// The log's signed heads.
+    pub heads: Heads,
+    /// What the installation signs with.
+    pub signing: Arc<SigningKey>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -62,6 +68,8 @@ pub(crate) struct Services {
     pub(crate) nodes: Arc<NodeRegistry>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) heads: Heads,
+    pub(crate) signing: Arc<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Entropy,
     pub(crate) metrics: PrometheusHandle,
@@ -79,6 +87,8 @@ impl From<Parts> for Services {
             nodes: parts.nodes,
             log: parts.log,
             keyring: parts.keyring,
+            heads: parts.heads,
+            signing: parts.signing,
             clock: parts.clock,
             entropy: parts.entropy,
             metrics: parts.metrics,

@@ -12,9 +12,12 @@ use commands::bootstrap::{FirstStart, bootstrap};
 use commands::bus::{self, CommandBus};
 use commands::keyring::MemoryKeyring;
 use commands::log::MemoryLog;
+use commands::log::head::{LogHead, SignedHead};
+use commands::log::witness::Heads;
 use commands::tasks::Tasks;
+use domain::signing::SigningKey;
 use domain::token::{self, Role};
-use domain::{Clock, EventLog, Keyring, OrganizationId, Spawner};
+use domain::{Clock, Digest, EventLog, Keyring, OrganizationId, Position, Spawner, Timestamp};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use projections::{Location, Projections};
 use serde_json::Value;
@@ -167,6 +170,8 @@ impl Site {
             nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&self.clock))),
             log: Arc::clone(&self.log),
             keyring: Arc::clone(&self.keyring),
+            heads: signed_head(),
+            signing: Arc::new(signing_key()),
             clock: Arc::clone(&self.clock),
             entropy: commands::entropy::seed,
             metrics: metrics(),
@@ -180,6 +185,23 @@ impl Site {
             shutdown: self.tasks.token().clone(),
         })
     }
+}
+
+/// What this installation signs with.
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&[5; 32])
+}
+
+/// A head that stays: logs in memory have no witness.
+fn signed_head() -> Heads {
+    let head = LogHead {
+        log: Uuid::from_u128(1),
+        position: Position(1),
+        digest: Digest::ZERO,
+        at: Timestamp(0),
+    };
+    let signed = SignedHead::sign(head, &signing_key());
+    tokio::sync::watch::Sender::new(Some(signed)).subscribe()
 }
 
 fn first_start(organization: u128, admin: token::TokenHash) -> FirstStart {

@@ -15,6 +15,7 @@ mod groups;
 mod hostile_requests;
 mod kong_rules;
 mod konnect;
+mod log_head;
 mod node_certificates;
 mod plugin_schemas;
 mod provisioning;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use domain::signing::SigningKey;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::entropy;
@@ -16,6 +17,9 @@ pub const ENVIRONMENT_VARIABLE: &str = "RUNTIME_MANAGER_MASTER_KEY";
 
 /// The length of XChaCha20-Poly1305's nonce in bytes.
 const NONCE_BYTES: usize = 24;
+
+/// What the signing key is derived for; never changed, or old signatures would be another key's.
+const SIGNING_CONTEXT: &str = "runtime-manager 2026-11-22 Ed25519 signing key of the log";
 
 /// The key that seals every page of the keyring; wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -114,6 +118,12 @@ impl MasterKey {
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 
+    /// What the installation signs with: the same key in every process that has this master key.
+    pub fn signing_key(&self) -> SigningKey {
+        let seed = Zeroizing::new(blake3::derive_key(SIGNING_CONTEXT, &self.0));
+        SigningKey::from_seed(&seed)
+    }
+
     /// Seals a text for one place under a random nonce.
     pub(super) fn seal(&self, place: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
@@ -184,6 +194,14 @@ mod tests {
             "{error}"
         );
         assert!(MasterKey::parse(&format!("{}\n", "0f".repeat(32)), ENVIRONMENT_VARIABLE).is_ok());
+    }
+
+    #[test]
+    fn processes_with_the_same_key_sign_alike() {
+        let text = "0f".repeat(32);
+        let public = |text: &str| MasterKey::parse(text, "").unwrap().signing_key().public();
+        assert_eq!(public(&text), public(&text));
+        assert_ne!(public(&text), MasterKey::generate().signing_key().public());
     }
 
     #[test]

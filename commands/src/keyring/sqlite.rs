@@ -46,6 +46,19 @@ impl SqlitePages {
             connection: Mutex::new(connection),
         })
     }
+
+    /// Opens an existing file for reading only, also while another process writes to it.
+    pub async fn open_read_only(path: &Path) -> Result<Self, KeyringError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        let connection = options.connect().await.map_err(unavailable)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
 }
 
 #[async_trait]

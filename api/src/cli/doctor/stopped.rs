@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commands::log::verify;
+use commands::log::verify::{self, Evidence};
 use domain::Position;
 
 use super::finding::Report;
@@ -33,12 +33,12 @@ pub(super) async fn look(settings: &StorageSettings, report: &mut Report) {
         None => report.ok("durability", "what is acknowledged is on disk"),
         Some(doubt) => report.warn("durability", &format!("not verified: {doubt}")),
     }
-    log(&installation.storage, report).await;
+    log(settings, &installation.storage, report).await;
     views(settings, &installation, report).await;
     installation.close().await;
 }
 
-async fn log(storage: &Storage, report: &mut Report) {
+async fn log(settings: &StorageSettings, storage: &Storage, report: &mut Report) {
     let tail = match storage.log.tail().await {
         Ok(tail) => tail,
         Err(error) => return report.fail("log", &error.to_string()),
@@ -47,7 +47,11 @@ async fn log(storage: &Storage, report: &mut Report) {
         let detail = format!("ends at position {tail}; `runtime-manager log verify` checks all of it");
         return report.ok("log", &detail);
     }
-    match verify::verify(&*storage.log, &*storage.keyring, |_| ()).await {
+    let verified = async {
+        let evidence = Evidence::read(&settings.data_dir, None, &storage.signing.public())?;
+        verify::verify(&*storage.log, &*storage.keyring, evidence, |_| ()).await
+    };
+    match verified.await {
         Ok(verified) => report.ok(
             "log",
             &format!(

@@ -64,6 +64,37 @@ impl SqliteLog {
         Self::open_with(path, max_bytes, tasks, |storage| storage).await
     }
 
+    /// Opens an existing file to read what it holds by now, also while another process appends to it. Appends are refused.
+    pub async fn open_read_only(path: &Path) -> Result<Self, OpenError> {
+        let options = connect_options(path).create_if_missing(false).read_only(true);
+        let opened = async {
+            let pool = SqlitePoolOptions::new()
+                .max_connections(READERS)
+                .connect_with(options.row_buffer_size(READ_AHEAD))
+                .await?;
+            let identity = sqlx::query_scalar("SELECT identity FROM identity")
+                .fetch_one(&pool)
+                .await?;
+            let tail: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM record")
+                .fetch_one(&pool)
+                .await?;
+            Ok::<_, sqlx::Error>((pool, identity, Position(tail.cast_unsigned())))
+        };
+        let (pool, identity, tail) = opened.await.map_err(|error| OpenError {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let recent = Arc::new(Recent::new(tail));
+        // Nobody takes from this queue: whoever appends is refused.
+        let (queue, _) = mpsc::channel(1);
+        Ok(Self {
+            queue,
+            reader: Reader::new(pool, recent.clone()),
+            recent,
+            identity,
+        })
+    }
+
     /// As [`Self::open`], with something between the writer and the file.
     async fn open_with<S: Storage>(
         path: &Path,
@@ -113,7 +144,7 @@ impl SqliteLog {
         let (answer, answered) = oneshot::channel();
         if self.queue.send(request(answer)).await.is_err() {
             return Err(AppendError::Refused(
-                "the log is closed, the program is shutting down".to_owned(),
+                "the log is closed: the program is shutting down, or only reads it".to_owned(),
             ));
         }
         answered
@@ -188,5 +219,10 @@ impl EventLog for SqliteLog {
 
     async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError> {
         self.reader.boundary_tail(boundary).await
+    }
+
+    /// The file's own structure, and the column that guards appends.
+    async fn check_storage(&self) -> Result<(), ReadError> {
+        self.reader.check_storage().await
     }
 }

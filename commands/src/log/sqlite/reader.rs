@@ -135,6 +135,34 @@ impl Reader {
         .boxed()
     }
 
+    /// Checks the file's structure, then that every guard names the record before it.
+    pub(super) async fn check_storage(&self) -> Result<(), ReadError> {
+        let damaged = |what: String| ReadError::Damaged(format!("log.db: {what}"));
+        let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| damaged(error.to_string()))?;
+        if found != "ok" {
+            return Err(damaged(format!("{found}; restore the log from an export")));
+        }
+        let wrong: Option<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT position, previous, before FROM
+                 (SELECT position, previous,
+                      lag(position, 1, 0) OVER (PARTITION BY boundary ORDER BY previous) AS before FROM record)
+             WHERE previous <> before ORDER BY position LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| damaged(error.to_string()))?;
+        match wrong {
+            None => Ok(()),
+            Some((position, previous, before)) => Err(damaged(format!(
+                "position {position}: its column `previous` says {previous}, its boundary's record before it stands at {before}; \
+                 restore the log from an export"
+            ))),
+        }
+    }
+
     /// Records after a position, as many as fit into a page.
     async fn page(&self, after: Position, most: i64) -> Result<Vec<Record>, ReadError> {
         let rows = sqlx::query_as::<_, Stored>(
@@ -170,15 +198,18 @@ impl Reader {
     }
 }
 
-/// Collects rows until the page is full.
+/// Collects rows until the page is full, or ends before a row that can't be read: the next page says why.
 async fn collect_page(mut rows: BoxStream<'_, sqlx::Result<Stored>>) -> Result<Vec<Record>, ReadError> {
     let mut page = Vec::new();
     let mut bytes = 0;
     while bytes < PAGE_BYTES {
-        let Some(Stored(record)) = rows.try_next().await.map_err(unavailable)? else {
-            break;
+        let row = rows.try_next().await.map_err(unavailable);
+        let record = match row.and_then(|row| row.map(|Stored(record)| record).transpose()) {
+            Ok(None) => break,
+            Ok(Some(record)) => record,
+            Err(_) if !page.is_empty() => break,
+            Err(error) => return Err(error),
         };
-        let record = record?;
         bytes += record.bytes.len();
         page.push(record);
     }
@@ -214,9 +245,16 @@ impl Follower {
         };
         // The file may already hold records that the writer doesn't acknowledge yet.
         page.retain(|record| record.position <= tail);
+        // What stands before a gap is whole.
+        let mut whole = 0;
         for record in &page {
-            self.continuity.accept(record.position)?;
+            match self.continuity.accept(record.position) {
+                Ok(()) => whole += 1,
+                Err(gap) if whole == 0 => return Err(gap),
+                Err(_) => break,
+            }
         }
+        page.truncate(whole);
         if page.is_empty() {
             let expected = last.next();
             return Err(ReadError::Damaged(format!(
