@@ -13,6 +13,11 @@ pub fn sqlite() -> Migrator {
             include_str!("../views/sqlite/0003_certificates.sql"),
         ),
         (4, "intervals", include_str!("../views/sqlite/0004_intervals.sql")),
+        (
+            5,
+            "change terms",
+            include_str!("../views/sqlite/0005_change_terms.sql"),
+        ),
     ])
 }
 
@@ -30,6 +35,11 @@ pub fn postgres() -> Migrator {
             4,
             "intervals",
             include_str!("../views/postgres/0004_intervals.sql"),
+        ),
+        (
+            5,
+            "change terms",
+            include_str!("../views/postgres/0005_change_terms.sql"),
         ),
     ])
 }

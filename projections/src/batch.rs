@@ -14,6 +14,7 @@ use domain::{
     Position, Timestamp, TokenId, Version, commit::Changes,
 };
 
+use crate::change_terms::{self, Postings, Term};
 use crate::decoding::Decoded;
 use crate::search_key;
 use crate::summary::{self, EventSummary};
@@ -87,6 +88,8 @@ pub(crate) struct Batch {
     pub(crate) ended_keys: Vec<(EntityKey, Version)>,
     pub(crate) counts: HashMap<(GroupId, Kind), i64>,
     pub(crate) changes: Vec<NewChange>,
+    /// What the changes are found by, but for the tags that ended keys of earlier batches had.
+    pub(crate) terms: Postings,
     pub(crate) boundaries: HashMap<Boundary, BoundaryEnd>,
     pub(crate) organizations: HashMap<OrganizationId, String>,
     pub(crate) groups: HashMap<GroupId, (OrganizationId, GroupRecord)>,
@@ -153,6 +156,7 @@ impl Batch {
                     let add = |event| self.add_organization(*id, change.version, event);
                     change.events.iter().for_each(add);
                     self.add_change(boundary, position, change, summary::of_organization);
+                    self.add_things(boundary, change.version);
                 }
                 newest(changes)
             }
@@ -167,6 +171,8 @@ impl Batch {
                         self.add_entity(change.version, event);
                     }
                     self.add_change(boundary, position, change, summary::of_group);
+                    let tags = change_terms::of_tags(change.events.iter().flat_map(tags));
+                    self.add_terms(boundary, change.version, tags);
                 }
                 newest(changes)
             }
@@ -180,6 +186,9 @@ impl Batch {
         change: &Change<E>,
         summary: fn(&E) -> EventSummary,
     ) {
+        let events = summary::of_events(&change.events, summary);
+        let terms = change_terms::of_change(&change.actor, change.reason.as_deref(), &events);
+        self.add_terms(boundary, change.version, terms);
         self.changes.push(NewChange {
             boundary,
             version: change.version,
@@ -189,8 +198,24 @@ impl Batch {
             reason: change.reason.clone(),
             request_id: change.request_id,
             source: change.source.clone(),
-            events: change.events.iter().map(summary).collect(),
+            events,
         });
+    }
+
+    /// What an organization's things are called; a group's entities are found otherwise, or by nobody but whom they name.
+    fn add_things(&mut self, boundary: Boundary, version: Version) {
+        let newest = self.changes.last();
+        let things: Vec<_> = newest
+            .into_iter()
+            .flat_map(|change| change_terms::of_things(&change.events))
+            .collect();
+        self.add_terms(boundary, version, things);
+    }
+
+    fn add_terms(&mut self, boundary: Boundary, version: Version, terms: impl IntoIterator<Item = Term>) {
+        for term in terms {
+            self.terms.add(boundary, term, version);
+        }
     }
 
     fn add_system(&mut self, event: &SystemEvent) {
@@ -313,7 +338,13 @@ impl Batch {
 
     fn end_keys(&mut self, key: EntityKey, version: Version) {
         match self.open_keys.remove(&key) {
-            Some(rows) => rows.into_iter().for_each(|row| self.keys[row].to = Some(version)),
+            Some(rows) => {
+                for row in rows {
+                    let row = &mut self.keys[row];
+                    row.to = Some(version);
+                    self.terms.add_tag(key.0, &row.search_key, version);
+                }
+            }
             None => self.ended_keys.push((key, version)),
         }
     }
@@ -330,6 +361,20 @@ impl Batch {
     pub(crate) fn valid_keys(&self) -> Vec<&KeyRow> {
         self.keys.iter().filter(|row| row.to != Some(row.from)).collect()
     }
+}
+
+/// The tags an event's entity has now.
+fn tags(event: &GroupEvent) -> impl Iterator<Item = &str> {
+    let entity = match event {
+        GroupEvent::EntityCreated { entity } | GroupEvent::EntityUpdated { entity, .. } => Some(entity),
+        GroupEvent::EntityDeleted { .. }
+        | GroupEvent::ConsumerErased { .. }
+        | GroupEvent::GroupSealed
+        | GroupEvent::GroupUnsealed => None,
+    };
+    entity
+        .into_iter()
+        .flat_map(|entity| entity.tags.iter().map(|tag| &**tag))
 }
 
 fn newest<E>(changes: &[Change<E>]) -> Option<(Version, Timestamp)> {

@@ -10,6 +10,7 @@
 //! Where to start reading: [`Projections`], then [`reader`].
 
 mod batch;
+mod change_terms;
 mod database;
 mod decoding;
 mod error;
@@ -43,9 +44,9 @@ pub use progress::Status;
 pub use projections::{Options, Projections};
 pub use summary::EventSummary;
 pub use views::{
-    ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail, GroupFilter, GroupPage,
-    GroupRow, GroupSelector, GroupSort, HeldCertificate, Page, TagCursor, TagFilter, TagPage, TaggedEntity,
-    Views,
+    ChangeDetail, ChangeFilter, ChangePage, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail,
+    GroupFilter, GroupPage, GroupRow, GroupSelector, GroupSort, HeldCertificate, Page, TagCursor, TagFilter,
+    TagPage, TaggedEntity, Views,
 };
 
 // The harness's own fixtures: this room can't depend on the crate that depends on it.

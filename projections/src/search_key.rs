@@ -62,6 +62,11 @@ pub(crate) fn tag(name: &str) -> Vec<u8> {
     }
 }
 
+/// Whether it is a tag's.
+pub(crate) fn is_tag(search_key: &[u8]) -> bool {
+    search_key.first() == Some(&TAG)
+}
+
 /// The tag of a search key; none if it is too long to stand there whole.
 pub(crate) fn tag_of(search_key: &[u8]) -> Option<&str> {
     let name = search_key.strip_prefix(&[TAG])?;

@@ -13,7 +13,7 @@ use crate::postgres_server::PostgresServer;
 
 fn shared_statements() -> Vec<String> {
     let mut all = crate::write::statements();
-    all.extend(crate::views::statements().into_iter().map(str::to_owned));
+    all.extend(crate::views::statements());
     all.extend(crate::observed::statements());
     all.extend(crate::states::STATEMENTS.map(str::to_owned));
     all
@@ -28,9 +28,18 @@ fn parameters(statement: &str) -> &'static [PgTypeInfo] {
         PgTypeInfo::with_oid(Oid(17)),
         PgTypeInfo::with_oid(Oid(20)),
     ];
+    const VERSIONS: [PgTypeInfo; 3] = [
+        PgTypeInfo::with_oid(Oid(20)),
+        PgTypeInfo::with_oid(Oid(25)),
+        PgTypeInfo::with_oid(Oid(20)),
+    ];
     static ALL: LazyLock<Vec<PgTypeInfo>> = LazyLock::new(|| [ENDED; 64].concat());
+    static CHANGES: LazyLock<Vec<PgTypeInfo>> = LazyLock::new(|| [VERSIONS; 64].concat());
     if !statement.contains("(VALUES") {
         return &[];
+    }
+    if statement.contains("CROSS JOIN change") {
+        return &CHANGES[..statement.matches('$').count()];
     }
     &ALL[..statement.matches('$').count()]
 }

@@ -1,5 +1,7 @@
 //! What a change did, event by event, without bodies: what the history lists.
 
+use std::collections::HashSet;
+
 use domain::group::GroupEvent;
 use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
 use domain::schema::FieldSchema;
@@ -30,6 +32,20 @@ pub struct EventSummary {
     /// Why an entity was deleted: `requested`, `cascade` or `expired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Whether an earlier event of the same change is about the same thing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+}
+
+/// The summaries of a change's events, in order.
+pub(crate) fn of_events<E>(events: &[E], summary: fn(&E) -> EventSummary) -> Vec<EventSummary> {
+    let mut summaries: Vec<_> = events.iter().map(summary).collect();
+    let mut seen = HashSet::new();
+    for event in &mut summaries {
+        let about = event.kind.as_deref().and_then(Kind::named).zip(event.id);
+        event.repeated = about.is_some_and(|about| !seen.insert(about));
+    }
+    summaries
 }
 
 impl EventSummary {
@@ -41,6 +57,7 @@ impl EventSummary {
             name: None,
             changed: Vec::new(),
             cause: None,
+            repeated: false,
         }
     }
 

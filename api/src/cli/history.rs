@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::change_filters::ChangeFilters;
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::output::cell;
@@ -20,6 +21,8 @@ pub struct History {
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
     #[command(flatten)]
+    filters: ChangeFilters,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -27,14 +30,32 @@ impl History {
     /// Prints the changes.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let path = format!(
-            "{}/versions?page%5Bsize%5D={}",
-            group_path(&self.group),
-            self.limit
-        );
-        let answer = client.get(&path).send().await?.json()?;
-        self.connection.output.show(&answer["data"], table)?;
+        let history = format!("{}/versions", group_path(&self.group));
+        let changes = newest(&client, &history, &self.filters, self.limit).await?;
+        self.connection.output.show(&Value::from(changes), table)?;
         Ok(Ending::Done)
+    }
+}
+
+/// The newest changes of a history, at most so many: page after page, because a search may answer with a short one.
+async fn newest(
+    client: &Client,
+    history: &str,
+    filters: &ChangeFilters,
+    limit: u64,
+) -> anyhow::Result<Vec<Value>> {
+    let mut changes = Vec::new();
+    let mut after = String::new();
+    loop {
+        let wanted = limit - changes.len() as u64;
+        let parameters = filters.parameters();
+        let path = format!("{history}?page%5Bsize%5D={wanted}{after}{parameters}");
+        let page = client.get(&path).send().await?.json()?;
+        changes.extend(page["data"].as_array().into_iter().flatten().cloned());
+        match page["meta"]["page"]["next"].as_str() {
+            Some(next) if (changes.len() as u64) < limit => after = format!("&page%5Bafter%5D={next}"),
+            _ => return Ok(changes),
+        }
     }
 }
 
@@ -50,7 +71,7 @@ fn table(changes: &Value) -> String {
         ]);
     }
     if table.is_empty() {
-        "no changes yet".to_owned()
+        "no changes".to_owned()
     } else {
         table.render()
     }

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod apply;
+pub mod change_filters;
 pub mod client;
 pub mod confirmation;
 pub mod declarative_files;

@@ -23,7 +23,8 @@ impl EntityChanges {
     /// What a recorded change did.
     pub(crate) fn recorded(detail: &ChangeDetail) -> Self {
         let mut changes = Self::default();
-        for event in &detail.events {
+        // What an event repeats is shown with the first one about it.
+        for event in detail.events.iter().filter(|event| !event.summary.repeated) {
             let kind = event.summary.kind.as_deref().and_then(Kind::named);
             if let (Some(kind), Some(id)) = (kind, event.summary.id) {
                 let bodies = (event.before.clone(), event.after.clone());

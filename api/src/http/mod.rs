@@ -15,6 +15,7 @@ mod admin_node;
 mod answer;
 mod apply;
 mod body;
+mod change_filters;
 mod change_reports;
 mod clustering;
 mod configurations;

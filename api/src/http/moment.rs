@@ -64,16 +64,34 @@ impl Exchange {
     }
 
     async fn version_of(&self, text: &str, newest: Version) -> Result<Version, Refusal> {
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return existing(text.parse().unwrap_or(Version::MAX), newest);
+        match instant("at", text)? {
+            Instant::Version(version) => existing(version, newest),
+            Instant::Time(time) => {
+                let group = self.group()?.id;
+                self.services.reads.version_at(group, time).await
+            }
         }
-        // A form-decoded `+` of a time zone has become a space.
-        let time = text.replace(' ', "+").parse::<Timestamp>();
-        let time = time
-            .map_err(|_| Refusal::invalid("at", "is_date_time", "must be a version or an RFC 3339 time"))?;
-        let group = self.group()?.id;
-        self.services.reads.version_at(group, time).await
     }
+}
+
+/// A point in a history as a parameter says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instant {
+    /// A version, which may not exist.
+    Version(Version),
+    /// A time.
+    Time(Timestamp),
+}
+
+/// Reads a version or an RFC 3339 time.
+pub(crate) fn instant(parameter: &'static str, text: &str) -> Result<Instant, Refusal> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Instant::Version(text.parse().unwrap_or(Version::MAX)));
+    }
+    // A form-decoded `+` of a time zone has become a space.
+    let time = text.replace(' ', "+").parse();
+    time.map(Instant::Time)
+        .map_err(|_| Refusal::invalid(parameter, "is_date_time", "must be a version or an RFC 3339 time"))
 }
 
 /// Refuses a version the group hasn't reached.

@@ -117,8 +117,9 @@ fn schemas() -> Map<String, Value> {
 fn page_of(schema: &str) -> Value {
     let items = json!({ "$ref": format!("#/components/schemas/{schema}") });
     let number = json!({ "type": "integer" });
-    let page =
-        json!({ "type": "object", "properties": { "number": number, "size": number, "total": number } });
+    let page = json!({ "type": "object", "properties": {
+            "number": number, "size": number, "total": number, "next": { "type": ["string", "null"] },
+        } });
     json!({
         "type": "object",
         "properties": {
@@ -240,6 +241,7 @@ fn own_schemas() -> Value {
             "version": whole, "at": time, "actor": { "type": "object" }, "message": nullable, "request_id": nullable,
             "source": nullable, "digest": text, "event_count": whole,
             "events": { "type": "array", "items": event }, "changes": changes,
+            "meta": object(json!({ "page": object(json!({ "size": whole, "next": nullable })) })),
         })),
         "ChangePage": page_of("Change"),
         "ChangeReport": object(json!({

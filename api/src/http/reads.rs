@@ -8,11 +8,12 @@ use domain::organization::{GroupRecord, NodeCertificate, TokenRecord};
 use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
-    ChangeDetail, ChangeRow, EntityChange, EntityPage, EntityQuery, GroupFilter, GroupPage, GroupRow,
-    GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor, TagFilter,
-    TagPage, ViewError, Views,
+    ChangeDetail, ChangeFilter, ChangePage, ChangeRow, EntityChange, EntityPage, EntityQuery, GroupFilter,
+    GroupPage, GroupRow, GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections,
+    TagCursor, TagFilter, TagPage, ViewError, Views,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::exchange::Caller;
 use super::refusal::Refusal;
@@ -269,6 +270,47 @@ impl Reads {
         Ok(changes.await?)
     }
 
+    /// A boundary's changes that satisfy a filter, before a version (from the newest on if none), the newest first.
+    pub(crate) async fn history(
+        &self,
+        boundary: Boundary,
+        filter: &ChangeFilter,
+        before: Option<Version>,
+        size: u64,
+    ) -> Result<ChangePage, Refusal> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        Ok(self.views().history(boundary, filter, before, size).await?)
+    }
+
+    /// The version a boundary had at a time.
+    pub(crate) async fn boundary_version_at(
+        &self,
+        boundary: Boundary,
+        time: Timestamp,
+    ) -> Result<Version, Refusal> {
+        Ok(self.views().boundary_version_at(boundary, time).await?)
+    }
+
+    /// Whom an id or a name means in a group's history.
+    pub(crate) async fn last_holder(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        selector: &Selector,
+    ) -> Result<Option<EntityId>, Refusal> {
+        Ok(self.views().last_holder(group, kind, selector).await?)
+    }
+
+    /// What was called by a name last in a boundary whose things aren't entities.
+    pub(crate) async fn last_named(
+        &self,
+        boundary: Boundary,
+        kind: &str,
+        name: &str,
+    ) -> Result<Option<Uuid>, Refusal> {
+        Ok(self.views().last_named(boundary, kind, name).await?)
+    }
+
     /// A change with what stood before and after it.
     pub(crate) async fn change(
         &self,
@@ -288,6 +330,19 @@ impl Reads {
         size: usize,
     ) -> Result<Vec<EntityChange>, Refusal> {
         Ok(self.views().entity_history(group, kind, id, before, size).await?)
+    }
+
+    /// The same, with the events from one on that are about so many entities.
+    pub(crate) async fn change_from(
+        &self,
+        group: GroupId,
+        version: Version,
+        first: u64,
+        size: u64,
+    ) -> Result<Option<ChangeDetail>, Refusal> {
+        let (first, size) = (first as usize, size as usize);
+        let boundary = Boundary::Group(group);
+        Ok(self.views().change_from(boundary, version, first, size).await?)
     }
 
     /// A group's folded state, kept current as long as it is held.

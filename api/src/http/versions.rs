@@ -1,17 +1,18 @@
 //! A group's history: its changes, each with who, when, why, and what stood there before and after.
 
 use axum::http::{Method, StatusCode};
-use domain::{GroupId, Kind, SnapshotDigest, Version};
-use projections::{ChangeRow, EventSummary};
+use domain::{Boundary, GroupId, Kind, SnapshotDigest, Version};
+use projections::{ChangeFilter, ChangeRow, EventSummary};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::endpoint::{Endpoint, Permission};
+use super::change_filters::FILTERS;
+use super::endpoint::{Endpoint, Parameter, Permission, query};
 use super::entity_changes::EntityChanges;
 use super::exchange::Exchange;
 use super::groups;
 use super::moment;
-use super::pages::{PAGE, Page};
+use super::pages::{self, AFTER, PAGE, Page};
 use super::preconditions;
 use super::presentation;
 use super::refusal::Refusal;
@@ -32,6 +33,8 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             list,
         )
         .reads(&PAGE)
+        .reads(&AFTER)
+        .reads(&FILTERS)
         .answers(200, json!({ "$ref": "#/components/schemas/ChangePage" })),
         Endpoint::new(
             Method::GET,
@@ -40,9 +43,16 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             "Read a change: who, when, why, and every entity before and after it",
             read,
         )
+        .reads(&ENTITY_PAGE)
         .answers(200, json!({ "$ref": "#/components/schemas/Change" })),
     ]
 }
+
+/// Which of a change's entities are wanted.
+const ENTITY_PAGE: [Parameter; 2] = [
+    query("page[size]", "how many entities, 1 to 1000; 1000 if not said"),
+    AFTER[0],
+];
 
 /// A change as answers carry it, without bodies.
 pub(crate) fn shown(change: &ChangeRow) -> Value {
@@ -65,20 +75,42 @@ fn event(event: &EventSummary) -> Value {
     if kind.is_some_and(|kind| presentation::name_field(kind).is_none()) {
         shown["name"] = Value::Null;
     }
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("repeated");
+    }
     shown
 }
 
 async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
-    let page = Page::of(&exchange.query)?;
     let newest = exchange.newest_version().await?;
-    let group = exchange.group()?.id;
-    // Versions have no gaps, so a page is a range of them.
-    let before = (newest + 1).saturating_sub(page.skipped());
-    let changes = exchange.services.reads.changes_before(group, before, page.size);
-    let data = changes.await?.iter().map(shown).collect();
-    Ok(Answer::ok(&page.envelope(data, newest))
-        .tagged(newest)
-        .at_version(newest))
+    let boundary = Boundary::Group(exchange.group()?.id);
+    let body = page(&exchange, boundary, newest).await?;
+    Ok(Answer::ok(&body).tagged(newest).at_version(newest))
+}
+
+/// A page of a boundary's history as the query asks for it.
+pub(crate) async fn page(exchange: &Exchange, boundary: Boundary, newest: Version) -> Result<Value, Refusal> {
+    let page = Page::of(&exchange.query)?;
+    let after = pages::after(&exchange.query)?;
+    let filter = exchange.change_filter(boundary).await?;
+    let counted = after.is_none() && filter == ChangeFilter::default();
+    if page.number > 1 && !counted {
+        let reason = "a history with filters goes on with page[after]";
+        return Err(Refusal::invalid("page[number]", "max", reason));
+    }
+    // Versions have no gaps, so without filters a page is a range of them.
+    let before = after.unwrap_or_else(|| (newest + 1).saturating_sub(page.skipped()));
+    let reads = &exchange.services.reads;
+    let found = reads.history(boundary, &filter, Some(before), page.size).await?;
+    let data = found.changes.iter().map(shown).collect();
+    Ok(match counted {
+        true => {
+            let mut body = page.envelope(data, newest);
+            body["meta"]["page"]["next"] = json!(found.next.map(pages::cursor));
+            body
+        }
+        false => page.uncounted(data, found.next),
+    })
 }
 
 async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
@@ -90,12 +122,20 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
             .tagged(version)
             .at_version(newest));
     }
-    let detail = exchange.services.reads.change(group, version).await?;
+    let first = pages::after(&exchange.query)?.unwrap_or(0);
+    let size = match exchange.query.get("page[size]") {
+        Some(_) => Page::of(&exchange.query)?.size,
+        None => pages::LARGEST,
+    };
+    let reads = &exchange.services.reads;
+    let detail = reads.change_from(group, version, first, size).await?;
     let detail = detail.ok_or_else(before_the_first)?;
     let mut body = shown(&detail.change);
     body["digest"] = Value::from(digest(&exchange, group, version).await?);
     let with_secrets = exchange.caller()?.reads_secrets();
     body["changes"] = Value::from(EntityChanges::recorded(&detail).shown(with_secrets));
+    let next = detail.next.map(|next| pages::cursor(next as u64));
+    body["meta"] = json!({ "page": { "size": size, "next": next } });
     Ok(Answer::ok(&body).tagged(version).at_version(newest))
 }
 

@@ -12,6 +12,7 @@ mod entities;
 mod erasure;
 mod following;
 mod groups;
+mod history;
 mod hostile_requests;
 mod kong_rules;
 mod konnect;

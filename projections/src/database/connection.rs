@@ -30,6 +30,13 @@ pub(crate) enum Transaction<'w> {
     Postgres(sqlx::Transaction<'w, Postgres>),
 }
 
+/// Which database understands a statement.
+#[derive(Clone, Copy)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
 /// What statements run on.
 pub(crate) enum Connection<'c> {
     Sqlite(&'c mut SqliteConnection),
@@ -102,6 +109,14 @@ impl Transaction<'_> {
 }
 
 impl Connection<'_> {
+    /// What the statements run on.
+    pub(crate) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
     /// Runs a statement; answers how many rows it touched.
     pub(crate) async fn execute(
         &mut self,

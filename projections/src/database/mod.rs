@@ -16,7 +16,7 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::Executor as _;
 
 pub(crate) use announcement::Announcement;
-pub(crate) use connection::{Connection, Writer};
+pub(crate) use connection::{Connection, Engine, Writer};
 pub(crate) use error::passes;
 pub(crate) use postgres::Postgres;
 pub(crate) use row::Row;
@@ -41,6 +41,14 @@ impl Database {
             Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path).await?),
             Location::Postgres(url) => Self::Postgres(Postgres::open(url.expose()).await?),
         })
+    }
+
+    /// What the statements run on.
+    pub(crate) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// The server, if the views are in one.

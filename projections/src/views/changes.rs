@@ -1,32 +1,42 @@
 //! The history: the changes of every boundary, and what each did to a group's entities.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use domain::group::Entity;
 use domain::{Actor, Boundary, EntityId, GroupId, Kind, Position, Timestamp, Version};
 use uuid::Uuid;
 
-use super::entity_row::EntityRow;
+use super::bodies::EntityAt;
+use super::change_search::{ChangeFilter, Found};
 use super::{Views, limit};
 use crate::database::Row;
 use crate::error::ViewError;
 use crate::summary::{EventSummary, entity_name};
-use crate::write::STILL_VALID;
+use crate::write::bulk::Bulk;
 
 const PAGE: &str = "SELECT version, at, position, actor, reason, request_id, source, events, what FROM change
-    WHERE generation = $1 AND boundary = $2 AND version < $3 ORDER BY version DESC LIMIT $4";
-const ONE: &str = "SELECT version, at, position, actor, reason, request_id, source, events, what FROM change
-    WHERE generation = $1 AND boundary = $2 AND version = $3";
-const BODIES: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed FROM entity
-    WHERE generation = $1 AND group_id = $2 AND kind = $3 AND entity_id = $4 AND from_version < $5
-    ORDER BY from_version DESC LIMIT $6";
+    WHERE generation = $1 AND boundary = $2 AND version < $3 AND version >= $4 ORDER BY version DESC LIMIT $5";
+static ONES: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "SELECT version, at, position, actor, reason, request_id, source, events, what
+         FROM (VALUES",
+        3,
+        ") AS wanted CROSS JOIN change
+         WHERE generation = wanted.column1 AND boundary = wanted.column2 AND version = wanted.column3",
+    )
+});
+/// The row of events that an event stands in.
+const EVENTS_AROUND: &str = "SELECT first_event, what FROM change_events
+    WHERE generation = $1 AND boundary = $2 AND version = $3 AND first_event <= $4 ORDER BY first_event DESC LIMIT 1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[PAGE, ONE, BODIES];
+pub(super) const STATEMENTS: &[&str] = &[PAGE, EVENTS_AROUND];
 
-/// How many of a change's events a list shows.
-const LISTED_EVENTS: usize = 20;
+#[cfg(test)]
+pub(super) fn statements() -> Vec<String> {
+    ONES.statements()
+}
 
 /// A change as the history lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +61,25 @@ pub struct ChangeRow {
     pub events: Vec<EventSummary>,
 }
 
+/// Some changes, and where to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangePage {
+    /// The newest first.
+    pub changes: Vec<ChangeRow>,
+    /// Older ones than this version may follow; none if there are no more. A page may be short and have a next one: a search
+    /// reads no more than so many rows.
+    pub next: Option<Version>,
+}
+
 /// A change with what each event did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeDetail {
-    /// The change, with all its events.
+    /// The change, with these events.
     pub change: ChangeRow,
     /// One per event, in order.
     pub events: Vec<EventDetail>,
+    /// The event with which to go on; none if these are the last.
+    pub next: Option<usize>,
 }
 
 /// An event and the entity it is about, before and after the whole change: where several events of one change touch
@@ -72,19 +94,6 @@ pub struct EventDetail {
     pub after: Option<Arc<Entity>>,
 }
 
-/// What one change did to one entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityChange {
-    /// The change.
-    pub change: ChangeRow,
-    /// The entity before it; none if the change created it.
-    pub before: Option<Arc<Entity>>,
-    /// The entity after it; none if the change deleted it.
-    pub after: Option<Arc<Entity>>,
-}
-
-type Bodies = (Option<Arc<Entity>>, Option<Arc<Entity>>);
-
 impl Views {
     /// A boundary's changes before a version (from the newest on if none), the newest first.
     pub async fn changes(
@@ -93,27 +102,85 @@ impl Views {
         before: Option<Version>,
         size: usize,
     ) -> Result<Vec<ChangeRow>, ViewError> {
+        let all = ChangeFilter::default();
+        Ok(self.history(boundary, &all, before, size).await?.changes)
+    }
+
+    /// A boundary's changes that satisfy a filter, before a version (from the newest on if none), the newest first.
+    pub async fn history(
+        &self,
+        boundary: Boundary,
+        filter: &ChangeFilter,
+        before: Option<Version>,
+        size: usize,
+    ) -> Result<ChangePage, ViewError> {
         let generation = *self.generation().await;
-        let rows = self
-            .database()
-            .fetch_all(
-                PAGE,
+        let range = filter.range(before);
+        let mut page = match self.search(generation, boundary, filter, range, size).await? {
+            Some(Found { versions, next }) => {
+                let mut found = self.changes_of(generation, boundary, &versions).await?;
+                let changes = versions.iter().filter_map(|version| found.remove(version));
+                ChangePage {
+                    changes: changes.collect(),
+                    next,
+                }
+            }
+            None => self.changes_between(generation, boundary, range, size).await?,
+        };
+        if let Boundary::Group(group) = boundary {
+            self.name_events(generation, group, &mut page.changes).await?;
+        }
+        Ok(page)
+    }
+
+    /// All changes of a range of versions, which ends before the second.
+    async fn changes_between(
+        &self,
+        generation: i64,
+        boundary: Boundary,
+        (first, end): (Version, Version),
+        size: usize,
+    ) -> Result<ChangePage, ViewError> {
+        let arguments = [
+            generation.into(),
+            boundary.subject().into(),
+            end.cast_signed().into(),
+            first.cast_signed().into(),
+            limit(size.saturating_add(1)).into(),
+        ];
+        let rows = self.database().fetch_all(PAGE, arguments).await?;
+        let more = rows.len() > size;
+        let changes = rows
+            .iter()
+            .take(size)
+            .map(change)
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = changes.last().map(|last| last.version).filter(|_| more);
+        Ok(ChangePage { changes, next })
+    }
+
+    /// Changes by their versions, with the events that a list shows.
+    pub(super) async fn changes_of(
+        &self,
+        generation: i64,
+        boundary: Boundary,
+        versions: &[Version],
+    ) -> Result<HashMap<Version, ChangeRow>, ViewError> {
+        let mut found = HashMap::new();
+        for (statement, versions) in ONES.pieces(self.database().engine(), versions) {
+            let arguments = versions.iter().flat_map(|version| {
                 [
                     generation.into(),
                     boundary.subject().into(),
-                    bound(before).into(),
-                    limit(size).into(),
-                ],
-            )
-            .await?;
-        let mut changes = rows.iter().map(change).collect::<Result<Vec<_>, _>>()?;
-        for change in &mut changes {
-            change.events.truncate(LISTED_EVENTS);
-            if let Boundary::Group(group) = boundary {
-                self.name_events(generation, group, change).await?;
+                    version.cast_signed().into(),
+                ]
+            });
+            for row in &self.database().fetch_all(statement, arguments).await? {
+                let change = change(row)?;
+                found.insert(change.version, change);
             }
         }
-        Ok(changes)
+        Ok(found)
     }
 
     /// Fills in names that the history doesn't hold in plain text, or that a deletion doesn't repeat.
@@ -121,17 +188,23 @@ impl Views {
         &self,
         generation: i64,
         group: GroupId,
-        change: &mut ChangeRow,
+        changes: &mut [ChangeRow],
     ) -> Result<(), ViewError> {
-        for event in change.events.iter_mut().filter(|event| event.name.is_none()) {
-            let Some((kind, id)) = subject(event) else {
-                continue;
-            };
-            let rows = self
-                .bodies(generation, group, kind, id, Some(change.version + 1), 1)
-                .await?;
-            if let Some(row) = rows.into_iter().next() {
-                event.name = entity_name(&*self.open(group, kind, row).await?);
+        let mut unnamed: Vec<EntityAt> = Vec::new();
+        for change in &*changes {
+            let events = change.events.iter().filter(|event| event.name.is_none());
+            let subjects = events.filter_map(subject);
+            unnamed.extend(subjects.map(|(kind, id)| (kind, id, change.version)));
+        }
+        let mut names = HashMap::new();
+        for (at, row) in self.newest_rows(generation, group, &unnamed).await? {
+            names.insert(at, entity_name(&*self.open(group, at.0, row).await?));
+        }
+        for change in changes {
+            let version = change.version;
+            for event in change.events.iter_mut().filter(|event| event.name.is_none()) {
+                let name = subject(event).and_then(|(kind, id)| names.get(&(kind, id, version)));
+                event.name = name.cloned().flatten();
             }
         }
         Ok(())
@@ -143,29 +216,38 @@ impl Views {
         boundary: Boundary,
         version: Version,
     ) -> Result<Option<ChangeDetail>, ViewError> {
+        self.change_from(boundary, version, 0, usize::MAX).await
+    }
+
+    /// A change with its events from one on, as many as are about so many things: what an event repeats doesn't count.
+    pub async fn change_from(
+        &self,
+        boundary: Boundary,
+        version: Version,
+        first: usize,
+        size: usize,
+    ) -> Result<Option<ChangeDetail>, ViewError> {
         let generation = *self.generation().await;
-        let Some(mut change) = self.change_row(generation, boundary, version).await? else {
+        let mut found = self.changes_of(generation, boundary, &[version]).await?;
+        let Some(mut change) = found.remove(&version) else {
             return Ok(None);
         };
+        let next = self
+            .cut_events(generation, boundary, &mut change, first, size)
+            .await?;
+        let touched: Vec<_> = change.events.iter().filter_map(subject).collect();
+        let touched: Vec<_> = touched.iter().map(|(kind, id)| (*kind, *id, version)).collect();
+        let around = match boundary {
+            Boundary::Group(group) => self.around(generation, group, &touched).await?,
+            Boundary::System | Boundary::Organization(_) => HashMap::new(),
+        };
         let mut events = Vec::with_capacity(change.events.len());
-        let mut known = HashMap::new();
         for summary in &mut change.events {
-            let (before, after) = match (boundary, subject(summary)) {
-                (Boundary::Group(group), Some((kind, id))) => match known.get(&(kind, id)) {
-                    Some(bodies) => Bodies::clone(bodies),
-                    None => {
-                        let bodies = self.around(generation, group, kind, id, version).await?;
-                        known.insert((kind, id), bodies.clone());
-                        bodies
-                    }
-                },
-                _ => (None, None),
-            };
+            let found = subject(summary).and_then(|(kind, id)| around.get(&(kind, id, version)));
+            let (before, after) = found.cloned().unwrap_or_default();
             if summary.name.is_none() {
-                summary.name = after
-                    .as_ref()
-                    .or(before.as_ref())
-                    .and_then(|entity| entity_name(entity));
+                let named = after.as_ref().or(before.as_ref());
+                summary.name = named.and_then(|entity| entity_name(entity));
             }
             events.push(EventDetail {
                 summary: summary.clone(),
@@ -173,135 +255,74 @@ impl Views {
                 after,
             });
         }
-        Ok(Some(ChangeDetail { change, events }))
+        Ok(Some(ChangeDetail { change, events, next }))
     }
 
-    async fn change_row(
+    /// Leaves a change the events from one on that are about so many things; answers the next one.
+    async fn cut_events(
+        &self,
+        generation: i64,
+        boundary: Boundary,
+        change: &mut ChangeRow,
+        first: usize,
+        size: usize,
+    ) -> Result<Option<usize>, ViewError> {
+        let mut events = Vec::new();
+        let mut things = 0;
+        let mut number = first;
+        let mut waiting: Vec<EventSummary> = Vec::new();
+        if first < change.events.len() {
+            waiting = change.events.split_off(first);
+        }
+        loop {
+            for event in waiting.drain(..) {
+                things += usize::from(!event.repeated);
+                if things > size {
+                    change.events = events;
+                    return Ok(Some(number));
+                }
+                events.push(event);
+                number += 1;
+            }
+            if number >= change.event_count {
+                change.events = events;
+                return Ok(None);
+            }
+            waiting = self
+                .events_from(generation, boundary, change.version, number)
+                .await?;
+        }
+    }
+
+    /// Some of a change's events from one on that lists don't show.
+    async fn events_from(
         &self,
         generation: i64,
         boundary: Boundary,
         version: Version,
-    ) -> Result<Option<ChangeRow>, ViewError> {
-        let row = self
-            .database()
-            .fetch_optional(
-                ONE,
-                [
-                    generation.into(),
-                    boundary.subject().into(),
-                    bound(Some(version)).into(),
-                ],
-            )
-            .await?;
-        row.as_ref().map(change).transpose()
-    }
-
-    /// An entity before and after a change.
-    async fn around(
-        &self,
-        generation: i64,
-        group: GroupId,
-        kind: Kind,
-        id: EntityId,
-        version: Version,
-    ) -> Result<Bodies, ViewError> {
-        let (mut before, mut after) = (None, None);
-        for row in self
-            .bodies(generation, group, kind, id, Some(version + 1), 2)
-            .await?
-        {
-            if row.from == version {
-                after = Some(self.open(group, kind, row).await?);
-            } else if row.to == Some(version) {
-                before = Some(self.open(group, kind, row).await?);
-            }
+        number: usize,
+    ) -> Result<Vec<EventSummary>, ViewError> {
+        let arguments = [
+            generation.into(),
+            boundary.subject().into(),
+            version.cast_signed().into(),
+            (number as i64).into(),
+        ];
+        let row = self.database().fetch_optional(EVENTS_AROUND, arguments).await?;
+        let missing = || ViewError::damaged(format!("event {number} of change {version} is missing"));
+        let row = row.ok_or_else(missing)?;
+        let first = usize::try_from(row.get::<i64>(0)?).map_err(ViewError::damaged)?;
+        let mut events: Vec<EventSummary> = rmp_serde::from_slice(row.get(1)?).map_err(ViewError::damaged)?;
+        if number - first >= events.len() {
+            return Err(missing());
         }
-        Ok((before, after))
+        Ok(events.split_off(number - first))
     }
-
-    /// The changes that touched an entity before a version (from the newest on if none), the newest first.
-    pub async fn entity_history(
-        &self,
-        group: GroupId,
-        kind: Kind,
-        id: EntityId,
-        before: Option<Version>,
-        size: usize,
-    ) -> Result<Vec<EntityChange>, ViewError> {
-        let generation = *self.generation().await;
-        let rows = self
-            .bodies(generation, group, kind, id, before, size.saturating_add(1))
-            .await?;
-        let versions = touching(&rows, before.unwrap_or(Version::MAX));
-        let mut changes = Vec::new();
-        for version in versions.into_iter().take(size) {
-            let (before, after) = self.around(generation, group, kind, id, version).await?;
-            let missing = || ViewError::damaged(format!("{group} has no change {version}"));
-            let row = self
-                .change_row(generation, Boundary::Group(group), version)
-                .await?;
-            let mut change = row.ok_or_else(missing)?;
-            change.events.retain(|event| subject(event) == Some((kind, id)));
-            changes.push(EntityChange {
-                change,
-                before,
-                after,
-            });
-        }
-        Ok(changes)
-    }
-
-    /// An entity's rows that began before a version, the newest first.
-    async fn bodies(
-        &self,
-        generation: i64,
-        group: GroupId,
-        kind: Kind,
-        id: EntityId,
-        before: Option<Version>,
-        size: usize,
-    ) -> Result<Vec<EntityRow>, ViewError> {
-        let rows = self
-            .database()
-            .fetch_all(
-                BODIES,
-                [
-                    generation.into(),
-                    group.0.as_bytes().into(),
-                    kind.name().into(),
-                    id.0.as_bytes().into(),
-                    bound(before).into(),
-                    limit(size).into(),
-                ],
-            )
-            .await?;
-        rows.iter().map(EntityRow::read).collect()
-    }
-}
-
-/// The versions before `limit` in which an entity's rows begin, or end without a next one: newest first.
-fn touching(rows: &[EntityRow], limit: Version) -> Vec<Version> {
-    let mut versions = Vec::new();
-    let mut later = None;
-    for row in rows {
-        if let Some(end) = row.to.filter(|end| *end < limit && Some(*end) != later) {
-            versions.push(end);
-        }
-        versions.push(row.from);
-        later = Some(row.from);
-    }
-    versions
 }
 
 /// The entity an event is about.
 pub(super) fn subject(event: &EventSummary) -> Option<(Kind, EntityId)> {
     Some((Kind::named(event.kind.as_deref()?)?, EntityId(event.id?)))
-}
-
-fn bound(version: Option<Version>) -> i64 {
-    version.map_or(STILL_VALID, |version| {
-        i64::try_from(version).unwrap_or(STILL_VALID)
-    })
 }
 
 fn change(row: &Row) -> Result<ChangeRow, ViewError> {

@@ -224,7 +224,11 @@ impl Views {
         Ok(entity.filter(|entity| entity.unique.contains(&key)))
     }
 
-    async fn search_key(&self, group: GroupId, key: UniqueKey) -> Result<Option<Vec<u8>>, ViewError> {
+    pub(super) async fn search_key(
+        &self,
+        group: GroupId,
+        key: UniqueKey,
+    ) -> Result<Option<Vec<u8>>, ViewError> {
         let keyring = &*self.shared.keyring;
         let hash_key = loop {
             match search_key::hash_key(group, keyring as &dyn DataKeys) {
@@ -456,7 +460,7 @@ fn has_tags(entity: &Entity, filter: &TagFilter) -> bool {
 }
 
 /// The unique keys that a URL's segment may stand for: alone, or together with the parent.
-fn url_keys(kind: Kind, key: &str, parent: Option<(Kind, EntityId)>) -> Vec<UniqueKey> {
+pub(super) fn url_keys(kind: Kind, key: &str, parent: Option<(Kind, EntityId)>) -> Vec<UniqueKey> {
     let alone = kind
         .schema()
         .endpoint_key

@@ -181,8 +181,13 @@ impl Views {
 
     /// The version a group had at a time: that of the last change at or before it; 0 before the first.
     pub async fn version_at(&self, group: GroupId, at: Timestamp) -> Result<Version, ViewError> {
+        self.boundary_version_at(Boundary::Group(group), at).await
+    }
+
+    /// The same for any boundary.
+    pub async fn boundary_version_at(&self, boundary: Boundary, at: Timestamp) -> Result<Version, ViewError> {
         let generation = *self.generation().await;
-        let subject = Boundary::Group(group).subject();
+        let subject = boundary.subject();
         let arguments = [generation.into(), subject.into(), at.0.into()];
         version(self.database().fetch_optional(VERSION_AT, arguments).await?)
     }

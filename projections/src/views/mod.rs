@@ -2,17 +2,22 @@
 //!
 //! - [`entities`]: entities of a group now and at any version; [`entity_row`]: how one is read and opened.
 //! - [`intervals`]: what was valid at a version, found by its interval; [`differences`]: what two versions differ by.
-//! - [`changes`]: the history; [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`];
+//! - [`changes`]: the history; [`change_search`]: which of its changes satisfy a filter; [`bodies`]: what they did;
+//!   [`entity_history`]: the changes of one entity.
+//! - [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`];
 //!   [`certificates`]: which group an instance's certificate opens.
 //!
 //! A query sees what was projected when it ran; [`crate::Projections::caught_up`] makes that include every commit
 //! that was durable before.
 
 mod access;
+mod bodies;
 mod certificates;
+mod change_search;
 mod changes;
 mod differences;
 mod entities;
+mod entity_history;
 mod entity_row;
 mod groups;
 mod intervals;
@@ -28,8 +33,10 @@ use crate::shared::Shared;
 use crate::write::STILL_VALID;
 
 pub use certificates::HeldCertificate;
-pub use changes::{ChangeDetail, ChangeRow, EntityChange, EventDetail};
+pub use change_search::ChangeFilter;
+pub use changes::{ChangeDetail, ChangePage, ChangeRow, EventDetail};
 pub use entities::{EntityPage, EntityQuery, TagFilter};
+pub use entity_history::EntityChange;
 pub use groups::{GroupFilter, GroupPage, GroupRow, GroupSelector, GroupSort, Page};
 pub use tags::{TagCursor, TagPage, TaggedEntity};
 
@@ -84,18 +91,24 @@ fn limit(size: usize) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) fn statements() -> Vec<&'static str> {
-    [
+pub(crate) fn statements() -> Vec<String> {
+    let fixed = [
         access::STATEMENTS,
         certificates::STATEMENTS,
+        change_search::STATEMENTS,
         changes::STATEMENTS,
         differences::STATEMENTS,
         entities::STATEMENTS,
+        entity_history::STATEMENTS,
         groups::STATEMENTS,
         intervals::STATEMENTS,
         tags::STATEMENTS,
     ]
-    .concat()
+    .concat();
+    let mut all: Vec<_> = fixed.into_iter().map(str::to_owned).collect();
+    all.extend(bodies::statements());
+    all.extend(changes::statements());
+    all
 }
 
 /// What must be looked up by intervals (`0004_intervals`).

@@ -1,6 +1,6 @@
 //! One statement for many rows: a statement costs a hop to the database's thread, a row in it hardly anything.
 
-use crate::database::{Connection, Value};
+use crate::database::{Connection, Engine, Value};
 
 /// How many rows the statements take: few different ones, so that each stays prepared.
 const ROWS: [usize; 3] = [64, 8, 1];
@@ -31,10 +31,10 @@ impl Bulk {
         }
     }
 
-    const fn on(&self, connection: &Connection<'_>) -> &[String; 3] {
-        match connection {
-            Connection::Sqlite(_) => &self.sqlite,
-            Connection::Postgres(_) => &self.postgres,
+    const fn on(&self, engine: Engine) -> &[String; 3] {
+        match engine {
+            Engine::Sqlite => &self.sqlite,
+            Engine::Postgres => &self.postgres,
         }
     }
 
@@ -42,21 +42,31 @@ impl Bulk {
     pub(crate) async fn execute<Row, const COLUMNS: usize>(
         &'static self,
         connection: &mut Connection<'_>,
-        mut rows: &[Row],
+        rows: &[Row],
         values: impl Fn(&Row) -> [Value; COLUMNS],
     ) -> Result<(), sqlx::Error> {
-        for (size, statement) in ROWS.iter().zip(self.on(connection)) {
-            while let Some((now, later)) = rows.split_at_checked(*size) {
-                connection
-                    .execute(statement, now.iter().flat_map(&values))
-                    .await?;
-                rows = later;
-                if rows.is_empty() {
-                    return Ok(());
-                }
-            }
+        for (statement, rows) in self.pieces(connection.engine(), rows) {
+            connection
+                .execute(statement, rows.iter().flat_map(&values))
+                .await?;
         }
         Ok(())
+    }
+
+    /// The statements that take all rows, each with those that it takes.
+    pub(crate) fn pieces<'rows, Row>(
+        &'static self,
+        engine: Engine,
+        mut rows: &'rows [Row],
+    ) -> impl Iterator<Item = (&'static str, &'rows [Row])> {
+        let statements = self.on(engine);
+        std::iter::from_fn(move || {
+            let mut sizes = ROWS.iter().zip(statements);
+            let (size, statement) = sizes.find(|(size, _)| **size <= rows.len())?;
+            let (now, later) = rows.split_at(*size);
+            rows = later;
+            Some((statement.as_str(), now))
+        })
     }
 
     /// As PostgreSQL takes them; SQLite's differ in the names of parameters only.

@@ -26,13 +26,17 @@ const CHECKPOINT: &str = "SELECT position, digest FROM generation WHERE generati
 const BOUNDARIES: &str = "SELECT boundary, position, digest FROM boundary WHERE generation = $1";
 
 /// Each deletes some rows of a retired generation; bounded, so that writers don't wait long.
-const DELETE_SOME: [&str; 10] = [
+const DELETE_SOME: [&str; 12] = [
     "DELETE FROM entity WHERE (generation, group_id, kind, entity_id, from_version) IN
         (SELECT generation, group_id, kind, entity_id, from_version FROM entity WHERE generation = $1 LIMIT 2000)",
     "DELETE FROM entity_key WHERE (generation, group_id, search_key, kind, to_version, entity_id) IN
         (SELECT generation, group_id, search_key, kind, to_version, entity_id FROM entity_key WHERE generation = $1 LIMIT 2000)",
     "DELETE FROM change WHERE (generation, boundary, version) IN
         (SELECT generation, boundary, version FROM change WHERE generation = $1 LIMIT 2000)",
+    "DELETE FROM change_term WHERE (generation, boundary, term, block) IN
+        (SELECT generation, boundary, term, block FROM change_term WHERE generation = $1 LIMIT 2000)",
+    "DELETE FROM change_events WHERE (generation, boundary, version, first_event) IN
+        (SELECT generation, boundary, version, first_event FROM change_events WHERE generation = $1 LIMIT 200)",
     "DELETE FROM entity_count WHERE (generation, group_id, kind) IN
         (SELECT generation, group_id, kind FROM entity_count WHERE generation = $1 LIMIT 2000)",
     "DELETE FROM boundary WHERE (generation, boundary) IN
@@ -50,7 +54,7 @@ const DELETE_SOME: [&str; 10] = [
 ];
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 22] = [
+pub(super) const STATEMENTS: [&str; 24] = [
     LIVE,
     FILLING,
     NEW,
@@ -73,6 +77,8 @@ pub(super) const STATEMENTS: [&str; 22] = [
     DELETE_SOME[7],
     DELETE_SOME[8],
     DELETE_SOME[9],
+    DELETE_SOME[10],
+    DELETE_SOME[11],
 ];
 
 /// From where a generation's writer goes on: the last record it holds, and the ends of the boundaries' chains.

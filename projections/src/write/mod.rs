@@ -12,10 +12,13 @@ use crate::error::ProjectionError;
 
 /// The version of the code that fills the views; with another one, they are made again. The catalogue's revision is
 /// part of it, because folding fills fields that a newer catalogue added.
-pub(crate) const VIEWS_VERSION: i64 = 4_000 + domain::schema::CATALOGUE_REVISION as i64;
+pub(crate) const VIEWS_VERSION: i64 = 5_000 + domain::schema::CATALOGUE_REVISION as i64;
 
 /// Stands in `to_version` of what is valid now.
 pub(crate) const STILL_VALID: i64 = i64::MAX;
+
+/// How many of a change's events a list shows.
+pub(crate) const LISTED_EVENTS: usize = 20;
 
 const MOVE_CHECKPOINT: &str = "UPDATE generation SET position = $3, digest = $4
     WHERE generation = $1 AND position = $2 AND epoch = $5 AND retired = 0";

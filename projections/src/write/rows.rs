@@ -2,13 +2,19 @@
 
 use std::sync::LazyLock;
 
-use domain::Version;
+use domain::{GroupId, Version};
+use uuid::Uuid;
 
-use super::STILL_VALID;
 use super::bulk::Bulk;
-use crate::batch::{Batch, EntityKey};
+use super::{LISTED_EVENTS, STILL_VALID};
+use crate::batch::{Batch, EntityKey, NewChange};
+use crate::change_terms::Postings;
 use crate::database::Connection;
 use crate::error::ProjectionError;
+use crate::summary::EventSummary;
+
+/// How many events stand in one row of `change_events`.
+const EVENTS_OF_A_ROW: usize = 1_000;
 
 static END_ENTITIES: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new(
@@ -24,7 +30,8 @@ static END_KEYS: LazyLock<Bulk> = LazyLock::new(|| {
         5,
         ") AS ended WHERE entity_key.generation = ended.column1 AND entity_key.group_id = ended.column2
          AND entity_key.kind = ended.column3 AND entity_key.entity_id = ended.column4
-         AND entity_key.to_version = 9223372036854775807",
+         AND entity_key.to_version = 9223372036854775807
+         RETURNING entity_key.group_id, entity_key.search_key, entity_key.to_version",
     )
 });
 static INSERT_ENTITIES: LazyLock<Bulk> = LazyLock::new(|| {
@@ -53,6 +60,20 @@ static INSERT_CHANGES: LazyLock<Bulk> = LazyLock::new(|| {
         "INSERT INTO change (generation, boundary, version, at, position, actor, reason, request_id, source, events, what) VALUES",
         11,
         "",
+    )
+});
+static INSERT_EVENTS: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO change_events (generation, boundary, version, first_event, what) VALUES",
+        5,
+        "",
+    )
+});
+static ADD_TERMS: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO change_term (generation, boundary, term, block, versions) VALUES",
+        5,
+        "ON CONFLICT (generation, boundary, term, block) DO UPDATE SET versions = change_term.versions || excluded.versions",
     )
 });
 static PUT_BOUNDARIES: LazyLock<Bulk> = LazyLock::new(|| {
@@ -109,7 +130,7 @@ const REMOVE_CERTIFICATE: &str = "UPDATE node_certificate SET removed = 1
 pub(super) const STATEMENTS: [&str; 1] = [REMOVE_CERTIFICATE];
 
 #[cfg(test)]
-pub(super) fn bulks() -> [&'static Bulk; 12] {
+pub(super) fn bulks() -> [&'static Bulk; 14] {
     [
         &END_ENTITIES,
         &END_KEYS,
@@ -117,6 +138,8 @@ pub(super) fn bulks() -> [&'static Bulk; 12] {
         &INSERT_KEYS,
         &ADD_COUNTS,
         &INSERT_CHANGES,
+        &INSERT_EVENTS,
+        &ADD_TERMS,
         &PUT_BOUNDARIES,
         &PUT_ORGANIZATIONS,
         &PUT_GROUPS,
@@ -132,17 +155,20 @@ pub(super) async fn write_rows(
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
-    write_entities(connection, generation, batch).await?;
+    let ended_tags = write_entities(connection, generation, batch).await?;
     write_changes(connection, generation, batch).await?;
+    write_terms(connection, generation, &batch.terms).await?;
+    write_terms(connection, generation, &ended_tags).await?;
     write_registry(connection, generation, batch).await?;
     write_certificates(connection, generation, batch).await
 }
 
+/// Answers which changes took a tag from an entity, or an entity with one.
 async fn write_entities(
     connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
-) -> Result<(), ProjectionError> {
+) -> Result<Postings, ProjectionError> {
     let end = |((group, kind, id), at): &(EntityKey, Version)| {
         [
             generation.into(),
@@ -155,7 +181,15 @@ async fn write_entities(
     END_ENTITIES
         .execute(connection, &batch.ended_entities, end)
         .await?;
-    END_KEYS.execute(connection, &batch.ended_keys, end).await?;
+    let mut ended_tags = Postings::default();
+    for (statement, rows) in END_KEYS.pieces(connection.engine(), &batch.ended_keys) {
+        for row in connection.fetch_all(statement, rows.iter().flat_map(end)).await? {
+            let group =
+                Uuid::from_slice(row.get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let version: i64 = row.get(2)?;
+            ended_tags.add_tag(GroupId(group), row.get(1)?, version.cast_unsigned());
+        }
+    }
     INSERT_ENTITIES
         .execute(connection, &batch.valid_entities(), |row| {
             let (group, kind, id) = row.key;
@@ -197,6 +231,25 @@ async fn write_entities(
             ]
         })
         .await?;
+    Ok(ended_tags)
+}
+
+async fn write_terms(
+    connection: &mut Connection<'_>,
+    generation: i64,
+    terms: &Postings,
+) -> Result<(), ProjectionError> {
+    ADD_TERMS
+        .execute(connection, &terms.rows(), |(boundary, term, number, block)| {
+            [
+                generation.into(),
+                boundary.subject().into(),
+                (&term.0).into(),
+                (*number).into(),
+                block.text().into(),
+            ]
+        })
+        .await?;
     Ok(())
 }
 
@@ -207,8 +260,7 @@ async fn write_changes(
 ) -> Result<(), ProjectionError> {
     INSERT_CHANGES
         .execute(connection, &batch.changes, |row| {
-            let what = rmp_serde::to_vec_named(&row.events)
-                .expect("summaries hold nothing that MessagePack can't express");
+            let listed = row.events.len().min(LISTED_EVENTS);
             [
                 generation.into(),
                 row.boundary.subject().into(),
@@ -220,7 +272,19 @@ async fn write_changes(
                 row.request_id.map(|id| id.as_bytes().to_vec()).into(),
                 row.source.clone().into(),
                 (row.events.len() as i64).into(),
-                what.into(),
+                summaries(&row.events[..listed]).into(),
+            ]
+        })
+        .await?;
+    let others: Vec<_> = batch.changes.iter().flat_map(unlisted_events).collect();
+    INSERT_EVENTS
+        .execute(connection, &others, |(change, first, events)| {
+            [
+                generation.into(),
+                change.boundary.subject().into(),
+                change.version.cast_signed().into(),
+                (*first as i64).into(),
+                summaries(events).into(),
             ]
         })
         .await?;
@@ -239,6 +303,18 @@ async fn write_changes(
         })
         .await?;
     Ok(())
+}
+
+/// The events of a change that lists don't show, as rows take them: from which on, and some.
+fn unlisted_events(change: &NewChange) -> impl Iterator<Item = (&NewChange, usize, &[EventSummary])> {
+    let others = change.events.get(LISTED_EVENTS..).unwrap_or_default();
+    let firsts = (LISTED_EVENTS..).step_by(EVENTS_OF_A_ROW);
+    let chunks = others.chunks(EVENTS_OF_A_ROW).zip(firsts);
+    chunks.map(move |(events, first)| (change, first, events))
+}
+
+fn summaries(events: &[EventSummary]) -> Vec<u8> {
+    rmp_serde::to_vec_named(events).expect("summaries hold nothing that MessagePack can't express")
 }
 
 async fn write_registry(

@@ -1,6 +1,7 @@
 //! The read side beside a log double: what it answers is what folding the log gives, whatever happens to it.
 
 mod certificates;
+mod change_search;
 mod damage;
 mod history;
 mod live_groups;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::Boundary;
 use domain::group::GroupCommand;
-use projections::Projections;
+use projections::{ChangeFilter, Projections};
 use serde_json::json;
 
 use crate::views_database::ViewsDatabase;
@@ -39,6 +39,30 @@ async fn continue_history(world: &mut World, number: usize) {
     }
 }
 
+/// What the history is asked for.
+fn filters() -> [ChangeFilter; 4] {
+    let all = ChangeFilter::default;
+    [
+        ChangeFilter {
+            tags: vec!["t1".to_owned(), "all".to_owned()],
+            ..all()
+        },
+        ChangeFilter {
+            message: Some("change 7".to_owned()),
+            ..all()
+        },
+        ChangeFilter {
+            kind: Some("routes".to_owned()),
+            ..all()
+        },
+        ChangeFilter {
+            actor: Some("system:test".to_owned()),
+            kind: Some("services".to_owned()),
+            ..all()
+        },
+    ]
+}
+
 /// Everything that the views say, as text.
 async fn everything(projections: &Projections, world: &World) -> String {
     let views = projections.views();
@@ -59,6 +83,10 @@ async fn everything(projections: &Projections, world: &World) -> String {
             "{:?}\n",
             views.tags(group, None, None, usize::MAX).await.expect("a query")
         );
+        for filter in filters() {
+            let found = views.history(boundary, &filter, None, 1_000).await;
+            said += &format!("{:?}\n", found.expect("a query"));
+        }
         said += &format!("{:?}\n", views.group_version(group).await);
     }
     said

@@ -5,6 +5,8 @@ mod views_database;
 
 #[path = "../read_side/certificates.rs"]
 mod certificates;
+#[path = "../read_side/change_search.rs"]
+mod change_search;
 #[path = "../read_side/damage.rs"]
 mod damage;
 #[path = "../read_side/history.rs"]
