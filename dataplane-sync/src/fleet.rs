@@ -2,8 +2,9 @@
 //! rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::compatibility::Level;
 use domain::{NodeId, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) number: u64,
     /// Ends it.
     pub(crate) connection: CancellationToken,
+    /// What the instance can take, once it was served as one of that level.
+    pub(crate) level: Option<Arc<Level>>,
 }
 
 impl Member {

@@ -12,6 +12,7 @@
 //! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
 //! - [`configurations`], [`instance_tokens`], [`node_certificates`], [`observed_nodes`]: what this room asks for;
 //!   [`projected`] answers it.
+//! - [`outlook`]: what instances couldn't express of a configuration that may come.
 //! - [`fleet_events`]: what of a fleet's life becomes an event.
 
 pub mod agent;
@@ -32,6 +33,7 @@ pub mod node_certificates;
 pub mod node_record;
 pub mod nodes;
 pub mod observed_nodes;
+pub mod outlook;
 pub mod projected;
 mod projected_certificates;
 mod refusal_log;

@@ -183,6 +183,7 @@ impl NodeRegistry {
             let session = Some(Session {
                 number: arrival.session,
                 connection: arrival.connection,
+                level: None,
             });
             members.insert(id, Member { record, session });
             before.and_then(|member| member.session)
@@ -254,11 +255,24 @@ impl NodeRegistry {
             member.session = Some(Session {
                 number: session,
                 connection: connection.clone(),
+                level: None,
             });
             let since = self.clock.now().max(Timestamp(member.record.last_seen.0 + 1));
             (member.record.connected_since, member.record.last_seen) = (Some(since), since);
         }
         self.changed(group, node, &fleet, Urgency::Now);
+    }
+
+    /// An instance is served as one that can take this.
+    pub(crate) fn served(&self, group: GroupId, node: NodeId, session: u64, level: Arc<Level>) {
+        let Some(fleet) = self.fleets.get(&group).map(|fleet| fleet.clone()) else {
+            return;
+        };
+        let mut members = fleet.members();
+        let live = members.get_mut(&node).and_then(|member| member.session.as_mut());
+        if let Some(live) = live.filter(|live| live.number == session) {
+            live.level = Some(level);
+        }
     }
 
     /// Some instance of a group is not sent what it should run.

@@ -1,7 +1,7 @@
 //! The command line: one file per command, each a struct of its flags and a `run`.
 //!
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
-//! - [`undoing`]: what `rollback` and `revert` share.
+//! - [`undoing`]: what `rollback`, `revert` and `restore` share.
 //! - [`declarative_files`], [`environment`]: what `apply` reads.
 //! - [`private_file`]: files with secrets.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
@@ -32,6 +32,7 @@ pub mod private_file;
 pub mod progress;
 pub mod rebuild;
 pub mod refusal;
+pub mod restore;
 pub mod revert;
 pub mod rollback;
 pub mod serve;
@@ -76,6 +77,7 @@ enum Command {
     Show(show::Show),
     Rollback(rollback::Rollback),
     Revert(revert::Revert),
+    Restore(restore::Restore),
     #[command(subcommand)]
     Erase(erase::Erase),
     #[command(subcommand)]
@@ -130,6 +132,7 @@ impl Command {
             Self::Rollback(command) => command.run().await,
             Self::Revert(command) => command.run().await,
             Self::Erase(command) => command.run().await,
+            Self::Restore(command) => command.run().await,
             Self::Group(command) => command.run().await,
             Self::Node(command) => command.run().await,
             Self::Token(command) => command.run().await,

@@ -24,6 +24,7 @@ impl Revert {
         let (version, group) = (self.version, &self.undoing.group);
         let undone = Undone {
             path: format!("/versions/{version}/revert"),
+            query: String::new(),
             body: json!({}),
             consequence: Some(format!(
                 "This takes back what version {version} of the runtime group {group} did"

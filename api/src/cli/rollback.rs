@@ -27,6 +27,7 @@ impl Rollback {
         );
         let undone = Undone {
             path: "/rollback".to_owned(),
+            query: String::new(),
             body: json!({ "to": self.to }),
             consequence: Some(consequence),
             effect: format!("as it was at version {}", self.to),

@@ -35,6 +35,8 @@ pub struct Undoing {
 pub struct Undone {
     /// The path below the group's.
     pub path: String,
+    /// More of its query, each parameter with its `&`.
+    pub query: String,
     /// The request.
     pub body: Value,
     /// What the person is asked about; none where nothing is lost.
@@ -50,10 +52,10 @@ impl Undoing {
         if let Some(consequence) = undone.consequence.as_ref().filter(|_| !self.dry_run) {
             confirmation::by_name(consequence, &self.group, self.yes)?;
         }
+        let Undone { path, query, .. } = &undone;
         let path = format!(
-            "{}{}?dry_run={}",
+            "{}{path}?dry_run={}{query}",
             group_path(&self.group),
-            undone.path,
             self.dry_run
         );
         let mut request = client

@@ -1,6 +1,7 @@
 //! What a change of many entities did or would do, as its answer says it: `/apply` and every way of undoing.
 
 use commands::bus::DryRun;
+use dataplane_sync::outlook::{Hindered, Prospect};
 use domain::gateway::Accepted;
 use domain::group::decide::Outcome;
 use domain::group::{GroupCommand, LeftOut};
@@ -38,11 +39,11 @@ impl Exchange {
     /// The answer about what a command would do.
     pub(crate) async fn report_trial(&self, command: GroupCommand) -> Result<Answer, Refusal> {
         let tried = self.try_group(&command).await??;
-        self.report_tried(&tried)
+        self.report_tried(tried).await
     }
 
     /// The same of a command that was tried.
-    pub(crate) fn report_tried(&self, tried: &DryRun) -> Result<Answer, Refusal> {
+    pub(crate) async fn report_tried(&self, tried: DryRun) -> Result<Answer, Refusal> {
         let outcome = &tried.decision.outcome;
         let changes = EntityChanges::decided(&outcome.changes);
         let body = json!({
@@ -51,9 +52,33 @@ impl Exchange {
             "dry_run": true,
             "changes": changes.shown(self.caller()?.reads_secrets()),
             "left_out": left_out(&outcome.left_out),
+            "nodes": self.hindered_nodes(&tried).await?,
         });
         Ok(Answer::ok(&body).at_version(tried.version))
     }
+
+    /// The connected instances that couldn't express what a command would make of the configuration, and what of it.
+    pub(crate) async fn hindered_nodes(&self, tried: &DryRun) -> Result<Vec<Value>, Refusal> {
+        let changes = tried.decision.outcome.changes.iter();
+        let prospect = Prospect {
+            before: tried.before.clone(),
+            after: tried.after.clone(),
+            touched: changes.map(|change| (change.kind, change.id)).collect(),
+        };
+        let hindered = self.services.nodes.hindered_by(self.group()?.id, prospect).await;
+        let hindered = hindered.map_err(|error| Refusal::unavailable(error.to_string()))?;
+        Ok(hindered.iter().map(hindered_node).collect())
+    }
+}
+
+fn hindered_node(node: &Hindered) -> Value {
+    json!({
+        "id": node.id,
+        "hostname": node.hostname,
+        "version": node.version,
+        "findings": &*node.findings.first,
+        "total": node.findings.total,
+    })
 }
 
 fn left_out(entities: &[LeftOut]) -> Vec<Value> {

@@ -4,8 +4,8 @@ use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes,
     erasure, events, groups, konnect_schemas, log_head, node_certificates, nodes, operations, plugin_schemas,
-    provisioning, reverts, rollback, schemas, switched_off, tags, tokens, transactions, upstream_health,
-    versions,
+    provisioning, restorations, reverts, rollback, schemas, switched_off, tags, tokens, transactions,
+    upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         rollback::endpoints(),
         reverts::endpoints(),
         erasure::endpoints(),
+        restorations::endpoints(),
         events::endpoints(),
         nodes::endpoints(),
         node_certificates::endpoints(),

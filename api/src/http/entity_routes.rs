@@ -52,13 +52,9 @@ const CUSTOM_ID: Parameter = query("custom_id", "the one with this custom_id");
 
 /// Every endpoint of every kind under every prefix.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let served = || {
-        let all = Kind::all().filter(|kind| kind.schema().served);
-        all.filter(|kind| kind.name() != FILTER_CHAINS)
-    };
     let mut endpoints = Vec::new();
     for prefix in PREFIXES {
-        for kind in served() {
+        for kind in served_kinds() {
             let all = flat(prefix, kind).into_iter().chain(nested(prefix, kind));
             let served_here =
                 |endpoint: &Endpoint| prefix.serves(&endpoint.path) && !consumer_groups::replaces(endpoint);
@@ -66,6 +62,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         }
     }
     endpoints
+}
+
+/// The kinds that have endpoints.
+pub(crate) fn served_kinds() -> impl Iterator<Item = Kind> {
+    let served = Kind::all().filter(|kind| kind.schema().served);
+    served.filter(|kind| kind.name() != FILTER_CHAINS)
 }
 
 fn flat(prefix: Prefix, kind: Kind) -> Vec<Endpoint> {

@@ -58,6 +58,7 @@ mod reads;
 mod refusal;
 mod refused_commands;
 mod request_id;
+mod restorations;
 mod reverts;
 mod rollback;
 mod schemas;

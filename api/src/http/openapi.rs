@@ -142,6 +142,10 @@ fn own_schemas() -> Value {
     let object = |properties: Value| json!({ "type": "object", "properties": properties });
     let left_out =
         json!({ "type": "array", "items": object(json!({ "kind": text, "id": text, "reason": text })) });
+    let hindered = json!({ "type": "array", "items": object(json!({
+        "id": text, "hostname": text, "version": text, "total": whole,
+        "findings": { "type": "array", "items": { "type": "object" } },
+    })) });
     let proxy_url = object(json!({ "host": text, "port": whole, "protocol": text }));
     let proxy_urls = json!({ "type": "array", "items": proxy_url });
     let config = object(json!({
@@ -246,7 +250,7 @@ fn own_schemas() -> Value {
         "ChangePage": page_of("Change"),
         "ChangeReport": object(json!({
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
-            "changes": changes, "left_out": left_out,
+            "changes": changes, "left_out": left_out, "nodes": hindered,
         })),
         "Difference": object(json!({ "from": whole, "to": whole, "changes": changes })),
         "Transaction": object(json!({
@@ -255,8 +259,14 @@ fn own_schemas() -> Value {
         })),
         "TransactionResult": object(json!({
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
-            "results": { "type": "array", "items": result },
+            "results": { "type": "array", "items": result }, "accepted": { "type": "boolean" }, "changes": changes,
+            "errors": { "type": "array", "items": { "$ref": "#/components/schemas/RefusedOperation" } }, "nodes": hindered,
         })),
+        "RefusedOperation": {
+            "allOf": [{ "$ref": "#/components/schemas/Problem" }],
+            "type": "object",
+            "properties": { "operation": whole },
+        },
     })
 }
 

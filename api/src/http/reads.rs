@@ -320,18 +320,6 @@ impl Reads {
         Ok(self.views().change(Boundary::Group(group), version).await?)
     }
 
-    /// The changes that touched an entity before a version (from the newest on if none), the newest first.
-    pub(crate) async fn entity_history(
-        &self,
-        group: GroupId,
-        kind: Kind,
-        id: EntityId,
-        before: Option<Version>,
-        size: usize,
-    ) -> Result<Vec<EntityChange>, Refusal> {
-        Ok(self.views().entity_history(group, kind, id, before, size).await?)
-    }
-
     /// The same, with the events from one on that are about so many entities.
     pub(crate) async fn change_from(
         &self,
@@ -343,6 +331,18 @@ impl Reads {
         let (first, size) = (first as usize, size as usize);
         let boundary = Boundary::Group(group);
         Ok(self.views().change_from(boundary, version, first, size).await?)
+    }
+
+    /// The changes that touched an entity before a version (from the newest on if none), the newest first.
+    pub(crate) async fn entity_history(
+        &self,
+        group: GroupId,
+        kind: Kind,
+        id: EntityId,
+        before: Option<Version>,
+        size: usize,
+    ) -> Result<Vec<EntityChange>, Refusal> {
+        Ok(self.views().entity_history(group, kind, id, before, size).await?)
     }
 
     /// A group's folded state, kept current as long as it is held.

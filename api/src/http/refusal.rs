@@ -171,6 +171,13 @@ impl Refusal {
     }
 
     fn problem(&self, request: Uuid) -> Value {
+        let mut body = self.told();
+        body["instance"] = Value::from(format!("urn:uuid:{request}"));
+        body
+    }
+
+    /// What it says, as a problem or as one of several in a larger body.
+    pub(crate) fn told(&self) -> Value {
         let status = self.status.as_u16();
         let kind = match self.kind {
             Some(kind) => format!("urn:runtime-manager:problem:{kind}"),
@@ -180,7 +187,6 @@ impl Refusal {
             "status": status,
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "type": kind,
-            "instance": format!("urn:uuid:{request}"),
             "detail": match &self.details {
                 Some(details) => format!("{}: {details}", self.message),
                 None => self.message.clone(),

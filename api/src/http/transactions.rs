@@ -1,5 +1,7 @@
 //! Several entity requests as one change: `POST /transactions {message, dry_run, operations: [{method, path, body}]}`.
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 use domain::Kind;
 use domain::group::decide::OperationResult;
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission};
+use super::entity_changes::EntityChanges;
 use super::exchange::Exchange;
 use super::groups;
 use super::preconditions;
@@ -63,23 +66,15 @@ async fn transact(exchange: Exchange) -> Result<Answer, Refusal> {
             "must have at least one operation",
         ));
     }
-    let read = |(index, request)| {
-        operation(request).map_err(|refusal: Refusal| refusal.at(&format!("operations[{index}]")))
-    };
+    if transaction.dry_run {
+        return rehearse(&exchange, transaction.operations).await;
+    }
     let operations = transaction.operations.into_iter().enumerate().map(read);
     let command = GroupCommand::Operate {
         operations: operations.collect::<Result<_, _>>()?,
         expected_version: preconditions::expected_version(&exchange.headers)?,
     };
     let with_secrets = exchange.caller()?.reads_secrets();
-    if transaction.dry_run {
-        let tried = exchange.try_group(&command).await??;
-        let changed = !tried.decision.events.is_empty();
-        let results = shown(&tried.decision.outcome.results, with_secrets);
-        let body =
-            json!({ "version": tried.version, "changed": changed, "dry_run": true, "results": results });
-        return Ok(Answer::ok(&body).at_version(tried.version));
-    }
     let mut accepted = exchange
         .change_group_because(command, transaction.message)
         .await?;
@@ -93,6 +88,57 @@ async fn transact(exchange: Exchange) -> Result<Answer, Refusal> {
     Ok(Answer::ok(&body)
         .tagged(accepted.version)
         .at_version(accepted.version))
+}
+
+/// What a transaction would do: every operation that would be refused is named, and the others go on without it.
+async fn rehearse(exchange: &Exchange, requests: Vec<Request>) -> Result<Answer, Refusal> {
+    let (mut operations, mut numbers, mut refused) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (number, request) in requests.into_iter().enumerate() {
+        match read((number, request)) {
+            Ok(operation) => {
+                operations.push(operation);
+                numbers.push(number);
+            }
+            Err(refusal) => {
+                refused.insert(number, refusal);
+            }
+        }
+    }
+    let command = GroupCommand::Operate {
+        operations,
+        expected_version: preconditions::expected_version(&exchange.headers)?,
+    };
+    let tried = exchange.try_group(&command).await??;
+    for (position, error) in &tried.refused {
+        let number = numbers[*position];
+        refused.insert(number, Refusal::from(error.clone()).at(&place(number)));
+    }
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let error = |(number, refusal): (&usize, &Refusal)| {
+        let mut told = refusal.told();
+        told["operation"] = Value::from(*number);
+        told
+    };
+    let outcome = &tried.decision.outcome;
+    let body = json!({
+        "version": tried.version,
+        "accepted": refused.is_empty(),
+        "changed": refused.is_empty() && !tried.decision.events.is_empty(),
+        "dry_run": true,
+        "results": shown(&outcome.results, with_secrets),
+        "changes": EntityChanges::decided(&outcome.changes).shown(with_secrets),
+        "errors": refused.iter().map(error).collect::<Vec<_>>(),
+        "nodes": exchange.hindered_nodes(&tried).await?,
+    });
+    Ok(Answer::ok(&body).at_version(tried.version))
+}
+
+fn place(number: usize) -> String {
+    format!("operations[{number}]")
+}
+
+fn read((number, request): (usize, Request)) -> Result<Operation, Refusal> {
+    operation(request).map_err(|refusal| refusal.at(&place(number)))
 }
 
 fn shown(results: &[OperationResult], with_secrets: bool) -> Vec<Value> {

@@ -33,7 +33,7 @@ impl Exchange {
     ) -> Result<Answer, Refusal> {
         if self.query.flag("dry_run")? {
             return match self.try_group(&command).await? {
-                Ok(tried) => self.report_tried(&tried),
+                Ok(tried) => self.report_tried(tried).await,
                 Err(error) => Err(self.refuse_undoing(error, since).await?),
             };
         }

@@ -1,7 +1,7 @@
 //! Changes of many entities: a decK file, a transaction, a rollback; and what the history says of them.
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, Heard};
 
@@ -335,4 +335,171 @@ async fn the_closing_of_a_deleted_group_is_no_change_to_revert() {
         .expect(409);
     let detail = refused.body["detail"].as_str().unwrap();
     assert!(detail.contains("group.sealed"), "{detail}");
+}
+
+async fn restore(app: &App, entity: &str, query: &str, body: Value) -> Heard {
+    app.post(&format!("{GROUP}/core-entities/{entity}/restore{query}"), &body)
+        .await
+}
+
+#[tokio::test]
+async fn a_deleted_entity_comes_back_by_id_or_name_with_what_belonged_to_it() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    let alice = format!("{GROUP}/core-entities/consumers/alice");
+    let before = app.get(&alice).await.expect(200);
+    let id = before.body["id"].as_str().unwrap();
+    app.delete(&alice).await.expect(204);
+    let tried = restore(&app, "consumers/alice", "?dry_run", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(tried.body["changes"].as_array().unwrap().len(), 2);
+    app.get(&alice).await.expect(404);
+    let alone = restore(&app, "consumers/alice", "?cascade=false", json!({})).await;
+    assert_eq!(alone.expect(200).body["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(app.get(&alice).await.expect(200).body, before.body);
+    app.delete(&alice).await.expect(204);
+    restore(&app, "consumers/alice", "", json!({"version": 1}))
+        .await
+        .expect(200);
+    app.delete(&alice).await.expect(204);
+    let whole = restore(&app, &format!("consumers/{id}"), "", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(
+        whole.body["changes"].as_array().unwrap().len(),
+        1,
+        "the key didn't go again"
+    );
+    let told = app.get(&format!("{GROUP}/versions/latest")).await.body;
+    assert_eq!(
+        told["message"],
+        format!("restore of consumers {id} as of version 5")
+    );
+}
+
+#[tokio::test]
+async fn an_entity_that_exists_becomes_what_it_was_at_a_version() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    let first = app.get(SERVICE).await.expect(200).body;
+    app.patch(SERVICE, &json!({"port": 81, "name": "renamed"}))
+        .await
+        .expect(200);
+    restore(&app, "services/renamed", "", json!({})).await.expect(409);
+    restore(&app, "services/renamed", "", json!({"version": 1}))
+        .await
+        .expect(200);
+    assert_eq!(app.get(SERVICE).await.expect(200).body, first);
+    restore(&app, "services/orders", "", json!({"version": 0}))
+        .await
+        .expect(404);
+    restore(&app, "services/orders", "", json!({"version": 99}))
+        .await
+        .expect(404);
+    restore(&app, "services/nobody", "", json!({})).await.expect(404);
+    let unknown = "services/11111111-1111-4111-8111-111111111111";
+    restore(&app, unknown, "", json!({})).await.expect(404);
+    restore(&app, "services/orders", "?cascade=perhaps", json!({}))
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_restoration_is_named() {
+    let app = App::start().await;
+    apply(&app, "", FILE).await.expect(200);
+    let id = app.get(SERVICE).await.body["id"].as_str().unwrap().to_owned();
+    app.delete(&format!("{GROUP}/core-entities/routes/all"))
+        .await
+        .expect(204);
+    app.delete(SERVICE).await.expect(204);
+    let refused = restore(&app, "routes/all", "", json!({})).await.expect(409);
+    let conflict = &refused.body["conflicts"][0];
+    assert_eq!(
+        (&conflict["reason"], &conflict["version"]),
+        (&json!("missing_reference"), &json!(3))
+    );
+    app.put(SERVICE, &json!({"host": "another.example"}))
+        .await
+        .expect(200);
+    let refused = restore(&app, &format!("services/{id}"), "", json!({}))
+        .await
+        .expect(409);
+    let conflict = &refused.body["conflicts"][0];
+    assert_eq!(
+        (&conflict["reason"], &conflict["field"], &conflict["version"]),
+        (&json!("taken"), &json!("name"), &json!(4))
+    );
+    let stale = app
+        .request(Method::POST, &format!("{GROUP}/core-entities/routes/all/restore"))
+        .header("if-match", "\"1\"");
+    stale.send().await.expect(412);
+}
+
+#[tokio::test]
+async fn a_tried_transaction_names_every_operation_that_would_be_refused() {
+    let app = App::start().await;
+    let path = format!("{GROUP}/transactions");
+    let operations = json!([
+        {"method": "POST", "path": "/services", "body": {"name": "one", "host": "h"}},
+        {"method": "POST", "path": "/services", "body": {"name": "two", "host": "h", "port": "x"}},
+        {"method": "GET", "path": "/services"},
+        {"method": "POST", "path": "/services", "body": {"name": "one", "host": "h"}},
+        {"method": "PATCH", "path": "/services/two", "body": {"port": 1}},
+        {"method": "PUT", "path": "/services/three", "body": {"host": "h"}},
+    ]);
+    let tried = app
+        .post(&path, &json!({"dry_run": true, "operations": operations}))
+        .await
+        .expect(200)
+        .body;
+    let errors = tried["errors"].as_array().unwrap();
+    let said: Vec<_> = errors
+        .iter()
+        .map(|error| {
+            (
+                error["operation"].as_u64().unwrap(),
+                error["status"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(said, [(1, 400), (2, 400), (3, 409), (4, 404)]);
+    assert_eq!(errors[0]["invalid_parameters"][0]["field"], "operations[1].port");
+    assert!(
+        errors[2]["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("operations[3]: UNIQUE")
+    );
+    assert_eq!(
+        (&tried["accepted"], &tried["changed"]),
+        (&json!(false), &json!(false))
+    );
+    let names: Vec<_> = tried["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| &change["name"])
+        .collect();
+    assert_eq!(names.len(), 2);
+    assert!(names.contains(&&json!("one")) && names.contains(&&json!("three")));
+    app.get(&format!("{GROUP}/versions/1")).await.expect(404);
+    // What a dry run refuses nothing of is what then happens.
+    let fine = json!([operations[0], operations[5]]);
+    let tried = app
+        .post(&path, &json!({"dry_run": true, "operations": fine}))
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(
+        (&tried["accepted"], &tried["errors"], &tried["nodes"]),
+        (&json!(true), &json!([]), &json!([]))
+    );
+    app.post(&path, &json!({"operations": fine})).await.expect(200);
+    for dry_run in [false, true] {
+        let stale = app.request(Method::POST, &path).header("if-match", "\"7\"");
+        let stale = stale.json(&json!({"dry_run": dry_run, "operations": fine}));
+        stale.send().await.expect(412);
+    }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::gateway::{Accepted, CommandError, Commands};
-use domain::group::{Decision, Group, GroupCommand, Outcome, decide, hashing};
+use domain::group::{Decision, Group, GroupCommand, GroupError, Outcome, hashing, rehearse};
 use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
 use domain::state_store::StateStore;
 use domain::system::{System, SystemCommand};
@@ -74,8 +74,14 @@ pub struct DryRun {
     pub at: Timestamp,
     /// The boundary's newest commit in that state.
     pub position: Position,
-    /// What would happen; no events mean "already so".
+    /// What would happen; no events mean "already so". Of operations, without those that would be refused.
     pub decision: Decision,
+    /// The operations that would be refused, each by its number from 0; one is enough to refuse the command.
+    pub refused: Vec<(usize, GroupError)>,
+    /// The group as it is.
+    pub before: Group,
+    /// The group as it would be.
+    pub after: Group,
 }
 
 impl CommandBus {
@@ -153,12 +159,15 @@ impl CommandBus {
         let command = hashed.as_ref().unwrap_or(command);
         let durable = self.group_state(group).await?;
         let at = self.inner.surroundings.clock.now().max(durable.state.at);
-        let decision = decide(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
+        let rehearsal = rehearse(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
         Ok(DryRun {
             version: durable.state.version,
             at,
             position: durable.position,
-            decision,
+            decision: rehearsal.decision,
+            refused: rehearsal.refused,
+            before: durable.state.clone(),
+            after: rehearsal.outcome,
         })
     }
 

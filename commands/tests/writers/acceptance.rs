@@ -154,10 +154,9 @@ async fn a_dry_run_tells_what_would_happen_and_stores_nothing() {
     };
     let would = run(create_service("orders")).await.unwrap();
     assert_eq!((would.version, would.decision.events.len()), (1, 1));
-    assert!(matches!(
-        run(create_service("billing")).await,
-        Err(CommandError::Group(_))
-    ));
+    let refused = run(create_service("billing")).await.unwrap();
+    assert!(matches!(refused.refused[..], [(0, GroupError::Unique { .. })]));
+    assert_eq!((would.before.len(), would.after.len()), (1, 2));
     assert_eq!(desk.services().await, ["billing"]);
     assert_eq!(site.versions(desk.group).await, [1]);
 }

@@ -202,6 +202,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             .level(encoding)
             .await
             .map_err(|error| Some(error.to_string()))?;
+        self.presence.served(level.level());
         let newest = level.subscribe();
         let offered = newest.borrow().clone();
         self.level = Some(Served {

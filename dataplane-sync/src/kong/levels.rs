@@ -48,12 +48,18 @@ pub struct Offered {
 /// A level with instances, or that had some a moment ago.
 #[derive(Debug)]
 pub struct LiveLevel {
+    level: Arc<Level>,
     newest: watch::Sender<Arc<Offered>>,
     /// Documents of late, newest last: their hashes, and the newest configuration that each was.
     recent: SyncMutex<VecDeque<(Arc<str>, Applied)>>,
 }
 
 impl LiveLevel {
+    /// What its instances can take.
+    pub const fn level(&self) -> &Arc<Level> {
+        &self.level
+    }
+
     /// Follows what is offered.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Offered>> {
         self.newest.subscribe()
@@ -122,6 +128,7 @@ impl Levels {
         let (document, offered) = first(encoding.clone(), self.group, state).await;
         measure(began, "first");
         let level = Arc::new(LiveLevel {
+            level: Arc::new(encoding.level.clone()),
             newest: watch::Sender::new(Arc::new(offered.clone())),
             recent: SyncMutex::default(),
         });

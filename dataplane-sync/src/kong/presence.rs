@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use domain::NodeId;
+use domain::compatibility::Level;
 use domain::organization::RuntimeType;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,12 @@ impl Presence {
         tracing::info!(group = %self.pass.admission.group, %node, version, session = self.number, address = %self.address, "data plane connected");
         self.shared
             .admitted(&self.pass, *node, hostname, RuntimeType::KongGateway);
+    }
+
+    /// It is served as one that can take this.
+    pub(crate) fn served(&self, level: &Arc<Level>) {
+        let (group, node) = (self.pass.admission.group, self.identity.node);
+        self.shared.nodes.served(group, node, self.number, level.clone());
     }
 
     /// It is offered this, which it will call so when it has it.

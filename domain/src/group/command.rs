@@ -48,6 +48,17 @@ pub enum GroupCommand {
         /// Refuse unless the group is at this version.
         expected_version: Option<Version>,
     },
+    /// Makes an entity again what it was, with what belonged to it (`restore` of an entity).
+    RestoreEntity {
+        /// It, as it was.
+        entity: Arc<Entity>,
+        /// What went with it when it was deleted; what exists again by now stays as it is.
+        belongings: Vec<Arc<Entity>>,
+        /// Whether it also takes the place of what it is by now.
+        replace: bool,
+        /// Refuse unless the group is at this version.
+        expected_version: Option<Version>,
+    },
     /// Deletes entities whose time to live has ended.
     Expire {
         /// The entities a reactor saw expired; those that aren't (any more) are left.

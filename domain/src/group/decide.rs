@@ -92,17 +92,23 @@ pub struct OperationResult {
 
 /// Decides a command. The context's time must not be before the state's.
 pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> Result<Decision, GroupError> {
-    let mut draft = Draft::new(state, context);
+    let mut made = Draft::new(state, context);
+    draft(&mut made, command)?;
+    Ok(made.finish())
+}
+
+/// Drafts what a command does.
+pub(super) fn draft(draft: &mut Draft<'_>, command: &GroupCommand) -> Result<(), GroupError> {
     match command {
         GroupCommand::Seal => draft.seal(),
         GroupCommand::Unseal => draft.unseal(),
-        _ if state.sealed => return Err(GroupError::Sealed),
+        _ if draft.origin.sealed => return Err(GroupError::Sealed),
         GroupCommand::Operate {
             operations,
             expected_version,
         } => {
             draft.expect_version(*expected_version)?;
-            operations::operate(&mut draft, operations)?;
+            operations::operate(draft, operations)?;
         }
         GroupCommand::Declare {
             declaration,
@@ -110,7 +116,7 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
             expected_version,
         } => {
             draft.expect_version(*expected_version)?;
-            super::declare::declare(&mut draft, declaration, *prune)?;
+            super::declare::declare(draft, declaration, *prune)?;
         }
         GroupCommand::Restore {
             entities,
@@ -118,7 +124,7 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
             ..
         } => {
             draft.expect_version(*expected_version)?;
-            super::restore::restore(&mut draft, entities)?;
+            super::restore::restore(draft, entities)?;
         }
         GroupCommand::Revert {
             changes,
@@ -126,14 +132,23 @@ pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> R
             ..
         } => {
             draft.expect_version(*expected_version)?;
-            super::revert::revert(&mut draft, changes)?;
+            super::revert::revert(draft, changes)?;
+        }
+        GroupCommand::RestoreEntity {
+            entity,
+            belongings,
+            replace,
+            expected_version,
+        } => {
+            draft.expect_version(*expected_version)?;
+            super::restore_entity::restore(draft, entity, belongings, *replace)?;
         }
         GroupCommand::EraseConsumer { consumer, condition } => {
-            super::erasure::erase(&mut draft, *consumer, condition)?;
+            super::erasure::erase(draft, *consumer, condition)?;
         }
         GroupCommand::Expire { entities } => draft.expire(entities)?,
     }
-    Ok(draft.finish())
+    Ok(())
 }
 
 /// A decision in the making: a scratch copy of the state that sees each event at once.
@@ -149,8 +164,16 @@ pub struct Draft<'context> {
     size: usize,
 }
 
+/// A moment in the making of a decision.
+pub(super) struct Mark {
+    scratch: Group,
+    events: usize,
+    results: usize,
+    size: usize,
+}
+
 impl<'context> Draft<'context> {
-    fn new(state: &'context Group, context: &'context mut Context) -> Self {
+    pub(super) fn new(state: &'context Group, context: &'context mut Context) -> Self {
         let scratch = Group {
             version: state.version + 1,
             at: context.at.max(state.at),
@@ -191,6 +214,24 @@ impl<'context> Draft<'context> {
         Ok(())
     }
 
+    /// How far the draft is.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            scratch: self.scratch.clone(),
+            events: self.events.len(),
+            results: self.outcome.results.len(),
+            size: self.size,
+        }
+    }
+
+    /// Takes back everything after a mark.
+    pub(super) fn return_to(&mut self, mark: Mark) {
+        self.scratch = mark.scratch;
+        self.events.truncate(mark.events);
+        self.outcome.results.truncate(mark.results);
+        self.size = mark.size;
+    }
+
     /// Tells the caller about an entity as it now is.
     pub fn report(&mut self, kind: Kind, id: EntityId, created: bool) {
         let entity = self.scratch.entity(kind, id).cloned();
@@ -202,7 +243,7 @@ impl<'context> Draft<'context> {
         });
     }
 
-    fn expect_version(&self, expected: Option<Version>) -> Result<(), GroupError> {
+    pub(super) fn expect_version(&self, expected: Option<Version>) -> Result<(), GroupError> {
         match expected {
             Some(expected) if expected != self.origin.version => Err(GroupError::Version {
                 expected,
@@ -239,7 +280,7 @@ impl<'context> Draft<'context> {
         Ok(())
     }
 
-    fn finish(mut self) -> Decision {
+    pub(super) fn finish(mut self) -> Decision {
         self.outcome.left_out.sort_unstable();
         let change = |(kind, id)| EntityChange {
             kind,

@@ -1,11 +1,12 @@
 //! A runtime group: its configuration, nothing else, so that a version means a configuration.
 //!
-//! - [`decide`]: a command, refused or turned into events; [`Group::apply`] folds them.
+//! - [`decide`]: a command, refused or turned into events; [`Group::apply`] folds them. [`rehearsal`]: what it would do.
 //! - [`entity`]: an entity and the keys extracted from it; [`event`]: facts, and secrets sealed in them.
 //! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
 //! - [`hashing`]: slow hashes of secrets, before a command is decided.
 //! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
-//! - [`revert`]: one change taken back; [`undo`] is what ways of undoing share, [`conflict`] what stands in their way.
+//! - [`revert`]: one change taken back; [`restore_entity`]: an entity as it was. [`undo`] is what ways of undoing share,
+//!   [`conflict`] what stands in their way.
 //! - [`erasure`]: a consumer that is forgotten for ever.
 
 pub mod children;
@@ -23,7 +24,9 @@ pub mod idempotency;
 pub mod operations;
 pub mod plugin_protocols;
 pub mod references;
+pub mod rehearsal;
 pub mod restore;
+pub mod restore_entity;
 pub mod revert;
 pub mod stored;
 pub mod undo;
@@ -42,6 +45,7 @@ pub use entity::{Entity, UniqueKey};
 pub use error::GroupError;
 pub use event::{DeletionCause, GroupEvent};
 pub use idempotency::{IdempotencyWindow, Remembered};
+pub use rehearsal::{Rehearsal, rehearse};
 
 use crate::schema::CustomPlugins;
 use crate::{Change, EntityId, Kind, Timestamp, Version};

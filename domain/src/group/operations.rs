@@ -28,7 +28,8 @@ pub fn operate(draft: &mut Draft<'_>, operations: &[Operation]) -> Result<(), Gr
     Ok(())
 }
 
-fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError> {
+/// Applies one operation; where it is refused, the draft may hold a part of it.
+pub(super) fn apply(draft: &mut Draft<'_>, operation: &Operation) -> Result<(), GroupError> {
     let Target {
         kind,
         selector,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::given::{Given, names};
 
-const HELLO: &str = r#"
+pub(crate) const HELLO: &str = r#"
 local typedefs = require "kong.db.schema.typedefs"
 
 return {
@@ -34,7 +34,7 @@ return {
 }
 "#;
 
-fn schema_body(source: &str) -> Value {
+pub(crate) fn schema_body(source: &str) -> Value {
     let definition = domain::schema::read_plugin_schema(source).expect("a usable schema");
     json!({"name": definition.name, "lua_schema": source, "definition": definition.document})
 }

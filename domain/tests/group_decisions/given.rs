@@ -19,6 +19,14 @@ pub(crate) struct Given {
 }
 
 impl Given {
+    /// A group as it is.
+    pub(crate) const fn at(group: Group) -> Self {
+        Self {
+            group,
+            commands: 1_000,
+        }
+    }
+
     pub(crate) fn when(&mut self, command: GroupCommand) -> Result<Decision, GroupError> {
         self.commands += 1;
         let at = Timestamp(1_800_000_000_000 + self.commands as i64 * 1000);
@@ -32,6 +40,11 @@ impl Given {
                 .apply(&change(self.group.version + 1, at, decision.events.clone()));
         }
         Ok(decision)
+    }
+
+    /// As if a command had been here: those after it are the same with or without it.
+    pub(crate) const fn skip(&mut self) {
+        self.commands += 1;
     }
 
     pub(crate) fn post(&mut self, collection: &str, body: Value) -> Result<Decision, GroupError> {

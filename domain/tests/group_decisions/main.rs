@@ -5,7 +5,10 @@ mod custom_plugins;
 mod erasure;
 mod given;
 mod kinds;
+mod rehearsal;
+mod restore_entity;
 mod revert;
+mod undo_properties;
 
 use std::sync::Arc;
 

@@ -439,3 +439,46 @@ async fn item_44_before_3_3_eight_kinds_have_no_time_of_their_last_change() {
         content(node);
     }
 }
+
+#[tokio::test]
+async fn a_dry_run_names_the_connected_nodes_that_could_not_express_the_outcome() {
+    let world = World::begin().await;
+    world.add_service("orders").await;
+    let mut settings = world.settings("3.9.1");
+    settings.plugins.retain(|(name, _)| name != "rate-limiting");
+    let lacking = DataPlane::start(settings);
+    let complete = world.node("3.9.1");
+    for node in [&lacking, &complete] {
+        node.runs_with("services", "orders").await;
+    }
+    let limited = json!({ "name": "rate-limiting", "config": { "minute": 5 } });
+    let operations = json!([{ "method": "POST", "path": "/plugins", "body": limited }]);
+    let tried = world.group.change(
+        "transactions",
+        &json!({ "dry_run": true, "operations": operations }),
+    );
+    let tried = tried.await.expect_status(200).json();
+    let nodes = tried["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1, "{tried}");
+    assert_eq!(nodes[0]["id"], lacking.settings().node_id.to_string());
+    assert_eq!(nodes[0]["version"], "3.9.1");
+    assert!(
+        nodes[0]["findings"][0].to_string().contains("rate-limiting"),
+        "{tried}"
+    );
+    let file = json!({ "_format_version": "3.0", "plugins": [limited] });
+    let tried = world
+        .group
+        .apply(&file.to_string(), "?dry_run")
+        .await
+        .expect_status(200)
+        .json();
+    assert_eq!(tried["nodes"].as_array().unwrap().len(), 1, "{tried}");
+    world.apply(&file).await;
+    // What is so already is nothing new.
+    let other = json!([{ "method": "PATCH", "path": "/services/orders", "body": { "port": 81 } }]);
+    let tried = world
+        .group
+        .change("transactions", &json!({ "dry_run": true, "operations": other }));
+    assert_eq!(tried.await.expect_status(200).json()["nodes"], json!([]));
+}

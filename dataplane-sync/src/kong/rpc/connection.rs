@@ -220,6 +220,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         };
         let level = self.hub.level(encoding).await;
         let level = level.map_err(|error| Some(error.to_string()))?;
+        self.presence.served(level.level());
         self.sync = Some(Sync {
             encodings,
             newest: level.subscribe(),
