@@ -5,10 +5,11 @@
 //! ([`batch`]) and writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`]
 //! fills them anew beside those that are read. [`states`] and [`observed`] are kept in the same [`database`] but aren't
 //! derived. Of many processes over one PostgreSQL database one projects ([`leading`], by a [`lease`]) and the others
-//! hear how far it is ([`hearing`]).
+//! hear how far it is ([`hearing`]). [`audit`] needs none of it: it asks the log itself.
 //!
 //! Where to start reading: [`Projections`], then [`reader`].
 
+pub mod audit;
 mod batch;
 mod change_terms;
 mod database;

@@ -226,6 +226,26 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// Sends it and hands on the answer's body piece by piece, for what is too long to hold.
+    pub async fn receive(self, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let client = self.client;
+        let mut answer = self
+            .builder
+            .send()
+            .await
+            .map_err(|error| client.unreachable(&error))?;
+        if !answer.status().is_success() {
+            complete(answer).await?;
+            return Ok(());
+        }
+        while let Some(piece) = answer.chunk().await.context("the server's answer broke off")? {
+            take(&piece)?;
+        }
+        Ok(())
+    }
+}
+
 impl Client {
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let mut reason: &dyn std::error::Error = error;

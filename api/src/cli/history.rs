@@ -1,11 +1,12 @@
 //! `history`: a runtime group's changes.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::change_filters::ChangeFilters;
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
+use super::history_export::Export;
 use super::output::cell;
 use super::table::Table;
 
@@ -13,7 +14,10 @@ use super::table::Table;
 ///
 /// The newest change first.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct History {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The runtime group, an id or a name; a deleted group by its id
     #[arg(long, short, default_value = "default")]
     group: String,
@@ -26,9 +30,18 @@ pub struct History {
     connection: Connection,
 }
 
+/// What else can be done with a history than listing it.
+#[derive(Subcommand, Debug)]
+enum Other {
+    Export(Export),
+}
+
 impl History {
     /// Prints the changes.
     pub async fn run(self) -> anyhow::Result<Ending> {
+        if let Some(Other::Export(export)) = self.other {
+            return export.run().await;
+        }
         let client = Client::new(&self.connection)?;
         let history = format!("{}/versions", group_path(&self.group));
         let changes = newest(&client, &history, &self.filters, self.limit).await?;

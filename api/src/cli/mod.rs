@@ -21,6 +21,7 @@ pub mod environment;
 pub mod erase;
 pub mod group;
 pub mod history;
+pub mod history_export;
 pub mod labels;
 pub mod log;
 pub mod node;
@@ -32,6 +33,7 @@ pub mod private_file;
 pub mod progress;
 pub mod rebuild;
 pub mod refusal;
+pub mod replay;
 pub mod restore;
 pub mod revert;
 pub mod rollback;
@@ -90,6 +92,7 @@ enum Command {
     Agent(agent::Agent),
     Doctor(doctor::Doctor),
     Rebuild(rebuild::Rebuild),
+    Replay(replay::Replay),
     #[command(subcommand)]
     Log(log::Log),
     #[command(name = "openapi")]
@@ -140,6 +143,7 @@ impl Command {
             Self::Agent(command) => command.run().await,
             Self::Doctor(command) => command.run().await,
             Self::Rebuild(command) => command.run().await,
+            Self::Replay(command) => command.run().await,
             Self::Log(command) => command.run().await,
             Self::OpenApi(command) => command.run(),
         }

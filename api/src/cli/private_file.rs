@@ -42,11 +42,20 @@ impl PrivateFile {
 
     /// Writes its text.
     pub fn write(mut self, text: &str) -> anyhow::Result<()> {
-        let written = self
-            .file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all());
-        written.with_context(|| format!("{} can't be written", self.path.display()))?;
+        self.append(text.as_bytes())?;
+        self.finish()
+    }
+
+    /// Writes a piece of what belongs into it; it goes again unless [`Self::finish`] is called.
+    pub fn append(&mut self, piece: &[u8]) -> anyhow::Result<()> {
+        let written = self.file.write_all(piece);
+        written.with_context(|| format!("{} can't be written", self.path.display()))
+    }
+
+    /// Everything is written: the file stays.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        let synced = self.file.sync_all();
+        synced.with_context(|| format!("{} can't be written", self.path.display()))?;
         self.written = true;
         Ok(())
     }

@@ -3,9 +3,9 @@
 use super::endpoint::Endpoint;
 use super::{
     admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes,
-    erasure, events, groups, konnect_schemas, log_head, node_certificates, nodes, operations, plugin_schemas,
-    provisioning, restorations, reverts, rollback, schemas, switched_off, tags, tokens, transactions,
-    upstream_health, versions,
+    erasure, events, groups, history_export, konnect_schemas, log_head, node_certificates, nodes, operations,
+    plugin_schemas, provisioning, restorations, reverts, rollback, schemas, switched_off, tags, tokens,
+    transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
         log_head::endpoints(),
         groups::endpoints(),
         versions::endpoints(),
+        history_export::endpoints(),
         configurations::endpoints(),
         differences::endpoints(),
         transactions::endpoints(),

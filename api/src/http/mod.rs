@@ -4,7 +4,7 @@
 //!   handler gets, [`answer`] and [`refusal`] what it gives back.
 //! - [`access`]: whose token it is and what it may do. [`reads`] and [`writes`]: queries that see what was durable when
 //!   they came, and commands.
-//! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`],
+//! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`], [`history_export`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
 //!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`log_head`], [`operations`].
 //! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
@@ -36,6 +36,8 @@ mod fields;
 mod forms;
 mod group_filters;
 mod groups;
+mod history_export;
+mod history_lines;
 mod kong_node;
 mod kong_pages;
 mod konnect_schemas;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use domain::group::Entity;
+use domain::group::event::ERASED;
 use domain::schema::{present, sealed_paths, shown_as_stored};
 use domain::{Kind, Timestamp};
 use serde_json::{Map, Value};
@@ -52,7 +53,8 @@ fn redact(kind: Kind, body: &mut Map<String, Value>) -> bool {
         .filter(|path| path.first().is_some_and(|field| !personal(field)))
         .collect();
     for path in &paths {
-        if let Some(value) = value_at(body, path) {
+        // What was erased is no secret any more, and says so.
+        if let Some(value) = value_at(body, path).filter(|value| **value != ERASED) {
             *value = Value::from(REDACTED);
         }
     }

@@ -39,9 +39,9 @@ pub struct Parts {
     pub projections: Projections,
     /// The instances that are or were connected.
     pub nodes: Arc<NodeRegistry>,
-    /// The log, asked only whether it can be reached.
+    /// The log, asked whether it can be reached, and read by exports.
     pub log: Arc<dyn EventLog>,
-    /// The keyring, asked only whether it can be reached.
+    /// The keyring, for the same.
     pub keyring: Arc<dyn Keyring>,
     /// The log's signed heads.
     pub heads: Heads,

@@ -81,6 +81,11 @@ impl App {
         }
     }
 
+    /// What everything is derived from.
+    pub(crate) fn log_and_keyring(&self) -> (Arc<dyn EventLog>, Arc<dyn Keyring>) {
+        (Arc::clone(&self.site.log), Arc::clone(&self.site.keyring))
+    }
+
     /// The same installation, read from another database.
     pub(crate) async fn reading_from(&self, location: Location) -> Self {
         Self {

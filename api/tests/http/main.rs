@@ -20,6 +20,7 @@ mod log_head;
 mod node_certificates;
 mod plugin_schemas;
 mod provisioning;
+mod replaying;
 mod surroundings;
 mod tokens;
 mod undo;

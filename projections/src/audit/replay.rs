@@ -1,0 +1,93 @@
+//! A group's configuration at any version, folded from its first event: what every view must agree with.
+
+use std::sync::Arc;
+
+use domain::commit::Changes;
+use domain::group::{Group, GroupEvent, touched};
+use domain::{
+    Boundary, Change, Digest, EventLog, GroupId, Keyring, Position, SnapshotDigest, Timestamp, Version,
+};
+
+use super::commits::Commits;
+use crate::error::ProjectionError;
+
+/// Where a replay ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After the newest change.
+    Newest,
+    /// After the change with this number.
+    Version(Version),
+    /// After the last change at or before this time.
+    Time(Timestamp),
+}
+
+impl Until {
+    /// Whether this change still belongs to the replay.
+    fn includes(self, change: &Change<GroupEvent>) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Version(version) => change.version <= version,
+            Self::Time(time) => change.at <= time,
+        }
+    }
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The group; version 0 before the first change.
+    pub group: Group,
+    /// The content hash of its configuration.
+    pub digest: Digest,
+    /// The commit that holds the last change.
+    pub position: Position,
+    /// How many changes were folded.
+    pub changes: u64,
+    /// How many events.
+    pub events: u64,
+}
+
+/// Folds a group from its first event, reading nothing but the log and its keys.
+pub async fn replay(
+    log: &dyn EventLog,
+    keyring: &Arc<dyn Keyring>,
+    group: GroupId,
+    until: Until,
+) -> Result<Replayed, ProjectionError> {
+    let mut commits = Commits::of(log, Arc::clone(keyring), Boundary::Group(group));
+    let mut replayed = Replayed {
+        group: Group::default(),
+        digest: Digest::ZERO,
+        position: Position::START,
+        changes: 0,
+        events: 0,
+    };
+    let mut digest = SnapshotDigest::default();
+    'reading: while let Some(commit) = commits.next().await? {
+        let Changes::Group(_, changes) = &commit.changes else {
+            continue;
+        };
+        for change in changes {
+            if !until.includes(change) {
+                break 'reading;
+            }
+            replayed.group.apply(change);
+            note(&mut digest, &replayed.group, change);
+            replayed.position = commit.position;
+            replayed.changes += 1;
+            replayed.events += change.events.len() as u64;
+        }
+    }
+    replayed.digest = digest.digest();
+    Ok(replayed)
+}
+
+fn note(digest: &mut SnapshotDigest, group: &Group, change: &Change<GroupEvent>) {
+    for (kind, id) in touched(&change.events) {
+        match group.entity(kind, id) {
+            Some(entity) => digest.put(kind, id, &entity.body),
+            None => digest.remove(kind, id),
+        }
+    }
+}
