@@ -92,6 +92,7 @@ async fn desk(log: Arc<dyn EventLog>, tasks: &Tasks) -> Outcome<Desk> {
         clock: Arc::new(TickingClock(AtomicI64::new(START))),
         spawner: Arc::new(tasks.clone()),
         deadline: DEADLINE,
+        group_retention: None,
     });
     let first = FirstStart {
         log_id: Uuid::from_u128(1),

@@ -91,11 +91,18 @@ fn organization_events() -> Vec<OrganizationEvent> {
         created_at: Timestamp(1_800_000_000_000),
         updated_at: Timestamp(1_800_000_001_000),
         deleted_at: None,
+        purged_at: None,
         touched: 0,
     };
     let deleted = GroupRecord {
         deleted_at: Some(Timestamp(1_800_000_002_000)),
         ..group.clone()
+    };
+    let purged = GroupRecord {
+        description: None,
+        labels: [].into(),
+        purged_at: Some(Timestamp(1_800_000_004_000)),
+        ..deleted.clone()
     };
     let token = TokenRecord {
         id: TokenId(ONE),
@@ -148,6 +155,7 @@ fn organization_events() -> Vec<OrganizationEvent> {
             fingerprint: Fingerprint([5; 32]),
             subject: "CN=edge".to_owned(),
         },
+        OrganizationEvent::GroupPurged { group: purged },
     ]
 }
 

@@ -303,3 +303,44 @@ fn a_refusal_is_noted_once_per_node_and_digest() {
     assert!(given.when(refuse(1)).unwrap().events.is_empty());
     assert_eq!(given.when(refuse(2)).unwrap().events.len(), 1);
 }
+
+#[test]
+fn a_deleted_group_is_purged_for_ever() {
+    let mut given = Given::organization();
+    let group = given.group("us-west").unwrap();
+    let purge = |expected| OrganizationCommand::PurgeGroup { group, expected };
+    assert_eq!(
+        given.when(purge(None)).unwrap_err(),
+        OrganizationError::StillExists(group)
+    );
+    let patch = GroupPatch {
+        description: Some(Some("personal".to_owned())),
+        ..GroupPatch::default()
+    };
+    let update = OrganizationCommand::UpdateGroup {
+        group,
+        patch,
+        expected: None,
+    };
+    given.when(update).unwrap();
+    let delete = OrganizationCommand::DeleteGroup {
+        group,
+        expected: None,
+    };
+    given.when(delete).unwrap();
+    assert!(matches!(
+        given.when(purge(Some(vec![1]))),
+        Err(OrganizationError::Precondition { .. })
+    ));
+    given.when(purge(Some(vec![given.organization.version]))).unwrap();
+    let record = given.organization.groups[&group].clone();
+    assert_eq!((record.name.as_str(), &record.description), ("us-west", &None));
+    assert!(record.purged_at.is_some() && record.deleted_at.is_some());
+    assert!(given.when(purge(None)).unwrap().events.is_empty(), "already so");
+    let restored = given.when(OrganizationCommand::RestoreGroup {
+        group,
+        name: None,
+        leave_out: Vec::new(),
+    });
+    assert!(matches!(restored, Err(OrganizationError::Purged { .. })));
+}

@@ -247,7 +247,8 @@ impl Batch {
             OrganizationEvent::GroupCreated { group }
             | OrganizationEvent::GroupUpdated { group, .. }
             | OrganizationEvent::GroupDeleted { group }
-            | OrganizationEvent::GroupRestored { group } => {
+            | OrganizationEvent::GroupRestored { group }
+            | OrganizationEvent::GroupPurged { group } => {
                 let group = GroupRecord {
                     touched: version,
                     ..group.clone()
@@ -347,6 +348,14 @@ impl Batch {
             }
             None => self.ended_keys.push((key, version)),
         }
+    }
+
+    /// The groups that are purged by what this batch holds.
+    pub(crate) fn purged_groups(&self) -> impl Iterator<Item = GroupId> {
+        let groups = self.groups.values();
+        groups
+            .filter(|(_, group)| group.purged_at.is_some())
+            .map(|(_, group)| group.id)
     }
 
     /// The rows that were valid in at least one version.

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc};
+use tracing::info;
 
 use crate::batch::Batch;
 use crate::decoding::{Decoded, Decoder};
@@ -225,7 +226,13 @@ impl Projector {
             epoch: self.epoch,
             position: self.position,
         };
-        write::write(&mut writer, held, batch).await
+        write::write(&mut writer, held, batch).await?;
+        if batch.purged_groups().next().is_some() && !writer.empty_write_ahead_log().await? {
+            info!(
+                "a reader kept the views' write-ahead log from being emptied after a purge; a later checkpoint does it"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -136,6 +136,7 @@ pub(crate) fn of_organization(event: &OrganizationEvent) -> EventSummary {
         },
         OrganizationEvent::GroupDeleted { group: record } => group("group.deleted", record),
         OrganizationEvent::GroupRestored { group: record } => group("group.restored", record),
+        OrganizationEvent::GroupPurged { group: record } => group("group.purged", record),
         OrganizationEvent::TokenIssued { token: record } => token("token.issued", record),
         OrganizationEvent::TokenRevoked { token: record } => token("token.revoked", record),
         OrganizationEvent::NodeCertificateAdded { certificate } => {

@@ -28,6 +28,17 @@ const OF_ADA: [&str; 14] = [
     "oauth2-name-of-ada",
 ];
 
+/// What is secret in a group beside its consumers.
+const OF_THE_GROUP: [&str; 7] = [
+    "OGOcof0xA1SD9sqs",
+    "xvV8BpaixoNLhF6BDnjYaLhSbi6h",
+    "logs.of-the-group.test",
+    "header-of-the-group",
+    "redis-password-of-the-group",
+    "aws-secret-of-the-group",
+    "session-secret-of-the-group",
+];
+
 /// What the search must find, or it would find nothing at all.
 const OF_NOBODY: &str = "a-service-of-nobody";
 
@@ -84,6 +95,51 @@ async fn live_the_life_of_ada(group: &GroupClient) -> String {
     let back = json!({ "to": group.version().await - 1 });
     group.change("rollback", &back).await.expect_status(200);
     id
+}
+
+/// Certificates, keys and plugins that hold secrets.
+async fn add_secrets(group: &GroupClient) {
+    let fixture = format!("{}/fixtures/certificates.yaml", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read_to_string(fixture).expect("a fixture is readable");
+    let of = |name: &str| {
+        let (begin, end) = (format!("-----BEGIN {name}-----"), format!("-----END {name}-----"));
+        let inside = file.split(&begin).nth(1).and_then(|rest| rest.split(&end).next());
+        let lines = inside.expect("a PEM block").lines().map(str::trim);
+        format!("{begin}{}\n{end}\n", lines.collect::<Vec<_>>().join("\n"))
+    };
+    let bodies = [
+        (
+            "certificates",
+            json!({ "cert": of("CERTIFICATE"), "key": of("PRIVATE KEY") }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "http-log", "config": {
+                "http_endpoint": format!("https://{}/", OF_THE_GROUP[2]),
+                "headers": { "x-token": OF_THE_GROUP[3] },
+            } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "rate-limiting", "config": {
+                "minute": 5, "policy": "redis", "redis": { "host": "redis.test", "password": OF_THE_GROUP[4] },
+            } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "aws-lambda", "config": {
+                "function_name": "f", "aws_region": "us-east-1",
+                "aws_key": "the-aws-key", "aws_secret": OF_THE_GROUP[5],
+            } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "session", "config": { "secret": OF_THE_GROUP[6] } }),
+        ),
+    ];
+    for (collection, body) in bodies {
+        group.post(collection, &body).await.expect_status(201);
+    }
 }
 
 /// The pages of the keyring as they lie on the disk.
@@ -186,5 +242,58 @@ async fn no_file_holds_what_was_erased_with_a_consumer() {
     assert!(server.stop().await.success());
     export(&server, "export").await;
     let everything: Vec<_> = needles(&OF_ADA).into_iter().chain(keys_before).collect();
+    assert_eq!(byte_search::found(&places(&server), &everything), nothing);
+}
+
+#[tokio::test]
+async fn no_file_holds_what_was_sealed_in_a_purged_group() {
+    let mut server = ServerProcess::start(Log::Sqlite).await;
+    let api = server.api();
+    let made = api.create_group("payments").await;
+    let id = made["id"].as_str().expect("a group has an id").to_owned();
+    let group = api.group(&id);
+    live_the_life_of_ada(&group).await;
+    add_secrets(&group).await;
+    let newest = format!("versions/{}/config", group.version().await);
+    let secrets: Vec<_> = [&OF_ADA[..], &OF_THE_GROUP].concat();
+    let nothing: [String; 0] = [];
+    assert_eq!(
+        byte_search::found(&places(&server), &needles(&secrets)),
+        nothing,
+        "no secret rests in plain text, purged or not"
+    );
+    let keys_before: Vec<_> = key_pages(&server)
+        .await
+        .into_iter()
+        .map(|page| Needle::new("a page of keys", page))
+        .collect();
+    assert!(!byte_search::found(&places(&server), &keys_before).is_empty());
+
+    api.delete(&format!("/v2/runtime-groups/{id}"))
+        .await
+        .expect_status(204);
+    let cli = server.command_line();
+    let listed = cli.run(&["group", "list", "--deleted"]).await.expect_code(0);
+    assert!(listed.stdout().contains(&id), "{}", listed.stdout());
+    let said = cli.run(&["group", "purge", &id, "--yes"]).await.expect_code(0);
+    assert!(said.stdout().contains("payments was purged"), "{}", said.stdout());
+    let past = async |group: &GroupClient| {
+        let past = group.read(&newest).await.expect_status(200).text();
+        assert!(past.contains("{erased}"), "{past}");
+        let found = secrets.iter().find(|secret| past.contains(**secret));
+        assert_eq!(found, None);
+    };
+    past(&group).await;
+    let restored = cli.run(&["group", "restore", &id]).await.expect_code(1);
+    assert!(restored.stderr().contains("was purged"), "{}", restored.stderr());
+
+    server.kill9();
+    server.forget_what_is_derived();
+    server.start_again();
+    server.ready().await;
+    past(&group).await;
+    assert!(server.stop().await.success());
+    export(&server, "export").await;
+    let everything: Vec<_> = needles(&secrets).into_iter().chain(keys_before).collect();
     assert_eq!(byte_search::found(&places(&server), &everything), nothing);
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Connection, group_path};
+use super::client::{Client, Connection, group_path, segment};
 use super::confirmation;
 use super::ending::Ending;
 use super::labels::label;
@@ -27,6 +27,8 @@ pub enum Group {
     Delete(Delete),
     /// Brings a deleted runtime group back
     Restore(Restore),
+    /// Makes what is secret in a deleted runtime group unreadable for ever
+    Purge(Purge),
 }
 
 impl Group {
@@ -39,6 +41,7 @@ impl Group {
             Self::Update(command) => command.run().await,
             Self::Delete(command) => command.run().await,
             Self::Restore(command) => command.run().await,
+            Self::Purge(command) => command.run().await,
         }
     }
 }
@@ -81,6 +84,9 @@ impl Create {
 /// Lists the runtime groups
 #[derive(Args, Debug)]
 pub struct List {
+    /// The deleted ones instead, with the time of their purge
+    #[arg(long)]
+    deleted: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -88,22 +94,48 @@ pub struct List {
 impl List {
     async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let groups = Value::from(client.list("/v2/runtime-groups").await?);
-        self.connection.output.show(&groups, |groups| {
-            let mut table = Table::new(&["NAME", "ID", "LABELS", "CREATED", "DESCRIPTION"]);
-            for group in groups.as_array().into_iter().flatten() {
-                table.row(vec![
-                    cell(&group["name"]),
-                    cell(&group["id"]),
-                    label_cell(&group["labels"]),
-                    cell(&group["created_at"]),
-                    cell(&group["description"]),
-                ]);
-            }
-            table.render()
-        })?;
+        let path = format!("/v2/runtime-groups?filter%5Bdeleted%5D={}", self.deleted);
+        let groups = Value::from(client.list(&path).await?);
+        let table = if self.deleted {
+            deleted_groups
+        } else {
+            existing_groups
+        };
+        self.connection.output.show(&groups, table)?;
         Ok(Ending::Done)
     }
+}
+
+fn existing_groups(groups: &Value) -> String {
+    let mut table = Table::new(&["NAME", "ID", "LABELS", "CREATED", "DESCRIPTION"]);
+    for group in groups.as_array().into_iter().flatten() {
+        table.row(vec![
+            cell(&group["name"]),
+            cell(&group["id"]),
+            label_cell(&group["labels"]),
+            cell(&group["created_at"]),
+            cell(&group["description"]),
+        ]);
+    }
+    table.render()
+}
+
+fn deleted_groups(groups: &Value) -> String {
+    let mut table = Table::new(&["NAME", "ID", "DELETED", "PURGE"]);
+    for group in groups.as_array().into_iter().flatten() {
+        let purge = match (&group["purged_at"], &group["purge_at"]) {
+            (Value::Null, Value::Null) => "never by itself".to_owned(),
+            (Value::Null, at) => cell(at),
+            (at, _) => format!("done {}", cell(at)),
+        };
+        table.row(vec![
+            cell(&group["name"]),
+            cell(&group["id"]),
+            cell(&group["deleted_at"]),
+            purge,
+        ]);
+    }
+    table.render()
 }
 
 /// Shows one runtime group
@@ -234,6 +266,53 @@ impl Restore {
                 cell(&certificate["fingerprint"])
             ));
         }
+        Ok(Ending::Done)
+    }
+}
+
+/// Makes what is secret in a deleted runtime group unreadable for ever
+///
+/// Its keys are destroyed: certificates' keys, credentials, consumers' names and plugins' secrets in its history can't be
+/// read any more, and it can't be restored. Backups made before still hold the keys.
+#[derive(Args, Debug)]
+pub struct Purge {
+    /// Its id
+    id: String,
+    /// Why, for the history
+    #[arg(long, short)]
+    message: Option<String>,
+    /// Doesn't ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Purge {
+    async fn run(self) -> anyhow::Result<Ending> {
+        let client = Client::new(&self.connection)?;
+        let path = format!(
+            "/v2/runtime-groups?filter%5Bdeleted%5D=true&filter%5Bid%5D={}",
+            segment(&self.id)
+        );
+        let Some(group) = client.list(&path).await?.into_iter().next() else {
+            bail!(
+                "{} isn't the id of a deleted runtime group: runtime-manager group list --deleted",
+                self.id
+            );
+        };
+        let name = cell(&group["name"]);
+        let consequence = format!(
+            "This destroys the keys of the deleted runtime group {name}, so that it can never be restored"
+        );
+        confirmation::by_name(&consequence, &name, self.yes)?;
+        let path = format!("{}/purge", group_path(&self.id));
+        let request = client.post(&path).message(self.message.as_deref());
+        let group = request.send().await?.json()?;
+        self.connection.output.show(&group, |group| {
+            let at = cell(&group["purged_at"]);
+            format!("{name} was purged at {at}; its history can be read by its id, without its secrets")
+        })?;
         Ok(Ending::Done)
     }
 }

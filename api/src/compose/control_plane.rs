@@ -52,7 +52,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
     let witness = Witness::compare(data_dir, Arc::clone(&storage.log), Arc::clone(&storage.signing)).await?;
     let projections =
         read_side::open(&settings.storage, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
-    let bus = command_bus(&storage, &projections, &clock, lifecycle.tasks());
+    let bus = command_bus(&settings, &storage, &projections, &clock, lifecycle.tasks());
     let (installation, admin) = first_start::run(&directory, &bus, &*clock).await?;
     if let Some(admin) = &admin {
         announce(admin);
@@ -92,6 +92,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
                 control_plane_endpoint: endpoint,
                 durability_unverified: storage.durability_doubt,
                 node_retention: settings.dataplane.node_retention,
+                group_retention: settings.group_retention,
             },
             draining: lifecycle.draining().clone(),
             shutdown: lifecycle.doors().token().clone(),
@@ -119,6 +120,7 @@ fn measure(tasks: &Tasks) -> anyhow::Result<PrometheusHandle> {
 }
 
 fn command_bus(
+    settings: &Settings,
     storage: &Storage,
     projections: &Projections,
     clock: &Arc<dyn Clock>,
@@ -131,6 +133,7 @@ fn command_bus(
         clock: Arc::clone(clock),
         spawner: Arc::new(tasks.clone()),
         deadline: bus::DEADLINE,
+        group_retention: settings.group_retention,
     })
 }
 

@@ -111,6 +111,7 @@ mod tests {
             clock: Arc::new(SystemClock),
             spawner: Arc::new(Tasks::default()),
             deadline: bus::DEADLINE,
+            group_retention: None,
         })
     }
 

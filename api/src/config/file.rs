@@ -64,6 +64,7 @@ mod tests {
             dataplane-shared-key = ["f"]
             dataplane-push-interval = 1000
             node-retention = 60
+            group-retention = 0
             dataplane-plaintext = true
             tls-cert = "a"
             tls-key = "b"
@@ -80,7 +81,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 18, "this test names every key");
+        assert_eq!(known_keys().len(), 19, "this test names every key");
     }
 
     #[test]

@@ -13,6 +13,7 @@ const LISTEN: &str = "127.0.0.1:8088";
 const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
 const PUSH_INTERVAL: Duration = Duration::from_secs(1);
 const NODE_RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const GROUP_RETENTION: u64 = 30 * 24 * 60 * 60;
 const SHORTEST_NODE_RETENTION: Duration = Duration::from_secs(60);
 const DATA_DIR: &str = "./data";
 /// Seconds: some rounds of a load balancer's checks.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub dataplane: DataplaneSettings,
     /// For how long requests are still taken after the process was asked to end.
     pub drain: Duration,
+    /// How long after its deletion a group is purged; none: never.
+    pub group_retention: Option<Duration>,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// Where things are kept.
@@ -163,6 +166,9 @@ impl Settings {
                 node_retention(flags.node_retention)?,
                 flags.dataplane_plaintext == Some(true),
             )?,
+            group_retention: Some(flags.group_retention.unwrap_or(GROUP_RETENTION))
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
             log_format: flags.log_format.unwrap_or_default(),
             storage,
         })

@@ -34,6 +34,7 @@ fn narrow(filter: &mut GroupFilter, name: &str, value: &str) -> Result<(), Refus
         "filter[name][contains]" => filter.name_contains = Some(value.to_owned()),
         "filter[name][neq]" => filter.name_differs = Some(value.to_owned()),
         "filter[cloud_gateway]" => filter.cloud_gateway = Some(truth(name, value)?),
+        "filter[deleted]" => filter.deleted = truth(name, value)?,
         "filter[cluster_type]" | "filter[cluster_type][eq]" if !is_the_cluster_type(value) => {
             filter.ids = vec![NO_GROUP];
         }
@@ -44,7 +45,7 @@ fn narrow(filter: &mut GroupFilter, name: &str, value: &str) -> Result<(), Refus
                 name,
                 "unknown_property",
                 "known filters: filter[id], filter[id][oeq], filter[name], filter[name][contains], \
-                 filter[name][neq], filter[cluster_type], filter[cluster_type][neq], filter[cloud_gateway]",
+                 filter[name][neq], filter[cluster_type], filter[cluster_type][neq], filter[cloud_gateway], filter[deleted]",
             ));
         }
     }
@@ -108,6 +109,13 @@ mod tests {
         ];
         assert_eq!(filter.labels, expected);
         assert_eq!(sort, GroupSort::CreatedDescending);
+    }
+
+    #[test]
+    fn deleted_groups_are_listed_where_they_are_asked_for() {
+        assert!(read("filter[deleted]=true").unwrap().0.deleted);
+        assert!(!read("filter[deleted]=false").unwrap().0.deleted);
+        assert!(read("filter[deleted]=1").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Runtime groups: create, list, read, change, delete, restore (`runtime-manager-features.md` §2.1).
+//! Runtime groups: create, list, read, change, delete, restore, purge (`runtime-manager-features.md` §2.1).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use domain::organization::{
     AuthType, ClusterType, GroupPatch, GroupRecord, GroupSettings, NewGroup, OrganizationCommand, ProxyUrl,
     RuntimeType,
 };
-use domain::{GroupId, Version};
+use domain::{GroupId, Timestamp, Version};
 use projections::{GroupFilter, GroupPage, GroupRow, GroupSort};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn under(prefix: &str) -> Vec<Endpoint> {
     let listing = [
         query(
             "filter[",
-            "filter[name]=x, filter[name][contains]=x, filter[id][oeq]=a,b and so on",
+            "filter[name]=x, filter[name][contains]=x, filter[id][oeq]=a,b and so on; filter[deleted]=true: the deleted ones",
         ),
         query("labels", "env:prod,team: these labels, with this value or at all"),
         query("sort", "created_at or name, then asc or desc"),
@@ -100,6 +100,15 @@ fn under(prefix: &str) -> Vec<Endpoint> {
         .reads(&WRITE_HEADERS)
         .takes(json!({ "type": "object", "properties": { "name": { "type": "string" } } }))
         .answers(200, schema()),
+        Endpoint::new(
+            Method::POST,
+            format!("{one}/purge"),
+            Permission::WriteOrganization,
+            "Purge a deleted runtime group: make what is sealed in its history unreadable for ever",
+            purge,
+        )
+        .reads(&WRITE_HEADERS)
+        .answers(200, schema()),
     ]
 }
 
@@ -112,7 +121,7 @@ pub(crate) fn shown(group: &GroupRow, exchange: &Exchange) -> Value {
 
 fn record_shown(group: &GroupRecord, version: Version, exchange: &Exchange) -> Value {
     let settings = &exchange.services.settings;
-    json!({
+    let mut shown = json!({
         "id": group.id,
         "name": group.name,
         "description": group.description,
@@ -129,7 +138,15 @@ fn record_shown(group: &GroupRecord, version: Version, exchange: &Exchange) -> V
         "version": version,
         "created_at": group.created_at.rfc3339(),
         "updated_at": group.updated_at.rfc3339(),
-    })
+    });
+    if let Some(deleted) = group.deleted_at {
+        let kept = settings.group_retention.filter(|_| group.purged_at.is_none());
+        let purge = kept.map(|kept| deleted.plus_seconds(kept.as_secs().cast_signed()));
+        shown["deleted_at"] = Value::from(deleted.rfc3339());
+        shown["purge_at"] = json!(purge.map(Timestamp::rfc3339));
+        shown["purged_at"] = json!(group.purged_at.map(Timestamp::rfc3339));
+    }
+    shown
 }
 
 /// The groups a caller may see.
@@ -284,6 +301,18 @@ async fn restore(exchange: Exchange) -> Result<Answer, Refusal> {
         .map(|certificate| node_certificates::left_out(certificate))
         .collect();
     Ok(Answer::ok(&body).tagged(group.touched).at_version(version))
+}
+
+async fn purge(exchange: Exchange) -> Result<Answer, Refusal> {
+    let organization = exchange.caller()?.organization;
+    let id = GroupId(exchange.id_parameter("group")?);
+    let expected = preconditions::expected_versions(&exchange.headers);
+    let cause = exchange.cause()?;
+    let commands = &exchange.services.commands;
+    let purged = commands.purge_group(organization, id, expected, cause).await;
+    exchange.services.access.forget();
+    let group = purged?.outcome.group.ok_or_else(|| gone(id))?;
+    answer(&group, &exchange).await
 }
 
 fn gone(id: GroupId) -> Refusal {

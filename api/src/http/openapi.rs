@@ -184,6 +184,7 @@ fn own_schemas() -> Value {
             "id": text, "name": text, "description": nullable, "labels": labels, "config": config,
             "runtime_type": runtime_type, "version": whole, "entities": { "type": "object", "additionalProperties": whole },
             "created_at": time, "updated_at": time,
+            "deleted_at": time, "purge_at": nullable, "purged_at": nullable,
         })),
         "RuntimeGroupPage": page_of("RuntimeGroup"),
         "NewRuntimeGroup": {

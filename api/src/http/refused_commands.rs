@@ -116,9 +116,11 @@ impl From<OrganizationError> for Refusal {
             | OrganizationError::NoSuchCertificate(_) => StatusCode::NOT_FOUND,
             OrganizationError::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
             OrganizationError::Limit { .. } => StatusCode::FORBIDDEN,
+            OrganizationError::Purged { .. } => StatusCode::GONE,
             OrganizationError::NameTaken { .. }
             | OrganizationError::IdTaken(_)
             | OrganizationError::NotDeleted(_)
+            | OrganizationError::StillExists(_)
             | OrganizationError::DefaultGroup
             | OrganizationError::RuntimeType { .. }
             | OrganizationError::AlreadyCreated => StatusCode::CONFLICT,

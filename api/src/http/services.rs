@@ -29,6 +29,8 @@ pub struct Settings {
     pub durability_unverified: Option<String>,
     /// How long the record of an instance that isn't heard of any more is kept.
     pub node_retention: Duration,
+    /// How long after its deletion a group is purged; none: never.
+    pub group_retention: Option<Duration>,
 }
 
 /// What the API is made of.

@@ -59,6 +59,7 @@ impl App {
             spawner: Arc::clone(&spawner),
             states: None,
             deadline: bus::DEADLINE,
+            group_retention: None,
         });
         let admin = token::write(Role::Admin, [7; 32]);
         bootstrap(&bus, first_start(1, token::hash(admin.expose())))
@@ -185,6 +186,7 @@ impl Site {
                 telemetry_endpoint: "https://127.0.0.1:8005".to_owned(),
                 durability_unverified: Some("the log is in memory".to_owned()),
                 node_retention: std::time::Duration::from_secs(3600),
+                group_retention: Some(std::time::Duration::from_secs(24 * 3600)),
             },
             draining: self.tasks.token().child_token(),
             shutdown: self.tasks.token().clone(),

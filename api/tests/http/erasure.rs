@@ -126,3 +126,47 @@ async fn an_erasure_is_not_taken_back() {
     let refused = app.post(&format!("{GROUP}/versions/2/revert"), &json!({})).await;
     assert!(refused.expect(409).text.contains("stays erased"));
 }
+
+#[tokio::test]
+async fn a_deleted_group_is_listed_with_the_day_of_its_purge_and_purged_for_ever() {
+    let app = App::start().await;
+    let new = json!({ "name": "payments", "description": "of ada-lovelace" });
+    let group = app.post("/v2/runtime-groups", &new).await.expect(201);
+    let id = group.body["id"].as_str().unwrap().to_owned();
+    let purge = format!("/v2/runtime-groups/{id}/purge");
+    app.post(&purge, &json!({})).await.expect(409);
+    let apply = app.request(Method::POST, &format!("/v2/runtime-groups/{id}/apply"));
+    let apply = apply.bytes("application/yaml", FILE.to_owned());
+    apply.send().await.expect(200);
+    app.delete(&format!("/v2/runtime-groups/{id}")).await.expect(204);
+
+    let deleted = app
+        .get("/v2/runtime-groups?filter[deleted]=true")
+        .await
+        .expect(200);
+    let listed = &deleted.body["data"][0];
+    assert_eq!(listed["id"], json!(id));
+    let day = |name: &str| listed[name].as_str().unwrap()[..10].to_owned();
+    assert!(day("purge_at") > day("deleted_at"), "{listed}");
+    assert_eq!(listed["purged_at"], Value::Null);
+    let history = format!("/v2/runtime-groups/{id}/versions/1");
+    assert!(app.get(&history).await.expect(200).text.contains("ada-lovelace"));
+
+    let stale = app.request(Method::POST, &purge).header("if-match", "\"1\"");
+    stale.send().await.expect(412);
+    let purged = app.post(&purge, &json!({})).await.expect(200);
+    assert_eq!(
+        (&purged.body["name"], &purged.body["description"]),
+        (&json!("payments"), &Value::Null)
+    );
+    assert!(purged.body["purged_at"].is_string() && purged.body["purge_at"].is_null());
+    let past = app.get(&history).await.expect(200);
+    says_nothing_of_ada(&past);
+    assert!(past.text.contains("{erased}"), "{}", past.text);
+    let restore = format!("/v2/runtime-groups/{id}/restore");
+    let gone = app.post(&restore, &json!({})).await.expect(410);
+    assert!(gone.text.contains("was purged at"), "{}", gone.text);
+    app.post(&purge, &json!({})).await.expect(200);
+    let unknown = "/v2/runtime-groups/11111111-1111-4111-8111-111111111111/purge";
+    app.post(unknown, &json!({})).await.expect(404);
+}

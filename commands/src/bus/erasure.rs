@@ -1,12 +1,17 @@
-//! Erasing a consumer touches the log and the keyring in an order that a crash may cut (DESIGN §10): that it is erased
-//! is recorded, then its data key is destroyed. What is cut in half, a reactor finishes ([`crate::reactors`]).
+//! Erasing a consumer and purging a group touch the log and the keyring in an order that a crash may cut (DESIGN §10):
+//! that it is erased is recorded, then its keys are destroyed. What is cut in half, a reactor finishes
+//! ([`crate::reactors`]).
 
 use domain::gateway::{Accepted, CommandError};
 use domain::group::{Condition, GroupCommand, Outcome};
-use domain::{Boundary, Cause, EntityId, GroupId, KeyId};
+use domain::keyring::KeyringError;
+use domain::organization::OrganizationCommand;
+use domain::system::GroupOfOrganization;
+use domain::{Boundary, Cause, EntityId, GroupId, KeyId, OrganizationId, Version};
 use tracing::warn;
 
 use super::CommandBus;
+use super::deletion::{Answer, without_key};
 
 impl CommandBus {
     /// Erases a consumer of a group: when this answers, what its data key sealed can't be read any more.
@@ -40,6 +45,58 @@ impl CommandBus {
                 Err(CommandError::OutcomeUnknown)
             }
         }
+    }
+}
+
+impl CommandBus {
+    /// Purges a deleted group; `expected` is `If-Match`. When this answers, nothing that was sealed in it can be read
+    /// any more.
+    pub async fn purge_group(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        expected: Option<Vec<Version>>,
+        cause: Cause,
+    ) -> Answer {
+        let bus = self.clone();
+        let purge = async move { bus.record_and_purge(organization, group, expected, cause).await };
+        self.to_the_end("group purge", purge).await
+    }
+
+    async fn record_and_purge(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        expected: Option<Vec<Version>>,
+        cause: Cause,
+    ) -> Answer {
+        let known = self.organization_state(organization).await?;
+        let certificates: Vec<_> = known.state.certificates_of(group).cloned().collect();
+        let after = without_key(&cause);
+        let purge = OrganizationCommand::PurgeGroup { group, expected };
+        let purged = self.to_organization(organization, purge, cause).await?;
+        // The purge is recorded: where something fails from here on, the reactors finish it.
+        if let Err(error) = self.destroy_group(group).await {
+            warn!(%group, %error, "the keys of a purged group aren't destroyed yet; it is tried again");
+            return Err(CommandError::OutcomeUnknown);
+        }
+        let by = GroupOfOrganization { organization, group };
+        for certificate in certificates {
+            let fingerprint = certificate.content.fingerprint;
+            if let Err(error) = self.release_certificate(fingerprint, by, after.clone()).await {
+                warn!(%fingerprint, %error, "a purged group's certificate is still its own; trying again soon");
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Destroys every key of a group, and drops what this process holds of it.
+    pub(crate) async fn destroy_group(&self, group: GroupId) -> Result<(), KeyringError> {
+        let boundary = Boundary::Group(group);
+        self.inner.surroundings.keyring.destroy_boundary(boundary).await?;
+        self.inner.groups.retire(boundary);
+        self.inner.surroundings.watchlist.note_purge_seen_to(group);
+        Ok(())
     }
 }
 

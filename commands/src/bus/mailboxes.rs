@@ -85,6 +85,11 @@ impl<A: Aggregate> Mailboxes<A> {
         mailbox.durable.borrow().clone()
     }
 
+    /// Has a boundary's writer answer what it was asked, and drop its state.
+    pub(super) fn retire(&self, boundary: Boundary) {
+        self.by_boundary.remove(&boundary);
+    }
+
     async fn post(&self, boundary: Boundary, mut message: Message<A>) {
         // A writer that stops closes its mailbox first, so what it returns goes to its successor.
         while let Err(returned) = self.sender(boundary).send(message).await {

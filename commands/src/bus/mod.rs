@@ -3,7 +3,7 @@
 //!
 //! [`mailboxes`] finds or starts the writer; [`deletion`] is the order of the two boundaries in which a group is
 //! deleted and restored, [`certificates`] that in which instances' certificates come and go, [`erasure`] that of log and keyring
-//! in which a consumer is erased; [`hashed`] are slow secrets before a writer sees them.
+//! in which a consumer is erased and a group purged; [`hashed`] are slow secrets before a writer sees them.
 
 mod certificates;
 mod deletion;
@@ -48,6 +48,8 @@ pub struct Options {
     pub spawner: Arc<dyn Spawner>,
     /// How long a caller waits for a definite answer; [`DEADLINE`] for most.
     pub deadline: Duration,
+    /// How long after its deletion a group is purged by itself; none: never.
+    pub group_retention: Option<Duration>,
 }
 
 /// The command bus. Clones share their writers.
@@ -60,6 +62,7 @@ pub struct CommandBus {
 pub(crate) struct Inner {
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) deadline: Duration,
+    pub(crate) group_retention: Option<Duration>,
     system: Mailboxes<System>,
     organizations: Mailboxes<Organization>,
     groups: Mailboxes<Group>,
@@ -103,6 +106,7 @@ impl CommandBus {
                 groups: Mailboxes::new(Arc::clone(&surroundings), deadline),
                 surroundings,
                 deadline,
+                group_retention: options.group_retention,
             }),
         }
     }
@@ -241,6 +245,9 @@ impl Commands for CommandBus {
             }
             OrganizationCommand::RestoreGroup { group, name, .. } => {
                 self.restore_group(organization, group, name, cause).await
+            }
+            OrganizationCommand::PurgeGroup { group, expected } => {
+                self.purge_group(organization, group, expected, cause).await
             }
             OrganizationCommand::AddNodeCertificate { group, pem, name } => {
                 self.add_node_certificate(organization, group, pem, name, cause)

@@ -4,13 +4,15 @@
 //! - [`expiry`]: deletes entities whose time to live has ended.
 //! - [`deletion`]: finishes deletions and restorations of groups that a crash cut in half.
 //! - [`certificates`]: the same for additions and removals of instances' certificates.
-//! - [`erasure`]: the same for the keys of what was erased.
+//! - [`erasure`]: the same for the keys of erased consumers.
+//! - [`purge`]: purges deleted groups when their time has come.
 //! - [`scan`]: learns of groups that no writer of this process has seen; [`watchlist`] keeps what they know.
 
 mod certificates;
 mod deletion;
 mod erasure;
 mod expiry;
+mod purge;
 mod scan;
 mod watchlist;
 
@@ -63,5 +65,6 @@ impl CommandBus {
         reported("deletion", self.finish_deletions().await);
         reported("certificates", self.finish_certificates().await);
         reported("erasure", self.finish_erasures().await);
+        reported("purge", self.purge().await);
     }
 }

@@ -1,6 +1,6 @@
 //! What reactors know of each group without holding its state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::group::Group;
@@ -39,6 +39,8 @@ pub(crate) struct Watchlist {
     groups: Mutex<HashMap<GroupId, Watched>>,
     /// Of how many erased consumers this process knows that their keys are destroyed.
     erasures_seen_to: Mutex<HashMap<GroupId, usize>>,
+    /// The purged groups of which this process knows that their keys are destroyed.
+    purges_seen_to: Mutex<HashSet<GroupId>>,
 }
 
 impl Watchlist {
@@ -74,6 +76,20 @@ impl Watchlist {
     /// Notes that the keys of so many erased consumers of a group are destroyed.
     pub(crate) fn note_erasures_seen_to(&self, group: GroupId, erasures: usize) {
         self.erasures_seen_to().insert(group, erasures);
+    }
+
+    /// Notes that the keys of a purged group are destroyed.
+    pub(crate) fn note_purge_seen_to(&self, group: GroupId) {
+        self.purges_seen_to().insert(group);
+    }
+
+    /// Whether it is known that the keys of a purged group are destroyed.
+    pub(crate) fn is_purge_seen_to(&self, group: GroupId) -> bool {
+        self.purges_seen_to().contains(&group)
+    }
+
+    fn purges_seen_to(&self) -> MutexGuard<'_, HashSet<GroupId>> {
+        self.purges_seen_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn erasures_seen_to(&self) -> MutexGuard<'_, HashMap<GroupId, usize>> {

@@ -9,7 +9,7 @@ use domain::{Cause, NodeCertificateId};
 use crate::deletion::{delete, new_group, second_append_finds_no_room};
 use crate::site::{Desk, Site, cause, keyed, until};
 
-const LEAF: &str = include_str!("../../../domain/tests/node_certificates/leaf.pem");
+pub(crate) const LEAF: &str = include_str!("../../../domain/tests/node_certificates/leaf.pem");
 const KONGS: &str = include_str!("../../../domain/tests/node_certificates/kong_hybrid_gen_cert.pem");
 
 type Answer = Result<Accepted<OrganizationOutcome>, CommandError>;
@@ -23,7 +23,7 @@ async fn add_as(desk: &Desk, pem: &str, cause: Cause) -> Answer {
     desk.bus.organization(desk.organization, command, cause).await
 }
 
-async fn add(desk: &Desk, pem: &str) -> Answer {
+pub(crate) async fn add(desk: &Desk, pem: &str) -> Answer {
     add_as(desk, pem, cause()).await
 }
 
@@ -45,7 +45,7 @@ fn group_of(desk: &Desk) -> GroupOfOrganization {
 }
 
 /// Whose the certificate is, as the system says.
-async fn holder(desk: &Desk, pem: &str) -> Option<GroupOfOrganization> {
+pub(crate) async fn holder(desk: &Desk, pem: &str) -> Option<GroupOfOrganization> {
     let system = desk.bus.system_state().await.unwrap();
     system
         .state
@@ -55,7 +55,7 @@ async fn holder(desk: &Desk, pem: &str) -> Option<GroupOfOrganization> {
 }
 
 /// Whether the group has the certificate in its record.
-async fn is_recorded(desk: &Desk, pem: &str) -> bool {
+pub(crate) async fn is_recorded(desk: &Desk, pem: &str) -> bool {
     let organization = desk.bus.organization_state(desk.organization).await.unwrap();
     let wanted = fingerprint(pem);
     let mut certificates = organization.state.certificates_of(desk.group);

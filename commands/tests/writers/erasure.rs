@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use commands::keyring::MemoryKeyring;
-use domain::gateway::CommandError;
+use domain::gateway::{CommandError, Commands};
 use domain::group::{Action, Condition, Entity, GroupCommand, GroupEvent};
 use domain::keyring::{KeyNotLoaded, KeyState, KeyringError};
+use domain::organization::{OrganizationCommand, OrganizationError};
 use domain::{Boundary, DataKeys, EntityId, KeyId, Keyring};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::site::{Desk, Site, cause, keyed, object, operate, operation};
+use crate::certificates;
+use crate::deletion::{delete, new_group};
+use crate::site::{Desk, RETENTION, Site, cause, keyed, object, operate, operation, until};
 
 /// A keyring that destroys nothing while it can't be reached, and says when it has destroyed something.
 struct FailingKeyring {
@@ -58,7 +61,12 @@ impl Keyring for FailingKeyring {
     }
 
     async fn destroy_boundary(&self, boundary: Boundary) -> Result<(), KeyringError> {
-        self.keys.destroy_boundary(boundary).await
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(KeyringError::Unavailable("the test took it away".to_owned()));
+        }
+        self.keys.destroy_boundary(boundary).await?;
+        self.destroyed.notify_one();
+        Ok(())
     }
 }
 
@@ -134,4 +142,93 @@ async fn an_erasure_that_was_cut_before_its_key_was_destroyed_is_finished() {
     site.run_reactors(&site.bus());
     keyring.destroyed.notified().await;
     assert!(is_destroyed(&site, &desk, ann));
+}
+
+async fn purge(desk: &Desk) -> Result<(), CommandError> {
+    let command = OrganizationCommand::PurgeGroup {
+        group: desk.group,
+        expected: None,
+    };
+    let purged = desk.bus.organization(desk.organization, command, cause()).await;
+    purged.map(drop)
+}
+
+async fn is_purged(desk: &Desk) -> bool {
+    let organization = desk.bus.organization_state(desk.organization).await.unwrap();
+    organization.state.groups[&desk.group].purged_at.is_some()
+}
+
+async fn restore(desk: &Desk) -> CommandError {
+    let restored = desk
+        .bus
+        .restore_group(desk.organization, desk.group, None, cause());
+    restored.await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_purged_group_keeps_its_history_and_nothing_that_was_sealed_in_it() {
+    let (site, _) = Site::in_memory();
+    let desk = new_group(&site.desk().await, "payments").await;
+    consumer(&desk, "ann").await;
+    certificates::add(&desk, certificates::LEAF).await.unwrap();
+    assert_eq!(
+        purge(&desk).await.unwrap_err(),
+        CommandError::Organization(OrganizationError::StillExists(desk.group))
+    );
+    delete(&desk).await.unwrap();
+    purge(&desk).await.unwrap();
+    let bodies = bodies(&site, &desk).await;
+    assert_eq!(bodies[0].map()["username"], "{erased}");
+    assert!(!certificates::is_recorded(&desk, certificates::LEAF).await);
+    assert_eq!(certificates::holder(&desk, certificates::LEAF).await, None);
+    assert!(matches!(
+        restore(&desk).await,
+        CommandError::Organization(OrganizationError::Purged { .. })
+    ));
+    let own = KeyId {
+        boundary: desk.boundary(),
+        owner: None,
+    };
+    assert!(matches!(site.keyring.data_key(own), Ok(KeyState::Destroyed)));
+}
+
+#[tokio::test]
+async fn a_purge_that_was_cut_before_the_keys_were_destroyed_is_finished() {
+    let (mut site, _) = Site::in_memory();
+    let keyring = FailingKeyring::new();
+    site.keyring = Arc::clone(&keyring) as Arc<dyn Keyring>;
+    let desk = new_group(&site.desk().await, "payments").await;
+    let ann = consumer(&desk, "ann").await;
+    delete(&desk).await.unwrap();
+    keyring.is_away.store(true, Ordering::SeqCst);
+    assert_eq!(purge(&desk).await.unwrap_err(), CommandError::OutcomeUnknown);
+    assert!(is_purged(&desk).await && !is_destroyed(&site, &desk, ann));
+    keyring.is_away.store(false, Ordering::SeqCst);
+    site.run_reactors(&site.bus());
+    keyring.destroyed.notified().await;
+    assert!(is_destroyed(&site, &desk, ann));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_group_is_purged_when_its_time_has_come_and_not_before() {
+    let (site, _) = Site::in_memory();
+    let desk = site.desk().await;
+    let (first, second) = (new_group(&desk, "first").await, new_group(&desk, "second").await);
+    let ann = consumer(&first, "ann").await;
+    delete(&first).await.unwrap();
+    site.clock.advance(60);
+    delete(&second).await.unwrap();
+    site.clock.advance(RETENTION.as_secs().cast_signed() - 60);
+    site.run_reactors(&desk.bus);
+    until(&site, async || is_purged(&first).await).await;
+    assert!(!is_purged(&second).await, "its time comes later");
+    site.clock.advance(60);
+    until(&site, async || is_purged(&second).await).await;
+    assert!(is_destroyed(&site, &first, ann));
+    assert!(!is_purged_or_deleted(&desk).await, "what exists stays");
+}
+
+async fn is_purged_or_deleted(desk: &Desk) -> bool {
+    let organization = desk.bus.organization_state(desk.organization).await.unwrap();
+    organization.state.group(desk.group).is_none()
 }

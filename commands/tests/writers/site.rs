@@ -30,6 +30,9 @@ use uuid::Uuid;
 
 use crate::stored_states::MemoryStates;
 
+/// After how long deleted groups are purged here.
+pub(crate) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub(crate) struct StillClock(AtomicI64);
@@ -83,6 +86,7 @@ impl Site {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             spawner: Arc::new(self.tasks.clone()) as Arc<dyn Spawner>,
             deadline: self.deadline,
+            group_retention: Some(RETENTION),
         })
     }
 

@@ -45,6 +45,13 @@ pub enum OrganizationCommand {
         /// Its certificates that belong to another group by now. The command bus says which: callers leave it empty.
         leave_out: Vec<NodeCertificateId>,
     },
+    /// A deleted group purged: it never comes back, and its keys are destroyed after.
+    PurgeGroup {
+        /// Which.
+        group: GroupId,
+        /// `If-Match`: the change that last touched it.
+        expected: Option<Vec<Version>>,
+    },
     /// A certificate opens a group from now on; the system has given it to the group before.
     AddNodeCertificate {
         /// Which group.

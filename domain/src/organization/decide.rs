@@ -1,10 +1,11 @@
 //! A command to an organization, refused or turned into events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::certificate_decisions;
 use super::command::{GroupPatch, NewGroup, OrganizationCommand};
-use super::group_record::{GroupRecord, RuntimeType, check_labels, check_name};
+use super::group_record::{GroupRecord, GroupSettings, RuntimeType, check_labels, check_name};
 use super::{
     DEFAULT_GROUP, NodeCertificate, Organization, OrganizationError, OrganizationEvent, TokenRecord,
 };
@@ -96,6 +97,9 @@ pub fn decide(
             name,
             leave_out,
         } => restore_group(state, *group, name.as_deref(), leave_out, context),
+        OrganizationCommand::PurgeGroup { group, expected } => {
+            purge_group(state, *group, expected.as_deref(), context)
+        }
         OrganizationCommand::AddNodeCertificate { group, pem, name } => {
             certificate_decisions::add(state, *group, pem, name.as_deref(), context)
         }
@@ -206,6 +210,7 @@ fn new_group(id: GroupId, new: &NewGroup, context: &Context) -> GroupRecord {
         created_at: context.at,
         updated_at: context.at,
         deleted_at: None,
+        purged_at: None,
         touched: 0,
     }
 }
@@ -252,11 +257,16 @@ pub(super) fn existing(
     expected: Option<&[Version]>,
 ) -> Result<Arc<GroupRecord>, OrganizationError> {
     let group = state.group(id).ok_or(OrganizationError::NoSuchGroup(id))?;
+    check_touched(group, expected)?;
+    Ok(Arc::clone(group))
+}
+
+fn check_touched(group: &GroupRecord, expected: Option<&[Version]>) -> Result<(), OrganizationError> {
     match expected {
         Some(versions) if !versions.contains(&group.touched) => Err(OrganizationError::Precondition {
             actual: group.touched,
         }),
-        _ => Ok(Arc::clone(group)),
+        _ => Ok(()),
     }
 }
 
@@ -360,6 +370,9 @@ fn restore_group(
     if before.deleted_at.is_none() {
         return Err(OrganizationError::NotDeleted(id));
     }
+    if let Some(at) = before.purged_at {
+        return Err(OrganizationError::Purged { id, at });
+    }
     let name = name.unwrap_or(&before.name).to_owned();
     check_name(&name)?;
     check_name_free(state, &name, Some(id))?;
@@ -377,6 +390,44 @@ fn restore_group(
     Ok(OrganizationDecision {
         events,
         subject: Subject::Group(id),
+    })
+}
+
+/// Of the record stays what the history says anyway: id, name, times. Its certificates go.
+fn purge_group(
+    state: &Organization,
+    id: GroupId,
+    expected: Option<&[Version]>,
+    context: &Context,
+) -> Result<OrganizationDecision, OrganizationError> {
+    let before = state.groups.get(&id).ok_or(OrganizationError::NoSuchGroup(id))?;
+    if before.deleted_at.is_none() {
+        return Err(OrganizationError::StillExists(id));
+    }
+    check_touched(before, expected)?;
+    let subject = Subject::Group(id);
+    if before.purged_at.is_some() {
+        return Ok(OrganizationDecision {
+            events: Vec::new(),
+            subject,
+        });
+    }
+    let group = GroupRecord {
+        description: None,
+        labels: BTreeMap::new(),
+        settings: GroupSettings::default(),
+        updated_at: context.at,
+        purged_at: Some(context.at),
+        ..before.as_ref().clone()
+    };
+    let certificates = state.certificates_of(id);
+    let events = certificates.map(|certificate| certificate_decisions::removed(certificate));
+    Ok(OrganizationDecision {
+        events: [OrganizationEvent::GroupPurged { group }]
+            .into_iter()
+            .chain(events)
+            .collect(),
+        subject,
     })
 }
 

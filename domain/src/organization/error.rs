@@ -1,6 +1,6 @@
 //! Why an organization refuses a command.
 
-use crate::{GroupId, NodeCertificateId, TokenId, Version};
+use crate::{GroupId, NodeCertificateId, Timestamp, TokenId, Version};
 
 /// A refusal. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,19 @@ pub enum OrganizationError {
     /// The group isn't deleted.
     #[error("the runtime group {0} isn't deleted, so there is nothing to restore")]
     NotDeleted(GroupId),
+    /// The group isn't deleted, so it can't be purged.
+    #[error("the runtime group {0} isn't deleted: delete it first, then purge it")]
+    StillExists(GroupId),
+    /// The group was purged.
+    #[error(
+        "the runtime group {id} was purged at {at}: it can't be restored, its secrets are erased for ever"
+    )]
+    Purged {
+        /// The group.
+        id: GroupId,
+        /// When.
+        at: Timestamp,
+    },
     /// The default group is protected.
     #[error("the runtime group 'default' can be neither renamed nor deleted")]
     DefaultGroup,

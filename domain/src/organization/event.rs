@@ -42,6 +42,11 @@ pub enum OrganizationEvent {
         /// It, as it now is.
         group: GroupRecord,
     },
+    /// A deleted group was purged: its keys are destroyed once this is durable.
+    GroupPurged {
+        /// What is left of it.
+        group: GroupRecord,
+    },
     /// A token was issued.
     TokenIssued {
         /// It, without its secret.
@@ -99,6 +104,7 @@ const GROUP_CREATED: &str = "group.created";
 const GROUP_UPDATED: &str = "group.updated";
 const GROUP_DELETED: &str = "group.deleted";
 const GROUP_RESTORED: &str = "group.restored";
+const GROUP_PURGED: &str = "group.purged";
 const TOKEN_ISSUED: &str = "token.issued";
 const TOKEN_REVOKED: &str = "token.revoked";
 const NODE_CERTIFICATE_ADDED: &str = "node-certificate.added";
@@ -179,6 +185,7 @@ impl EventCodec for OrganizationEvent {
             } => group(GROUP_UPDATED, &record, &changed),
             Self::GroupDeleted { group: record } => group(GROUP_DELETED, &record, &[]),
             Self::GroupRestored { group: record } => group(GROUP_RESTORED, &record, &[]),
+            Self::GroupPurged { group: record } => group(GROUP_PURGED, &record, &[]),
             Self::TokenIssued { token: record } => token(TOKEN_ISSUED, &record),
             Self::TokenRevoked { token: record } => token(TOKEN_REVOKED, &record),
             Self::NodeCertificateAdded { certificate } => {
@@ -253,6 +260,9 @@ impl EventCodec for OrganizationEvent {
                 group: group()?.group,
             },
             (GROUP_RESTORED, 1) => Self::GroupRestored {
+                group: group()?.group,
+            },
+            (GROUP_PURGED, 1) => Self::GroupPurged {
                 group: group()?.group,
             },
             (TOKEN_ISSUED, 1) => Self::TokenIssued { token: token()? },

@@ -32,6 +32,10 @@ pub struct GroupRecord {
     /// When it was deleted, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
+    /// When it was purged, if it is: its keys are destroyed, what was sealed in its history is erased, and it never comes
+    /// back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged_at: Option<Timestamp>,
     /// The organization change that last touched it: its ETag; set by the fold.
     #[serde(default)]
     pub touched: Version,

@@ -46,7 +46,7 @@ pub struct Organization {
     pub id: Option<OrganizationId>,
     /// Its name.
     pub name: String,
-    /// Its groups, the deleted ones included until they are purged.
+    /// Its groups, the deleted ones included.
     pub groups: OrdMap<GroupId, Arc<GroupRecord>>,
     /// Names in use, of groups that aren't deleted.
     pub names: HashMap<String, GroupId>,
@@ -130,7 +130,8 @@ fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
         OrganizationEvent::GroupCreated { group }
         | OrganizationEvent::GroupUpdated { group, .. }
         | OrganizationEvent::GroupDeleted { group }
-        | OrganizationEvent::GroupRestored { group } => Some(Subject::Group(group.id)),
+        | OrganizationEvent::GroupRestored { group }
+        | OrganizationEvent::GroupPurged { group } => Some(Subject::Group(group.id)),
         _ => None,
     };
     let credential = |event: &OrganizationEvent| match event {
@@ -166,7 +167,8 @@ pub fn evolve(state: &mut Organization, event: &OrganizationEvent) {
         OrganizationEvent::GroupCreated { group }
         | OrganizationEvent::GroupUpdated { group, .. }
         | OrganizationEvent::GroupDeleted { group }
-        | OrganizationEvent::GroupRestored { group } => state.put_group(group),
+        | OrganizationEvent::GroupRestored { group }
+        | OrganizationEvent::GroupPurged { group } => state.put_group(group),
         OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
             match token.revoked_at {
                 None => state.hashes.insert(token.hash, token.id),

@@ -54,6 +54,7 @@ impl Given {
             created_at: NOW,
             updated_at: NOW,
             deleted_at: None,
+            purged_at: None,
             touched: 0,
         };
         let mut organization = Organization::default();

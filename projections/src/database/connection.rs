@@ -52,6 +52,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Empties the write-ahead log, where deleted rows may still stand; PostgreSQL keeps its own as it is told to. Says
+    /// whether no reader was in the way.
+    pub(crate) async fn empty_write_ahead_log(&mut self) -> Result<bool, sqlx::Error> {
+        let Self::Sqlite(connection) = self else {
+            return Ok(true);
+        };
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut **connection)
+            .await?;
+        Ok(busy == 0)
+    }
+
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
         Ok(match self {

@@ -44,6 +44,8 @@ fn options(path: &str) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(5))
         .pragma("cache_size", "-65536")
         .pragma("wal_autocheckpoint", "4000")
+        // What is deleted is overwritten where that costs no further page.
+        .pragma("secure_delete", "FAST")
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use domain::organization::OrganizationEvent;
 use domain::{
     Boundary, Commit, EventLog, GroupId, Keyring, Timestamp, commit::Changes, state_store::StateStore,
 };
@@ -112,17 +113,33 @@ impl LiveGroups {
         }
     }
 
-    /// Whether somebody watches this boundary. Who begins to while a record is looked at reads that record itself.
+    /// Whether somebody watches this boundary. Who begins to while a record is looked at reads that record itself. The
+    /// organizations say which groups were purged.
     pub(crate) fn wants(&self, boundary: Boundary) -> bool {
-        matches!(boundary, Boundary::Group(group) if self.shared.entries.contains_key(&group))
+        match boundary {
+            Boundary::Group(group) => self.shared.entries.contains_key(&group),
+            Boundary::Organization(_) => !self.shared.entries.is_empty(),
+            Boundary::System => false,
+        }
     }
 
-    /// Hands a commit to its group, if somebody watches it.
+    /// Hands a commit to its group, if somebody watches it; a purged group isn't held any longer.
     pub(crate) fn feed(&self, commit: &Arc<Commit>) {
-        if let Changes::Group(group, _) = &commit.changes
-            && let Some(entry) = self.shared.entries.get(group).map(|entry| Arc::clone(&entry))
-        {
-            entry.feed(commit);
+        match &commit.changes {
+            Changes::Group(group, _) => {
+                let entry = self.shared.entries.get(group).map(|entry| Arc::clone(&entry));
+                if let Some(entry) = entry {
+                    entry.feed(commit);
+                }
+            }
+            Changes::Organization(_, changes) => {
+                for event in changes.iter().flat_map(|change| &change.events) {
+                    if let OrganizationEvent::GroupPurged { group } = event {
+                        self.shared.entries.remove(&group.id);
+                    }
+                }
+            }
+            Changes::System(_) => {}
         }
     }
 

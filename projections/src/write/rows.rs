@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use domain::{GroupId, Version};
+use domain::{Boundary, GroupId, Version};
 use uuid::Uuid;
 
 use super::bulk::Bulk;
@@ -126,8 +126,11 @@ static ADD_CERTIFICATES: LazyLock<Bulk> = LazyLock::new(|| {
 const REMOVE_CERTIFICATE: &str = "UPDATE node_certificate SET removed = 1
     WHERE generation = $1 AND organization_id = $2 AND group_id = $3 AND certificate_id = $4";
 
+const FORGET_STATE: &str = "DELETE FROM stored_state WHERE boundary = $1";
+const FORGET_NODES: &str = "DELETE FROM observed_node WHERE group_id = $1";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 1] = [REMOVE_CERTIFICATE];
+pub(super) const STATEMENTS: [&str; 3] = [REMOVE_CERTIFICATE, FORGET_STATE, FORGET_NODES];
 
 #[cfg(test)]
 pub(super) fn bulks() -> [&'static Bulk; 14] {
@@ -160,7 +163,20 @@ pub(super) async fn write_rows(
     write_terms(connection, generation, &batch.terms).await?;
     write_terms(connection, generation, &ended_tags).await?;
     write_registry(connection, generation, batch).await?;
-    write_certificates(connection, generation, batch).await
+    write_certificates(connection, generation, batch).await?;
+    forget_purged(connection, batch).await
+}
+
+/// What isn't derived from the log, or is a copy of what was in it, goes with a purged group.
+async fn forget_purged(connection: &mut Connection<'_>, batch: &Batch) -> Result<(), ProjectionError> {
+    for group in batch.purged_groups() {
+        let subject = Boundary::Group(group).subject();
+        connection.execute(FORGET_STATE, [subject.into()]).await?;
+        connection
+            .execute(FORGET_NODES, [group.0.as_bytes().into()])
+            .await?;
+    }
+    Ok(())
 }
 
 /// Answers which changes took a tag from an entity, or an entity with one.

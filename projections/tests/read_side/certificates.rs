@@ -104,6 +104,7 @@ fn of_group(id: u128, auth_type: AuthType) -> GroupRecord {
         created_at: Timestamp(1),
         updated_at: Timestamp(1),
         deleted_at: None,
+        purged_at: None,
         touched: 0,
     }
 }

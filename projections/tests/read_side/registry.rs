@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::organization::{GroupRecord, OrganizationEvent, TokenRecord};
+use domain::state_store::StoredState;
 use domain::system::SystemEvent;
 use domain::token::{Role, TokenHash};
-use domain::{Boundary, GroupId, NodeId, OrganizationId, Timestamp, TokenId};
+use domain::{Boundary, Digest, GroupId, NodeId, OrganizationId, Position, Timestamp, TokenId};
 use projections::{GroupFilter, GroupSelector, GroupSort, ObservedNode, Page};
 use serde_json::json;
 use uuid::Uuid;
@@ -30,6 +31,7 @@ fn record(id: GroupId, name: &str, labels: &[(&str, &str)]) -> GroupRecord {
         created_at: at,
         updated_at: at,
         deleted_at: None,
+        purged_at: None,
         touched: 0,
     }
 }
@@ -246,4 +248,57 @@ async fn observed_nodes_survive_a_rebuild() {
         observed.get(group(1), node(1, 0).node).await,
         Ok(Some(node(1, 30)))
     );
+}
+
+#[tokio::test]
+async fn what_was_observed_of_a_group_and_its_stored_state_go_when_it_is_purged() {
+    let mut world = registered().await;
+    let running = world.opened().await;
+    let node = |number: u128| ObservedNode {
+        group: group(number),
+        node: NodeId(Uuid::from_u128(number)),
+        last_seen: Timestamp(10),
+        record: json!({ "hostname": "edge" }),
+    };
+    let state = StoredState {
+        position: Position(1),
+        digest: Digest::ZERO,
+        state_version: 1,
+        bytes: vec![1].into(),
+    };
+    let (observed, states) = (running.projections.observed(), running.projections.states());
+    observed.put(&[node(2), node(3)]).await.expect("a write");
+    for number in [2, 3] {
+        let boundary = Boundary::Group(group(number));
+        states.save(boundary, state.clone()).await.expect("a write");
+    }
+    let purged = GroupRecord {
+        deleted_at: Some(Timestamp(1)),
+        purged_at: Some(Timestamp(2)),
+        ..record(group(2), "us-west", &[])
+    };
+    let organization = Boundary::Organization(ORGANIZATION);
+    let purged = OrganizationEvent::GroupPurged { group: purged };
+    world.organization(organization, 4, vec![purged]).await;
+    running
+        .projections
+        .caught_up(organization)
+        .await
+        .expect("it catches up");
+    assert_eq!(observed.list(group(2)).await, Ok(Vec::new()));
+    assert_eq!(states.load(Boundary::Group(group(2)), 1).await, Ok(None));
+    assert_eq!(observed.list(group(3)).await, Ok(vec![node(3)]));
+    assert_eq!(
+        states.load(Boundary::Group(group(3)), 1).await,
+        Ok(Some(state)),
+        "the others stay"
+    );
+    let views = running.projections.views();
+    let selector = GroupSelector::Id(group(2));
+    let left = views
+        .group(ORGANIZATION, &selector)
+        .await
+        .expect("a query")
+        .expect("a record");
+    assert_eq!(left.record.name, "us-west");
 }
