@@ -283,7 +283,7 @@ fn answered(kind: Kind, input: Map<String, Value>) -> Result<bool, TestCaseError
     };
     let again = write(put, stored.clone());
     prop_assert_eq!(again.as_ref(), Ok(&stored));
-    let again = write(put, present(kind, &stored));
+    let again = write(put, present(kind, stored.clone()));
     prop_assert_eq!(again.as_ref(), Ok(&stored), "what readers see can be sent back");
     let again = write(Write::Update { existing: &stored }, Map::new());
     prop_assert_eq!(again.as_ref(), Ok(&stored));

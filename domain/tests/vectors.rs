@@ -89,7 +89,7 @@ fn run(vector: &Vector) -> Result<Map<String, Value>, SchemaViolation> {
         }
         other => panic!("{}: operation {other}", vector.id),
     };
-    let mut shown = present(kind, &body);
+    let mut shown = present(kind, body);
     let sent = transient(kind, &vector.input);
     for field in kind.schema().fields().iter().filter(|field| field.transient) {
         shown.insert(

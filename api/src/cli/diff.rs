@@ -1,23 +1,39 @@
-//! `diff`: what differs between two versions.
+//! `diff`: what differs between two versions, or between a version and a file, another group, or a runtime instance.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
-use super::client::{Client, Connection, group_path};
-use super::difference;
+use super::client::{Client, Connection, group_path, segment};
 use super::ending::Ending;
+use super::{declarative_files, difference};
 
-/// Shows what differs between two versions of a runtime group
+/// Shows what differs between two versions of a runtime group, or between a version and something else
+///
+/// `+` came to be, `~` changed, `-` is gone. A secret that changed is named and never shown. Exit codes: 0 no difference,
+/// 2 different, 1 refused or failed.
 #[derive(Args, Debug)]
 pub struct Diff {
+    /// The version or RFC 3339 time to compare from; 0 is the empty group [default with --file or --with: the newest]. With
+    /// --node the one to compare with
+    #[arg(value_name = "FROM", required_unless_present_any = ["file", "with", "node"])]
+    from: Option<String>,
+    /// The version or RFC 3339 time to compare with, with --with the other group's [default: the newest]
+    #[arg(value_name = "TO", conflicts_with_all = ["file", "node"])]
+    to: Option<String>,
     /// The runtime group, an id or a name
     #[arg(long, short, default_value = "default")]
     group: String,
-    /// The earlier version; 0 is the empty group
-    #[arg(value_name = "FROM")]
-    from: u64,
-    /// The later version [default: the newest]
-    #[arg(value_name = "TO")]
-    to: Option<u64>,
+    /// With declarative files in decK's format: what applying and pruning them would change; `-` reads standard input
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["with", "node"])]
+    file: Vec<PathBuf>,
+    /// With another runtime group, as if its configuration stood in this one
+    #[arg(long, value_name = "GROUP", conflicts_with = "node")]
+    with: Option<String>,
+    /// From what a runtime instance runs
+    #[arg(long, value_name = "ID")]
+    node: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -26,22 +42,52 @@ impl Diff {
     /// Prints the difference.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let mut path = format!("{}/diff?from={}", group_path(&self.group), self.from);
-        if let Some(to) = self.to {
-            path.push_str(&format!("&to={to}"));
-        }
-        let answer = client.get(&path).send().await?.json()?;
-        self.connection.output.show(&answer, |answer| {
-            let changes = &answer["changes"];
-            match changes.as_array().is_none_or(Vec::is_empty) {
-                true => "no difference".to_owned(),
-                false => format!(
-                    "{}\n{}",
-                    difference::render(changes),
-                    difference::summary(changes)
-                ),
-            }
-        })?;
-        Ok(Ending::Done)
+        let path = self.path();
+        let request = if self.file.is_empty() {
+            client.get(&path)
+        } else {
+            let file = declarative_files::read(&self.file)?;
+            client.post(&path).body(file.media_type, file.text)
+        };
+        let answer = request.send().await?.json()?;
+        self.connection.output.show(&answer, page)?;
+        Ok(match is_none(&answer) {
+            true => Ending::Done,
+            false => Ending::Changed,
+        })
     }
+
+    fn path(&self) -> String {
+        let (from, to) = match self.node {
+            Some(_) => (&None, &self.from),
+            None => (&self.from, &self.to),
+        };
+        let wanted = [
+            ("from", from),
+            ("to", to),
+            ("with", &self.with),
+            ("node", &self.node),
+        ];
+        let said = wanted
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_ref()?))));
+        let said: Vec<_> = said.collect();
+        format!("{}/diff?{}", group_path(&self.group), said.join("&"))
+    }
+}
+
+fn is_none(answer: &Value) -> bool {
+    answer["changes"].as_array().is_none_or(Vec::is_empty)
+}
+
+fn page(answer: &Value) -> String {
+    let changes = &answer["changes"];
+    if is_none(answer) {
+        return "no difference".to_owned();
+    }
+    format!(
+        "{}\n{}",
+        difference::render(changes),
+        difference::summary(changes)
+    )
 }

@@ -1,6 +1,6 @@
 //! A difference for people: `+` what came to be, `~` what changed with each field before and after, `-` what is gone.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::terminal::{Style, paint};
 
@@ -13,7 +13,7 @@ const NOISE: [&str; 2] = ["updated_at", "created_at"];
 /// What people call an entity, by the first of these fields that it has.
 const NAMES: [&str; 4] = ["name", "username", "target", "custom_id"];
 
-/// Renders the changes of entities: objects with `kind`, `id`, `before` and `after`.
+/// Renders the changes of entities: objects with `kind`, `id`, `before`, `after` and the `fields` that changed.
 pub fn render(changes: &Value) -> String {
     let lines: Vec<String> = list(changes).iter().flat_map(entity).collect();
     lines.join("\n")
@@ -35,14 +35,14 @@ fn list(changes: &Value) -> &[Value] {
 
 fn entity(change: &Value) -> Vec<String> {
     let title = title(change);
-    match (change["before"].as_object(), change["after"].as_object()) {
-        (None, _) => vec![paint(&format!("+ {title}"), Style::Good)],
-        (_, None) => vec![paint(&format!("- {title}"), Style::Bad)],
-        (Some(before), Some(after)) => {
+    match (change["before"].is_null(), change["after"].is_null()) {
+        (true, _) => vec![paint(&format!("+ {title}"), Style::Good)],
+        (_, true) => vec![paint(&format!("- {title}"), Style::Bad)],
+        (false, false) => {
             let heading = paint(&format!("~ {title}"), Style::Notice);
-            let mut lines = vec![heading];
-            fields("", before, after, &mut lines);
-            lines
+            let fields = list(&change["fields"]).iter();
+            let telling = fields.filter(|field| !NOISE.iter().any(|noise| field["path"] == *noise));
+            std::iter::once(heading).chain(telling.map(field)).collect()
         }
     }
 }
@@ -61,22 +61,28 @@ fn title(change: &Value) -> String {
     }
 }
 
-/// One line per field that differs, objects field by field.
-fn fields(place: &str, before: &Map<String, Value>, after: &Map<String, Value>, lines: &mut Vec<String>) {
-    let names = before
-        .keys()
-        .chain(after.keys().filter(|name| !before.contains_key(*name)));
-    for name in names.filter(|name| !NOISE.contains(&name.as_str())) {
-        let missing = Value::Null;
-        let old = before.get(name).unwrap_or(&missing);
-        let new = after.get(name).unwrap_or(&missing);
-        let path = format!("{place}{name}");
-        match (old, new) {
-            (old, new) if old == new => {}
-            (Value::Object(old), Value::Object(new)) => fields(&format!("{path}."), old, new, lines),
-            (old, new) => lines.push(format!("    {path}: {} → {}", short(old), short(new))),
+/// A field's line: a list by what came and went, anything else as it was and is.
+fn field(field: &Value) -> String {
+    let path = field["path"].as_str().unwrap_or_default();
+    let (before, after) = (&field["before"], &field["after"]);
+    let (old, new) = (
+        |value| paint(&short(value), Style::Bad),
+        |value| paint(&short(value), Style::Good),
+    );
+    if before == after {
+        return format!("    {path}: changed, a secret");
+    }
+    if let (Value::Array(was), Value::Array(is)) = (before, after) {
+        let gone = was.iter().filter(|item| !is.contains(item));
+        let come = is.iter().filter(|item| !was.contains(item));
+        let gone = gone.map(|item| paint(&format!("-{}", short(item)), Style::Bad));
+        let come = come.map(|item| paint(&format!("+{}", short(item)), Style::Good));
+        let items: Vec<_> = gone.chain(come).collect();
+        if !items.is_empty() {
+            return format!("    {path}: {}", items.join(" "));
         }
     }
+    format!("    {path}: {} → {}", old(before), new(after))
 }
 
 fn short(value: &Value) -> String {
@@ -99,16 +105,27 @@ mod tests {
         let changes = json!([
             {"kind": "services", "id": "1", "before": null, "after": {"name": "orders"}},
             {
-                "kind": "plugins", "id": "2",
-                "before": {"config": {"minute": 5, "hour": null}, "updated_at": 1},
-                "after": {"config": {"minute": 9, "hour": null}, "updated_at": 2},
+                "kind": "plugins", "id": "2", "before": {}, "after": {},
+                "fields": [
+                    {"path": "config.minute", "before": 5, "after": 9},
+                    {"path": "config.key", "before": "{redacted}", "after": "{redacted}"},
+                    {"path": "tags", "before": ["a", "b"], "after": ["b", "c"]},
+                    {"path": "order", "before": [1, 2], "after": [2, 1]},
+                    {"path": "updated_at", "before": 1, "after": 2},
+                ],
             },
             {"kind": "routes", "id": "3", "before": {"name": "all"}, "after": null},
         ]);
-        assert_eq!(
-            render(&changes),
-            "+ services orders (1)\n~ plugins 2\n    config.minute: 5 → 9\n- routes all (3)"
-        );
+        let expected = [
+            "+ services orders (1)",
+            "~ plugins 2",
+            "    config.minute: 5 → 9",
+            "    config.key: changed, a secret",
+            "    tags: -\"a\" +\"c\"",
+            "    order: [1,2] → [2,1]",
+            "- routes all (3)",
+        ];
+        assert_eq!(render(&changes), expected.join("\n"));
         assert_eq!(summary(&changes), "1 created, 1 updated, 1 deleted");
     }
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 /// What the exit code says.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
-    /// 0: done, and for `apply`: nothing had to change.
+    /// 0: done, for `apply`: nothing had to change, for `diff`: no difference.
     Done,
-    /// 2: `apply` changed something, or in a dry run would.
+    /// 2: `apply` changed something, or in a dry run would; `diff` found a difference.
     Changed,
     /// A code of the program's lifecycle.
     Exit(ExitCode),

@@ -17,7 +17,8 @@ use super::refusal::Refusal;
 use super::writes::WRITE_HEADERS;
 
 const JSON: &str = "application/json";
-const MEDIA_TYPES: [&str; 6] = [
+/// What a decK file may come as.
+pub(crate) const MEDIA_TYPES: [&str; 6] = [
     JSON,
     "application/yaml",
     "application/x-yaml",
@@ -72,7 +73,8 @@ async fn apply(exchange: Exchange) -> Result<Answer, Refusal> {
     exchange.report(&accepted).await
 }
 
-fn document(exchange: &Exchange) -> Result<Value, Refusal> {
+/// The decK file in the request's body.
+pub(crate) fn document(exchange: &Exchange) -> Result<Value, Refusal> {
     if exchange.body.is_empty() {
         return Err(Refusal::bad_request(
             "the body is empty: send a decK file (YAML or JSON)",

@@ -1,47 +1,263 @@
-//! What differs between two versions of a group: `/diff?from=&to=`.
+//! What differs: `GET /diff` between two versions of a group, a version and what a runtime instance runs, or two groups;
+//! `POST /diff` between a version and a decK file.
 
-use axum::http::Method;
-use serde_json::json;
+use std::sync::Arc;
 
+use axum::http::{Method, StatusCode};
+use dataplane_sync::nodes::ForgetError;
+use domain::declarative::parse;
+use domain::group::{
+    Decision, EntityChange, Group, GroupCommand, GroupError, decide, difference, hashing, matching,
+};
+use domain::organization::GroupRecord;
+use domain::{NodeId, Version};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::access;
 use super::answer::Answer;
-use super::endpoint::{Endpoint, Permission, query};
-use super::entity_changes::EntityChanges;
+use super::apply;
+use super::endpoint::{Endpoint, Parameter, Permission, query};
+use super::entity_changes::{EntityChanges, ShownChange};
 use super::exchange::Exchange;
 use super::groups;
-use super::moment;
 use super::refusal::Refusal;
 
-/// The endpoint of differences, under both prefixes.
+const FROM: Parameter = query(
+    "from",
+    "a version or an RFC 3339 time to compare from; 0 is the empty group",
+);
+
+/// The endpoints of differences, under both prefixes.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    groups::PREFIXES.into_iter().map(under).collect()
+    groups::PREFIXES.into_iter().flat_map(under).collect()
 }
 
-fn under(prefix: &str) -> Endpoint {
-    let versions = [
-        query("from", "the version to compare from; 0 is the empty group"),
-        query("to", "the version to compare with; the newest if not said"),
+fn under(prefix: &str) -> [Endpoint; 2] {
+    let path = format!("{prefix}/{{group}}/diff");
+    let compared = [
+        FROM,
+        query(
+            "to",
+            "a version or an RFC 3339 time to compare with; the newest if not said",
+        ),
+        query(
+            "with",
+            "another runtime group, whose version `to` is compared with; `from` is the newest if not said",
+        ),
+        query("node", "a runtime instance, to compare from what it runs"),
     ];
-    Endpoint::new(
-        Method::GET,
-        format!("{prefix}/{{group}}/diff"),
+    let answer = json!({ "$ref": "#/components/schemas/Difference" });
+    let against_file = Endpoint::new(
+        Method::POST,
+        &path,
         Permission::ReadHistory,
-        "Compare two versions of a group",
-        compare,
-    )
-    .reads(&versions)
-    .answers(200, json!({ "$ref": "#/components/schemas/Difference" }))
+        "Compare a version of a group with a decK file: what applying and pruning would change there",
+        with_file,
+    );
+    [
+        Endpoint::new(
+            Method::GET,
+            &path,
+            Permission::ReadHistory,
+            "Compare two versions of a group, two groups, or what a runtime instance runs with a version",
+            compare,
+        )
+        .reads(&compared)
+        .answers(200, answer.clone()),
+        against_file
+            .reads(&[FROM])
+            .takes_media(
+                &apply::MEDIA_TYPES,
+                json!({ "type": "object", "title": "a decK file" }),
+            )
+            .takes_large_bodies()
+            .answers(200, answer),
+    ]
+}
+
+/// A difference as it is answered. Secrets are named where they changed, and shown to nobody.
+#[derive(Serialize)]
+struct Difference {
+    from: Version,
+    /// None for a file.
+    to: Option<Version>,
+    #[serde(flatten)]
+    compared_with: Option<Compared>,
+    changes: Vec<ShownChange>,
+}
+
+/// What isn't another version of the same group.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Compared {
+    With(Value),
+    Node(Value),
+}
+
+impl Difference {
+    fn new(
+        from: Version,
+        to: Option<Version>,
+        compared_with: Option<Compared>,
+        changes: &[EntityChange],
+    ) -> Self {
+        Self {
+            from,
+            to,
+            compared_with,
+            changes: EntityChanges::decided(changes).listed(false),
+        }
+    }
 }
 
 async fn compare(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
-    let from = exchange.query.number("from")?;
-    let from =
-        from.ok_or_else(|| Refusal::invalid("from", "required", "is required: a version, 0 for empty"))?;
-    let to = exchange.query.number("to")?.unwrap_or(newest);
-    let (from, to) = (moment::existing(from, newest)?, moment::existing(to, newest)?);
+    let difference = match (exchange.query.get("with"), exchange.query.get("node")) {
+        (None, None) => between_versions(&exchange, newest).await?,
+        (Some(other), None) => between_groups(&exchange, newest, other).await?,
+        (None, Some(_)) => from_node(&exchange, newest).await?,
+        (Some(_), Some(_)) => {
+            let why = "can't be given together with `with`: compare one after the other";
+            return Err(Refusal::invalid("node", "mutually_exclusive", why));
+        }
+    };
+    Ok(Answer::ok(&difference).at_version(newest))
+}
+
+async fn between_versions(exchange: &Exchange, newest: Version) -> Result<Difference, Refusal> {
     let group = exchange.group()?.id;
+    let from = exchange.version_in("from", group, newest).await?;
+    let from = from.ok_or_else(|| {
+        Refusal::invalid(
+            "from",
+            "required",
+            "is required: a version or a time; 0 is the empty group",
+        )
+    })?;
+    let to = exchange.version_in("to", group, newest).await?.unwrap_or(newest);
     let changes = exchange.services.reads.difference(group, from, to).await?;
-    let changes = EntityChanges::decided(&changes).shown(exchange.caller()?.reads_secrets());
-    let body = json!({ "from": from, "to": to, "changes": changes });
-    Ok(Answer::ok(&body).at_version(newest))
+    Ok(Difference::new(from, Some(to), None, &changes))
+}
+
+/// From what an instance runs.
+async fn from_node(exchange: &Exchange, newest: Version) -> Result<Difference, Refusal> {
+    let group = exchange.group()?.id;
+    let node = exchange.query.get("node").unwrap_or_default();
+    let node = Uuid::try_parse(node).map_err(|_| Refusal::invalid("node", "is_uuid", "must be a UUID"))?;
+    if exchange.query.get("from").is_some() {
+        let why = "can't be given together with `node`: what the instance runs is compared from";
+        return Err(Refusal::invalid("from", "mutually_exclusive", why));
+    }
+    let found = exchange.services.nodes.get(group, NodeId(node)).await;
+    let found = found.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let found = found.ok_or_else(|| {
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            ForgetError::NoSuchNode(NodeId(node)).to_string(),
+        )
+    })?;
+    let record = &found.record;
+    let Some(applied) = record.applied.filter(|applied| applied.version <= newest) else {
+        let why = record.last_error.clone().map_or_else(
+            || "it has not said yet that it runs a configuration of this group".to_owned(),
+            |error| format!("it runs nothing known; the last thing heard of it: {error}"),
+        );
+        let hostname = &record.hostname;
+        let message = format!("there is nothing to compare with on the runtime instance {hostname}: {why}");
+        return Err(Refusal::new(StatusCode::CONFLICT, message));
+    };
+    let to = exchange.version_in("to", group, newest).await?.unwrap_or(newest);
+    let changes = exchange
+        .services
+        .reads
+        .difference(group, applied.version, to)
+        .await?;
+    let shown = json!({
+        "id": record.id, "hostname": record.hostname, "version": record.version, "sync_status": found.status,
+    });
+    Ok(Difference::new(
+        applied.version,
+        Some(to),
+        Some(Compared::Node(shown)),
+        &changes,
+    ))
+}
+
+/// To another group's configuration, as if its entities stood in this one.
+async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Result<Difference, Refusal> {
+    let group = exchange.group()?.id;
+    let from = exchange
+        .version_in("from", group, newest)
+        .await?
+        .unwrap_or(newest);
+    let other = other_group(exchange, other).await?;
+    let reads = &exchange.services.reads;
+    reads.caught_up_with_group(other.id).await?;
+    let theirs = reads.group_version(other.id).await?;
+    let to = exchange
+        .version_in("to", other.id, theirs)
+        .await?
+        .unwrap_or(theirs);
+    let here = reads.configuration(group, from).await?;
+    let there = reads.configuration(other.id, to).await?;
+    let changes = beside_requests(move || {
+        let here = Group::of(from, here);
+        let there = matching::as_if_here(&here, &there);
+        difference(here.entities(), there.iter())
+    });
+    let with = json!({ "id": other.id, "name": other.name });
+    Ok(Difference::new(
+        from,
+        Some(to),
+        Some(Compared::With(with)),
+        &changes.await?,
+    ))
+}
+
+/// The other group, which the caller must be allowed to see as well.
+async fn other_group(exchange: &Exchange, selector: &str) -> Result<Arc<GroupRecord>, Refusal> {
+    let (caller, services) = (exchange.caller()?, &exchange.services);
+    access::authorize(caller, Permission::ReadHistory, Some(selector))?;
+    let now = services.clock.now();
+    let other = services
+        .access
+        .group(caller, selector, true, &services.reads, now);
+    let other = other.await?;
+    access::authorize_group(caller, &other)?;
+    Ok(other)
+}
+
+async fn with_file(exchange: Exchange) -> Result<Answer, Refusal> {
+    let newest = exchange.newest_version().await?;
+    let group = exchange.group()?.id;
+    let from = exchange
+        .version_in("from", group, newest)
+        .await?
+        .unwrap_or(newest);
+    let document = apply::document(&exchange)?;
+    let declaration =
+        parse(&document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
+    let entities = exchange.services.reads.configuration(group, from).await?;
+    let mut context = exchange.context();
+    let decided = beside_requests(move || {
+        let state = Group::of(from, entities);
+        let command = GroupCommand::Declare {
+            declaration: Arc::new(declaration),
+            prune: true,
+            expected_version: None,
+        };
+        let command = hashing::hash(command, &state, &mut context);
+        decide(&state, &command, &mut context)
+    });
+    let decided: Result<Decision, GroupError> = decided.await?;
+    let changes = decided?.outcome.changes;
+    Ok(Answer::ok(&Difference::new(from, None, None, &changes)).at_version(newest))
+}
+
+/// Work that takes the processor for longer than other requests should wait.
+async fn beside_requests<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Refusal::unavailable(format!("comparing was cut short: {error}")))
 }

@@ -1,7 +1,7 @@
 //! Which state of a group a read is about: the newest, or `?at=` a version or a time (DESIGN §6, §8).
 
 use axum::http::StatusCode;
-use domain::{Timestamp, Version};
+use domain::{GroupId, Timestamp, Version};
 
 use super::answer::GROUP_VERSION;
 use super::exchange::Exchange;
@@ -41,10 +41,7 @@ impl Exchange {
     /// The state that `?at=` asks for; a deleted group has only a past.
     pub(crate) async fn moment(&self) -> Result<Moment, Refusal> {
         let newest = self.newest_version().await?;
-        let at = match self.query.get("at") {
-            Some(text) => Some(self.version_of(text, newest).await?),
-            None => None,
-        };
+        let at = self.version_in("at", self.group()?.id, newest).await?;
         if at.is_none() && self.group()?.deleted_at.is_some() {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
@@ -63,13 +60,19 @@ impl Exchange {
         })
     }
 
-    async fn version_of(&self, text: &str, newest: Version) -> Result<Version, Refusal> {
-        match instant("at", text)? {
-            Instant::Version(version) => existing(version, newest),
-            Instant::Time(time) => {
-                let group = self.group()?.id;
-                self.services.reads.version_at(group, time).await
-            }
+    /// The version of a group that a query parameter asks for: by its number, or by a time the last one at or before it.
+    pub(crate) async fn version_in(
+        &self,
+        parameter: &'static str,
+        group: GroupId,
+        newest: Version,
+    ) -> Result<Option<Version>, Refusal> {
+        let Some(text) = self.query.get(parameter) else {
+            return Ok(None);
+        };
+        match instant(parameter, text)? {
+            Instant::Version(version) => existing(version, newest).map(Some),
+            Instant::Time(time) => self.services.reads.version_at(group, time).await.map(Some),
         }
     }
 }

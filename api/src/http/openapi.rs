@@ -160,9 +160,11 @@ fn own_schemas() -> Value {
         "changed": { "type": "array", "items": text },
     }));
     let body = json!({ "type": ["object", "null"] });
+    let field = object(json!({ "path": text, "before": true, "after": true }));
     let change = object(json!({
         "what": { "enum": ["created", "updated", "deleted"] }, "kind": text, "id": text, "name": nullable,
-        "changed": { "type": "array", "items": text }, "before": body, "after": body,
+        "changed": { "type": "array", "items": text }, "fields": { "type": "array", "items": field },
+        "before": body, "after": body,
     }));
     let changes = json!({ "type": "array", "items": change });
     let node_certificate = object(json!({
@@ -253,7 +255,10 @@ fn own_schemas() -> Value {
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
             "changes": changes, "left_out": left_out, "nodes": hindered,
         })),
-        "Difference": object(json!({ "from": whole, "to": whole, "changes": changes })),
+        "Difference": object(json!({
+            "from": whole, "to": { "type": ["integer", "null"] }, "with": { "type": "object" },
+            "node": { "type": "object" }, "changes": changes,
+        })),
         "Transaction": object(json!({
             "message": text, "dry_run": { "type": "boolean" },
             "operations": { "type": "array", "items": operation, "minItems": 1 },

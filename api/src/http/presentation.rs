@@ -19,17 +19,25 @@ pub(crate) fn time_left(entity: &Entity, now: Timestamp) -> Option<i64> {
 
 /// An entity's body for a reader.
 pub(crate) fn body(entity: &Entity, with_secrets: bool) -> Map<String, Value> {
-    let mut body = entity.map();
+    body_of(entity.kind, entity.map(), with_secrets)
+}
+
+/// The same of a body that was parsed already.
+pub(crate) fn body_of(kind: Kind, mut body: Map<String, Value>, with_secrets: bool) -> Map<String, Value> {
     if !with_secrets {
-        redact(entity.kind, &mut body);
+        redact(kind, &mut body);
     }
-    present(entity.kind, &body)
+    present(kind, body)
+}
+
+/// Whether bodies of this kind are what the reader may see as they are stored.
+pub(crate) fn is_shown_as_stored(kind: Kind, with_secrets: bool) -> bool {
+    (with_secrets || !kind.schema().may_seal) && shown_as_stored(kind)
 }
 
 /// The same as JSON text: a copy of the stored bytes where they are what the reader may see.
 pub(crate) fn text(entity: &Entity, with_secrets: bool) -> String {
-    let readable = with_secrets || !entity.kind.schema().may_seal;
-    if readable && shown_as_stored(entity.kind) {
+    if is_shown_as_stored(entity.kind, with_secrets) {
         return entity.body.as_ref().to_owned();
     }
     Value::Object(body(entity, with_secrets)).to_string()

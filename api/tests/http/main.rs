@@ -8,6 +8,7 @@ mod authorization;
 mod both_databases;
 mod conditions;
 mod consumer_groups;
+mod differences;
 mod entities;
 mod erasure;
 mod following;

@@ -4,6 +4,7 @@
 //! - [`entity`]: an entity and the keys extracted from it; [`event`]: facts, and secrets sealed in them.
 //! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
 //! - [`hashing`]: slow hashes of secrets, before a command is decided.
+//! - [`difference`]: what leads from one configuration to another; [`matching`]: another group's as if it stood here.
 //! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
 //! - [`revert`]: one change taken back; [`restore_entity`]: an entity as it was. [`undo`] is what ways of undoing share,
 //!   [`conflict`] what stands in their way.
@@ -15,12 +16,14 @@ pub mod conflict;
 pub mod custom_plugins;
 pub mod decide;
 pub mod declare;
+pub mod difference;
 pub mod entity;
 pub mod erasure;
 pub mod error;
 pub mod event;
 pub mod hashing;
 pub mod idempotency;
+pub mod matching;
 pub mod operations;
 pub mod plugin_protocols;
 pub mod references;
@@ -41,6 +44,7 @@ use uuid::Uuid;
 pub use command::{Action, Condition, GroupCommand, OmittedChildren, Operation, Selector, Target};
 pub use conflict::{Conflict, Obstacle};
 pub use decide::{Decision, EntityChange, LeftOut, LeftOutReason, Outcome, decide};
+pub use difference::difference;
 pub use entity::{Entity, UniqueKey};
 pub use error::GroupError;
 pub use event::{DeletionCause, GroupEvent};
@@ -75,6 +79,19 @@ pub struct Group {
 }
 
 impl Group {
+    /// The state that holds these entities at a version, for judging what they are asked to become. It knows nothing of
+    /// times and earlier requests, and is open.
+    pub fn of(version: Version, entities: impl IntoIterator<Item = Arc<Entity>>) -> Self {
+        let mut group = Self {
+            version,
+            ..Self::default()
+        };
+        for entity in entities {
+            group.insert(Arc::unwrap_or_clone(entity));
+        }
+        group
+    }
+
     /// Folds one change.
     pub fn apply(&mut self, change: &Change<GroupEvent>) {
         self.version = change.version;

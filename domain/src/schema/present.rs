@@ -6,10 +6,10 @@ use super::catalogue::Kind;
 use super::shorthand;
 
 /// What readers see: the canonical body plus the deprecated places of fields that have moved (README §4, "Select").
-pub fn present(kind: Kind, body: &Map<String, Value>) -> Map<String, Value> {
-    let mut shown = body.clone();
-    shorthand::mirror(kind.schema().record_for(body), &mut shown);
-    shown
+pub fn present(kind: Kind, mut body: Map<String, Value>) -> Map<String, Value> {
+    let record = kind.schema().record_for(&body);
+    shorthand::mirror(record, &mut body);
+    body
 }
 
 /// Whether readers see bodies of this kind exactly as they are stored, so that showing one is a copy of bytes.
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn moved_fields_are_shown_in_both_places() {
         let body = json!({"name": "rate-limiting", "config": {"redis": {"host": "h", "port": 1}}});
-        let shown = present(Kind::named("plugins").unwrap(), body.as_object().unwrap());
+        let shown = present(Kind::named("plugins").unwrap(), body.as_object().unwrap().clone());
         assert_eq!(shown["config"]["redis_host"], json!("h"));
         assert_eq!(shown["config"]["redis_port"], json!(1));
         assert_eq!(shown["config"]["redis_password"], json!(null));

@@ -1,17 +1,19 @@
 //! What differs between two versions of a group: the cost is that of the difference, or of one configuration's index
 //! where much happened in between.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use domain::group::{Entity, EntityChange};
+use domain::group::difference::differs;
+use domain::group::{EntityChange, difference};
 use domain::{Boundary, EntityId, GroupId, Kind, Version};
 
 use super::changes::subject;
 use super::{Views, limit};
 use crate::error::ViewError;
 use crate::summary::EventSummary;
+use crate::write::LISTED_EVENTS;
 
+/// Only changes whose events all stand in their own row.
 const TOUCHED: &str = "SELECT what FROM change
     WHERE generation = $1 AND boundary = $2 AND version > $3 AND version <= $4 AND events <= $5";
 
@@ -44,7 +46,7 @@ impl Views {
                 let (gone, come) = self
                     .gone_and_come(generation, group, at(earlier), at(later))
                     .await?;
-                paired(&gone, &come)
+                difference(gone.iter(), come.iter())
             }
         };
         if from > to {
@@ -73,7 +75,7 @@ impl Views {
             Boundary::Group(group).subject().into(),
             earlier.cast_signed().into(),
             later.cast_signed().into(),
-            limit(FEW).into(),
+            limit(LISTED_EVENTS).into(),
         ];
         let rows = self.database().fetch_all(TOUCHED, arguments).await?;
         if (rows.len() as u64) < between {
@@ -109,27 +111,4 @@ impl Views {
         changes.retain(differs);
         Ok(changes)
     }
-}
-
-fn paired(gone: &[Arc<Entity>], come: &[Arc<Entity>]) -> Vec<EntityChange> {
-    let mut pairs: BTreeMap<_, (Option<_>, Option<_>)> = BTreeMap::new();
-    for entity in gone {
-        pairs.entry((entity.kind, entity.id)).or_default().0 = Some(Arc::clone(entity));
-    }
-    for entity in come {
-        pairs.entry((entity.kind, entity.id)).or_default().1 = Some(Arc::clone(entity));
-    }
-    let change = |((kind, id), (before, after))| EntityChange {
-        kind,
-        id,
-        before,
-        after,
-    };
-    pairs.into_iter().map(change).filter(differs).collect()
-}
-
-/// What came, went, or isn't what it was: of two bodies that are the same one may have been another in between.
-fn differs(change: &EntityChange) -> bool {
-    let body = |entity: &Option<Arc<Entity>>| entity.as_ref().map(|entity| Arc::clone(&entity.body));
-    body(&change.before) != body(&change.after)
 }

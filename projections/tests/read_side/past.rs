@@ -254,7 +254,7 @@ async fn a_page_of_the_past_passes_a_thousand_that_are_gone() {
         .collect();
     world.operate(group(1), gone).await;
     world.operate(group(1), batch(1_000..1_010)).await;
-    world.operate(group(1), batch(1_010..1_020)).await;
+    world.operate(group(1), batch(1_010..1_060)).await;
     let running = world.opened().await;
     let views = running.projections.views();
     for version in 1..=4 {
