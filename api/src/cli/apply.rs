@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::terminal::Style;
-use super::{declarative_files, difference, progress, terminal};
+use super::{declarative_files, difference, outlook, progress, terminal};
 
 /// Puts declarative files (decK format) into a runtime group as one atomic change
 ///
@@ -80,7 +80,9 @@ impl Apply {
         } else {
             format!("{group} is at version {version}: {summary}")
         };
-        let verdict = terminal::paint(&verdict, Style::Heading);
-        format!("{}\n{verdict}", difference::render(&answer["changes"]))
+        let mut lines = vec![difference::render(&answer["changes"])];
+        lines.push(terminal::paint(&verdict, Style::Heading));
+        lines.extend(outlook::hindered(answer));
+        lines.join("\n")
     }
 }

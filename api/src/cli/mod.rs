@@ -3,6 +3,7 @@
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
 //! - [`undoing`]: what `rollback`, `revert` and `restore` share.
 //! - [`declarative_files`], [`environment`]: what `apply` reads.
+//! - [`outlook`]: what a dry run says of instances.
 //! - [`private_file`]: files with secrets.
 //! - [`terminal`]: the one place that prints; [`confirmation`], [`progress`]: what only a terminal has.
 
@@ -28,6 +29,7 @@ pub mod node;
 pub mod node_add;
 pub mod node_certificate;
 pub mod openapi;
+pub mod outlook;
 pub mod output;
 pub mod private_file;
 pub mod progress;

@@ -56,12 +56,11 @@ fn message(body: &Value) -> Option<String> {
         }
     }
     for conflict in body["conflicts"].as_array().into_iter().flatten() {
-        if let Some(detail) = conflict["detail"].as_str() {
-            let name = conflict["name"]
-                .as_str()
-                .map(|name| format!("{name}: "))
-                .unwrap_or_default();
-            message.push_str(&format!("\n  {name}{detail}"));
+        if let Some(detail) = conflict["detail"]
+            .as_str()
+            .filter(|detail| !message.contains(detail))
+        {
+            message.push_str(&format!("\n  {detail}"));
         }
     }
     Some(message)

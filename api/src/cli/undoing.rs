@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::output::cell;
-use super::{confirmation, difference};
+use super::{confirmation, difference, outlook};
 
 /// How something is undone.
 #[derive(Args, Debug)]
@@ -74,7 +74,7 @@ impl Undoing {
     fn report(&self, answer: &Value, effect: &str) -> String {
         let (group, version) = (&self.group, &answer["version"]);
         let verdict = match (answer["changed"] == json!(true), self.dry_run) {
-            (false, _) => format!("{group} is already {effect}: nothing changed, version {version}"),
+            (false, _) => format!("nothing changed: {group} is so already, at version {version}"),
             (true, true) => {
                 let summary = difference::summary(&answer["changes"]);
                 format!("dry run: {summary} in {group}, which stays at version {version}")
@@ -83,6 +83,7 @@ impl Undoing {
         };
         let mut lines = vec![verdict];
         lines.extend(left_out(answer));
+        lines.extend(outlook::hindered(answer));
         match answer["changed"] == json!(true) {
             true => format!("{}\n{}", difference::render(&answer["changes"]), lines.join("\n")),
             false => lines.join("\n"),

@@ -1,5 +1,6 @@
 //! Undoing: what rollback, revert and restore share. One that would take back later changes is refused, each of them named.
 
+use axum::http::StatusCode;
 use domain::gateway::CommandError;
 use domain::group::{Conflict, Entity, GroupCommand, GroupError, Obstacle};
 use domain::{GroupId, Version};
@@ -17,6 +18,8 @@ pub(crate) const DRY_RUN: Parameter = query("dry_run", "only say what would chan
 
 /// How many conflicts a refusal lists.
 const LISTED_CONFLICTS: usize = 1_000;
+/// How many its sentence names.
+const NAMED_CONFLICTS: usize = 5;
 /// Of how many of them the later change is looked up in the history, and among how many changes of an entity.
 const EXPLAINED_CONFLICTS: usize = 50;
 const LATER_CHANGES: usize = 100;
@@ -59,7 +62,8 @@ impl Exchange {
             };
             listed.push(shown(conflict, later.or_else(|| conflict.touched())));
         }
-        let mut refusal = Refusal::from(error);
+        let message = summary(&listed, conflicts.len());
+        let mut refusal = Refusal::new(StatusCode::CONFLICT, message);
         refusal.kind = Some("undo-conflict");
         refusal.conflicts = listed;
         Ok(refusal)
@@ -118,6 +122,17 @@ fn value_at<'body>(body: &'body Value, path: &str) -> Option<&'body Value> {
     path.split('.').try_fold(body, |value, field| value.get(field))
 }
 
+/// The first conflicts as a sentence, and how many more there are.
+fn summary(listed: &[Value], all: usize) -> String {
+    let told = listed.iter().filter_map(|conflict| conflict["detail"].as_str());
+    let mut told: Vec<_> = told.take(NAMED_CONFLICTS).map(str::to_owned).collect();
+    if all > told.len() {
+        told.push(format!("and {} more", all - told.len()));
+    }
+    let told = told.join("; ");
+    format!("nothing was undone, because of what came later: {told}")
+}
+
 fn shown(conflict: &Conflict, later: Option<Version>) -> Value {
     let by = match &conflict.obstacle {
         Obstacle::ReferredTo { by } | Obstacle::Taken { by } => Some(named(by)),
@@ -132,7 +147,17 @@ fn shown(conflict: &Conflict, later: Option<Version>) -> Value {
     let since = later
         .map(|later| format!(" (version {later})"))
         .unwrap_or_default();
-    shown["detail"] = json!(format!("{conflict}{since}"));
+    let entity = &conflict.entity;
+    let who = shown["name"]
+        .as_str()
+        .map_or_else(|| entity.id.to_string(), str::to_owned);
+    let field = conflict
+        .field
+        .as_ref()
+        .map(|field| format!("{field} "))
+        .unwrap_or_default();
+    let detail = format!("{} {who}: {field}{}{since}", entity.kind, conflict.obstacle);
+    shown["detail"] = Value::from(detail);
     shown
 }
 
