@@ -10,6 +10,7 @@ use domain::signing::SigningKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::command_line::CommandLine;
+use tests::nats_server::{NatsServer, Options};
 use tests::sample_history;
 use tests::server_process::{Log, ServerProcess};
 
@@ -227,7 +228,18 @@ async fn what_was_erased_is_shown_as_erased() {
 
 #[tokio::test]
 async fn a_replay_beside_the_server_agrees_with_it_at_every_version() {
-    let (_, server) = Export::of_a_real_history().await;
+    agrees_with_every_replay(Log::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_replay_of_a_log_in_nats_agrees_with_the_server_at_every_version() {
+    let nats = NatsServer::start(Options::default()).await;
+    agrees_with_every_replay(nats.log()).await;
+}
+
+async fn agrees_with_every_replay(log: Log) {
+    let server = ServerProcess::start(log).await;
+    sample_history::write(&server.api()).await;
     let group = server.api().group("us-west");
     let newest = group.version().await;
     for version in (0..=newest).step_by(7).chain([newest]) {

@@ -131,23 +131,37 @@ pub struct Evidence {
     archived: Option<LogHead>,
 }
 
-impl Evidence {
-    /// What is in a data directory, and a head kept elsewhere; refuses heads that weren't signed with this installation's key.
-    pub fn read(
-        directory: &Path,
-        archived: Option<SignedHead>,
-        key: &PublicKey,
-    ) -> Result<Self, VerifyError> {
+/// What was found to compare the log with; whose signatures they are isn't checked yet.
+#[derive(Debug)]
+pub struct UncheckedEvidence {
+    local: Option<SignedHead>,
+    witness: Option<WitnessReader>,
+    archived: Option<SignedHead>,
+}
+
+impl UncheckedEvidence {
+    /// What is in a data directory, and a head kept elsewhere. Read it before the log is opened: a server that runs signs on
+    /// meanwhile, and a head must not be newer than the end of the log that is verified.
+    pub fn read(directory: &Path, archived: Option<SignedHead>) -> Result<Self, VerifyError> {
         let local = match read_head(directory)? {
             WitnessedHead::Signed(head) => Some(head),
             WitnessedHead::Missing => None,
         };
-        let local = checked(local, LOCAL, key)?;
         Ok(Self {
             local,
+            witness: WitnessReader::open(directory)?,
+            archived,
+        })
+    }
+
+    /// Refuses heads that weren't signed with this installation's key.
+    pub fn check(self, key: &PublicKey) -> Result<Evidence, VerifyError> {
+        let local = checked(self.local, LOCAL, key)?;
+        Ok(Evidence {
+            local,
             // Digests that nobody signed show nothing.
-            witness: WitnessReader::open(directory)?.filter(|_| local.is_some()),
-            archived: checked(archived, ARCHIVED, key)?,
+            witness: self.witness.filter(|_| local.is_some()),
+            archived: checked(self.archived, ARCHIVED, key)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use commands::keyring::{MasterKey, SqliteKeyring, SqlitePages};
 use commands::log::SqliteLog;
 use commands::log::head::SignedHead;
-use commands::log::verify::{Evidence, Verified, VerifyError, verify};
+use commands::log::verify::{Evidence, UncheckedEvidence, Verified, VerifyError, verify};
 use commands::log::witness::{Heads, Witness, WitnessError};
 use commands::tasks::Tasks;
 use domain::codec::changes::needed_keys;
@@ -126,7 +126,7 @@ impl Installation {
         archived: Option<SignedHead>,
     ) -> Result<Verified, VerifyError> {
         let key = self.master.signing_key().public();
-        let evidence = Evidence::read(self.home.path(), archived, &key)?;
+        let evidence = UncheckedEvidence::read(self.home.path(), archived)?.check(&key)?;
         verify(log, &self.keyring().await, evidence, |_| {}).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commands::log::verify::{self, Evidence};
+use commands::log::verify::{self, UncheckedEvidence};
 use domain::Position;
 
 use super::finding::Report;
@@ -48,7 +48,8 @@ async fn log(settings: &StorageSettings, storage: &Storage, report: &mut Report)
         return report.ok("log", &detail);
     }
     let verified = async {
-        let evidence = Evidence::read(&settings.data_dir, None, &storage.signing.public())?;
+        let evidence = UncheckedEvidence::read(&settings.data_dir, None)?;
+        let evidence = evidence.check(&storage.signing.public())?;
         verify::verify(&*storage.log, &*storage.keyring, evidence, |_| ()).await
     };
     match verified.await {

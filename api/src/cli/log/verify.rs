@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use commands::log::head::SignedHead;
-use commands::log::verify::{self, Evidence, Verified};
+use commands::log::verify::{self, UncheckedEvidence, Verified};
 use commands::log::witness::HEAD_FILE;
 
 use crate::cli::ending::Ending;
@@ -29,10 +29,10 @@ impl Verify {
     pub async fn run(self) -> anyhow::Result<Ending> {
         let settings = StorageSettings::from_flags(self.storage)?;
         let archived = self.head.map(archived_head).transpose()?;
+        let evidence = UncheckedEvidence::read(&settings.data_dir, archived)?;
         let installation = Installation::open_to_read(&settings).await?;
         let storage = &installation.storage;
-        // Before the log's end is read: a server that runs signs on meanwhile.
-        let evidence = Evidence::read(&settings.data_dir, archived, &storage.signing.public())?;
+        let evidence = evidence.check(&storage.signing.public())?;
         let bar = Bar::new("verifying");
         let verified = verify::verify(&*storage.log, &*storage.keyring, evidence, |done| {
             bar.show(done.position.0, done.last.0);
