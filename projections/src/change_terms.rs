@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use domain::{Actor, Boundary, GroupId, Version};
 use uuid::Uuid;
 
+use crate::recorded::Recorded;
 use crate::search_key;
 use crate::summary::EventSummary;
 
@@ -47,6 +48,11 @@ impl Term {
         Self::of(b'n', &[kind.as_bytes(), name.as_bytes()])
     }
 
+    /// It admitted this instance: there its host name stands.
+    pub(crate) fn admission(node: Uuid) -> Self {
+        Self::of(b'h', &[node.as_bytes()])
+    }
+
     /// It touched something with the tag of this search key, before or after.
     pub(crate) fn tag(search_key: &[u8]) -> Self {
         Self::of(b't', &[search_key])
@@ -83,7 +89,9 @@ pub(crate) fn of_things(events: &[EventSummary]) -> impl Iterator<Item = Term> {
         let kind = event.kind.as_deref().unwrap_or_default();
         let thing = event.id.map(|id| Term::thing(kind, id));
         let name = event.name.as_deref().map(|name| Term::name(kind, name));
-        thing.into_iter().chain(name)
+        let admits = matches!(event.recorded.as_deref(), Some(Recorded::Admission { .. }));
+        let admission = event.id.filter(|_| admits).map(Term::admission);
+        thing.into_iter().chain(name).chain(admission)
     })
 }
 

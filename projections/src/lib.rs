@@ -27,6 +27,7 @@ mod projections;
 mod projector;
 mod reader;
 mod rebuild;
+mod recorded;
 mod search_key;
 mod shared;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use location::Location;
 pub use observed::{Observed, ObservedNode};
 pub use progress::Status;
 pub use projections::{Options, Projections};
+pub use recorded::Recorded;
 pub use summary::EventSummary;
 pub use views::{
     ChangeDetail, ChangeFilter, ChangePage, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail,

@@ -136,6 +136,13 @@ impl Progress {
         }
     }
 
+    /// Waits until the views hold more than a position, or other rows are read that hold less.
+    pub(crate) async fn moved_past(&self, position: Position) {
+        let mut standing = self.standing.subscribe();
+        // The sender lives as long as this.
+        drop(standing.wait_for(|standing| standing.position != position).await);
+    }
+
     /// Waits until the views hold a position.
     pub(crate) async fn reached(&self, position: Position) -> Result<(), NotCaughtUp> {
         let mut standing = self.standing.subscribe();

@@ -158,6 +158,11 @@ impl Projections {
         self.inner.shared.progress.reached(position).await
     }
 
+    /// Waits, however long, until the views hold more than what stands up to a position.
+    pub async fn moved_past(&self, position: Position) {
+        self.inner.shared.progress.moved_past(position).await;
+    }
+
     /// Whether this process leads those that share the views: it projects, and it alone runs the reactors. Always so
     /// on SQLite, soon after the start.
     pub fn leading(&self) -> watch::Receiver<bool> {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::recorded::Recorded;
+
 /// One event of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSummary {
@@ -35,6 +37,9 @@ pub struct EventSummary {
     /// Whether an earlier event of the same change is about the same thing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// What an organization's event recorded of the thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Box<Recorded>>,
 }
 
 /// The summaries of a change's events, in order.
@@ -42,7 +47,7 @@ pub(crate) fn of_events<E>(events: &[E], summary: fn(&E) -> EventSummary) -> Vec
     let mut summaries: Vec<_> = events.iter().map(summary).collect();
     let mut seen = HashSet::new();
     for event in &mut summaries {
-        let about = event.kind.as_deref().and_then(Kind::named).zip(event.id);
+        let about = event.kind.clone().zip(event.id);
         event.repeated = about.is_some_and(|about| !seen.insert(about));
     }
     summaries
@@ -58,6 +63,7 @@ impl EventSummary {
             changed: Vec::new(),
             cause: None,
             repeated: false,
+            recorded: None,
         }
     }
 
@@ -115,8 +121,15 @@ pub(crate) fn entity_name(entity: &Entity) -> Option<String> {
     }
 }
 
-/// The summary of an organization's event.
+/// The summary of an organization's event, with what it recorded.
 pub(crate) fn of_organization(event: &OrganizationEvent) -> EventSummary {
+    EventSummary {
+        recorded: Recorded::of(event).map(Box::new),
+        ..of_organizations_thing(event)
+    }
+}
+
+fn of_organizations_thing(event: &OrganizationEvent) -> EventSummary {
     let group = |what, group: &GroupRecord| {
         EventSummary::about(what, "runtime-groups", group.id.0, Some(group.name.clone()))
     };

@@ -103,6 +103,14 @@ pub fn group_path(group: &str) -> String {
     format!("/v2/runtime-groups/{}", segment(group))
 }
 
+/// The path of whose history it is: a runtime group, by id or name, or the organization.
+pub fn history_path(group: Option<&str>) -> String {
+    match group {
+        Some(group) => group_path(group),
+        None => "/v2/organizations/me".to_owned(),
+    }
+}
+
 impl Client {
     /// A caller with the token from the environment or, for a server on this machine, from the data directory.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
@@ -193,6 +201,19 @@ impl Request<'_> {
     pub fn body(mut self, content_type: &str, body: String) -> Self {
         self.builder = self.builder.header(CONTENT_TYPE, content_type).body(body);
         self
+    }
+
+    /// Sends it and answers a success without its body, which may not end.
+    pub async fn open(self) -> anyhow::Result<reqwest::Response> {
+        let Self { client, builder, .. } = self;
+        let answer = builder.send().await.map_err(|error| client.unreachable(&error))?;
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => match complete(answer).await {
+                Ok(_) => bail!("the server's answer can't be understood"),
+                Err(refusal) => Err(refusal.into()),
+            },
+        }
     }
 
     /// Sends it. A change carries a fresh idempotency key, and is sent again under it while the server doesn't know its outcome.

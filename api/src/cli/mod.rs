@@ -20,6 +20,7 @@ pub mod dump;
 pub mod ending;
 pub mod environment;
 pub mod erase;
+pub mod event_stream;
 pub mod group;
 pub mod history;
 pub mod history_export;

@@ -3,20 +3,20 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, Connection, group_path};
+use super::client::{Client, Connection, history_path};
 use super::difference;
 use super::ending::Ending;
 use super::history::who;
 use super::output::cell;
 
-/// Shows one change with what each entity was before and after
+/// Shows one change of the organization or of a runtime group, with what each thing was before and after
 #[derive(Args, Debug)]
 pub struct Show {
     /// The change's version
     version: u64,
-    /// The runtime group, an id or a name; a deleted group by its id
-    #[arg(long, short, default_value = "default")]
-    group: String,
+    /// The runtime group, an id or a name; a deleted group by its id. Without it, the organization
+    #[arg(long, short)]
+    group: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -25,8 +25,28 @@ impl Show {
     /// Prints the change.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
-        let path = format!("{}/versions/{}", group_path(&self.group), self.version);
-        let change = client.get(&path).send().await?.json()?;
+        let path = format!(
+            "{}/versions/{}",
+            history_path(self.group.as_deref()),
+            self.version
+        );
+        let mut change = client.get(&path).send().await?.json()?;
+        let mut next = change["meta"]["page"]["next"].take();
+        while let Some(after) = next.as_str() {
+            let part = client
+                .get(&format!("{path}?page%5Bafter%5D={after}"))
+                .send()
+                .await?;
+            let mut part = part.json()?;
+            for list in ["events", "changes"] {
+                let more = part[list].as_array_mut().map(std::mem::take).unwrap_or_default();
+                change[list]
+                    .as_array_mut()
+                    .into_iter()
+                    .for_each(|all| all.extend_from_slice(&more));
+            }
+            next = part["meta"]["page"]["next"].take();
+        }
         self.connection.output.show(&change, page)?;
         Ok(Ending::Done)
     }

@@ -39,6 +39,9 @@ pub(crate) const FILTERS: [Parameter; 7] = [
     ),
 ];
 
+/// How many of the filters are about what a change is, before those that are about when it was made.
+pub(crate) const ABOUT_CHANGES: usize = 5;
+
 /// What an organization's changes are about.
 const THINGS: [&str; 5] = [
     "organizations",

@@ -2,10 +2,10 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_routes,
-    erasure, events, groups, history_export, konnect_schemas, log_head, node_certificates, nodes, operations,
-    plugin_schemas, provisioning, restorations, reverts, rollback, schemas, switched_off, tags, tokens,
-    transactions, upstream_health, versions,
+    admin_node, apply, clustering, configurations, consumer_groups, deck, differences, entity_history,
+    entity_routes, erasure, events, groups, history_export, konnect_schemas, log_head, node_certificates,
+    nodes, operations, organization_history, plugin_schemas, provisioning, restorations, reverts, rollback,
+    schemas, switched_off, tags, tokens, transactions, upstream_health, versions,
 };
 
 /// Every endpoint.
@@ -15,6 +15,8 @@ pub(crate) fn all() -> Vec<Endpoint> {
         log_head::endpoints(),
         groups::endpoints(),
         versions::endpoints(),
+        entity_history::endpoints(),
+        organization_history::endpoints(),
         history_export::endpoints(),
         configurations::endpoints(),
         differences::endpoints(),

@@ -1,20 +1,21 @@
-//! A group's changes as they happen: server-sent events whose ids are versions, so that a reader goes on where it was
-//! (`Last-Event-ID`).
+//! The changes of a group or of the organization as they happen: server-sent events whose ids are versions, so that a reader
+//! goes on where it was (`Last-Event-ID`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use domain::Version;
+use domain::{Boundary, Version};
 use futures::stream::{self, Stream};
-use projections::{ChangeRow, LiveGroup};
+use projections::{ChangeFilter, ChangeRow, LiveGroup};
 use serde_json::json;
 
 use super::answer::Answer;
-use super::endpoint::{Endpoint, Permission, header, query};
+use super::change_filters::{ABOUT_CHANGES, FILTERS};
+use super::endpoint::{Endpoint, Parameter, Permission, header, query};
 use super::exchange::Exchange;
 use super::groups;
 use super::moment;
@@ -25,36 +26,68 @@ use super::versions;
 /// How many changes are read from the history at once.
 const BATCH: u64 = 100;
 
-/// The endpoint, under both prefixes.
+const FROM: [Parameter; 2] = [
+    query(
+        "after",
+        "begin with the change after this version; with the next one to come if not said",
+    ),
+    header(
+        "Last-Event-ID",
+        "the same, as browsers send it when they come back",
+    ),
+];
+
+/// The endpoints: of groups, under both prefixes, and of the organization.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    groups::PREFIXES.into_iter().map(under).collect()
-}
-
-fn under(prefix: &str) -> Endpoint {
-    let from = [
-        query(
-            "after",
-            "begin with the change after this version; with the next one to come if not said",
-        ),
-        header(
-            "Last-Event-ID",
-            "the same, as browsers send it when they come back",
-        ),
-    ];
-    Endpoint::new(
+    let of_group = |prefix: &str| {
+        Endpoint::new(
+            Method::GET,
+            format!("{prefix}/{{group}}/events"),
+            Permission::ReadGroup,
+            "Follow a group's changes (server-sent events; an event's id is its version)",
+            follow_group,
+        )
+    };
+    let of_organization = Endpoint::new(
         Method::GET,
-        format!("{prefix}/{{group}}/events"),
-        Permission::ReadGroup,
-        "Follow a group's changes (server-sent events; an event's id is its version)",
-        follow,
-    )
-    .reads(&from)
-    .in_media("text/event-stream")
-    .answers(200, json!({ "type": "string" }))
+        "/v2/organizations/me/events",
+        Permission::ReadOrganization,
+        "Follow the organization's changes (server-sent events; an event's id is its version)",
+        follow_organization,
+    );
+    let all = groups::PREFIXES
+        .into_iter()
+        .map(of_group)
+        .chain([of_organization]);
+    all.map(|endpoint| {
+        endpoint
+            .reads(&FROM)
+            .reads(&FILTERS[..ABOUT_CHANGES])
+            .in_media("text/event-stream")
+            .answers(200, json!({ "type": "string" }))
+    })
+    .collect()
 }
 
-async fn follow(exchange: Exchange) -> Result<Answer, Refusal> {
+async fn follow_group(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
+    let group = exchange.group()?.id;
+    let live = exchange.services.reads.live(group).await?;
+    let answer = follow(&exchange, Boundary::Group(group), newest, Some(live)).await?;
+    Ok(answer.at_version(newest))
+}
+
+async fn follow_organization(exchange: Exchange) -> Result<Answer, Refusal> {
+    let (boundary, newest) = exchange.organization_history().await?;
+    follow(&exchange, boundary, newest, None).await
+}
+
+async fn follow(
+    exchange: &Exchange,
+    boundary: Boundary,
+    newest: Version,
+    live: Option<LiveGroup>,
+) -> Result<Answer, Refusal> {
     let after =
         match exchange.header("last-event-id")? {
             Some(text) => Some(text.parse::<Version>().map_err(|_| {
@@ -62,27 +95,28 @@ async fn follow(exchange: Exchange) -> Result<Answer, Refusal> {
             })?),
             None => exchange.query.number("after")?,
         };
-    let after = moment::existing(after.unwrap_or(newest), newest)?;
     let following = Following {
-        live: exchange.services.reads.live(exchange.group()?.id).await?,
+        filter: exchange.change_filter(boundary).await?,
+        live,
         services: Arc::clone(&exchange.services),
-        after,
+        boundary,
+        after: moment::existing(after.unwrap_or(newest), newest)?,
         waiting: VecDeque::new(),
     };
     let changes = changes(following);
     let response = Sse::new(changes).keep_alive(KeepAlive::default()).into_response();
     let (_, body) = response.into_parts();
     Ok(Answer::stream(StatusCode::OK, "text/event-stream", body)
-        .with(
-            axum::http::header::CACHE_CONTROL,
-            axum::http::HeaderValue::from_static("no-cache"),
-        )
-        .at_version(newest))
+        .with(CACHE_CONTROL, HeaderValue::from_static("no-cache")))
 }
 
 struct Following {
     services: Arc<Services>,
-    live: LiveGroup,
+    boundary: Boundary,
+    /// Tells of a group's changes before the views hold them; an organization's are looked for when the views have moved.
+    live: Option<LiveGroup>,
+    filter: ChangeFilter,
+    /// Everything up to this version has been looked at.
     after: Version,
     waiting: VecDeque<ChangeRow>,
 }
@@ -101,30 +135,43 @@ fn changes(following: Following) -> impl Stream<Item = Result<Event, Infallible>
 impl Following {
     /// The next change; none when the process ends or the views fail, whereupon the reader comes back by itself.
     async fn next(&mut self) -> Option<ChangeRow> {
-        if self.waiting.is_empty() {
-            self.read_more().await?;
+        while self.waiting.is_empty() {
+            let shutdown = self.services.shutdown.clone();
+            let newest = tokio::select! {
+                newest = self.newer() => newest?,
+                () = shutdown.cancelled() => return None,
+            };
+            self.read_up_to(newest).await?;
         }
-        let change = self.waiting.pop_front()?;
-        self.after = change.version;
-        Some(change)
+        self.waiting.pop_front()
     }
 
-    /// Waits until there is a change, and reads as many as belong together.
-    async fn read_more(&mut self) -> Option<()> {
-        let mut states = self.live.subscribe();
-        let after = self.after;
-        let position = tokio::select! {
-            newer = states.wait_for(|state| state.group.version > after) => newer.ok()?.position,
-            () = self.services.shutdown.cancelled() => return None,
+    /// Waits until the views hold a change that hasn't been looked at; answers the newest.
+    async fn newer(&self) -> Option<Version> {
+        let (reads, after) = (&self.services.reads, self.after);
+        let Some(live) = &self.live else {
+            return reads.version_above(self.boundary, after).await.ok();
+        };
+        let mut states = live.subscribe();
+        let (version, position) = {
+            let newer = states.wait_for(|state| state.group.version > after).await.ok()?;
+            (newer.group.version, newer.position)
+        };
+        reads.caught_up_to(position).await.ok()?;
+        Some(version)
+    }
+
+    /// Reads as many of the next changes as belong together.
+    async fn read_up_to(&mut self, newest: Version) -> Option<()> {
+        let last = newest.min(self.after + BATCH);
+        let next = ChangeFilter {
+            since: Some(self.after + 1),
+            ..self.filter.clone()
         };
         let reads = &self.services.reads;
-        reads.caught_up_to(position).await.ok()?;
-        let read = reads
-            .changes_before(self.live.id(), after + BATCH + 1, BATCH)
-            .await
-            .ok()?;
-        let newer = read.into_iter().rev().filter(|change| change.version > after);
-        self.waiting.extend(newer);
+        let read = reads.history(self.boundary, &next, Some(last + 1), BATCH);
+        self.waiting.extend(read.await.ok()?.changes.into_iter().rev());
+        self.after = last;
         Some(())
     }
 }

@@ -119,6 +119,17 @@ pub(crate) fn shown(group: &GroupRow, exchange: &Exchange) -> Value {
     body
 }
 
+/// A group as it was recorded, whatever has become of it.
+pub(crate) fn as_recorded(group: &GroupRecord, exchange: &Exchange) -> Value {
+    let mut body = record_shown(group, 0, exchange);
+    if let Some(body) = body.as_object_mut() {
+        // What the record doesn't say: the version it has by now, and the time that today's settings give it.
+        body.remove("version");
+        body.remove("purge_at");
+    }
+    body
+}
+
 fn record_shown(group: &GroupRecord, version: Version, exchange: &Exchange) -> Value {
     let settings = &exchange.services.settings;
     let mut shown = json!({

@@ -79,6 +79,13 @@ fn under(prefix: &str) -> Vec<Endpoint> {
 
 /// A certificate as answers carry it; times are whole seconds, as in the hosted product's.
 fn shown(certificate: &NodeCertificate, now: Timestamp) -> Value {
+    let mut shown = as_recorded(certificate);
+    shown["warnings"] = json!(certificate_expiry::warnings(certificate, now));
+    shown
+}
+
+/// A certificate as it was recorded.
+pub(crate) fn as_recorded(certificate: &NodeCertificate) -> Value {
     let content = &certificate.content;
     json!({
         "id": certificate.id,
@@ -91,7 +98,6 @@ fn shown(certificate: &NodeCertificate, now: Timestamp) -> Value {
         "serial": content.serial,
         "is_ca": content.is_ca,
         "expires_at": content.not_after.seconds(),
-        "warnings": certificate_expiry::warnings(certificate, now),
     })
 }
 

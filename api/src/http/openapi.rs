@@ -251,6 +251,14 @@ fn own_schemas() -> Value {
             "meta": object(json!({ "page": object(json!({ "size": whole, "next": nullable })) })),
         })),
         "ChangePage": page_of("Change"),
+        "OrganizationChange": object(json!({
+            "version": whole, "at": time, "actor": { "type": "object" }, "message": nullable, "request_id": nullable,
+            "source": nullable, "event_count": whole, "events": { "type": "array", "items": event },
+            "changes": { "type": "array", "items": object(json!({
+                "what": text, "kind": text, "id": text, "name": nullable, "changed": { "type": "array", "items": text },
+                "before": body, "after": body,
+            })) },
+        })),
         "ChangeReport": object(json!({
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
             "changes": changes, "left_out": left_out, "nodes": hindered,

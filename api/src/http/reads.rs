@@ -8,9 +8,9 @@ use domain::organization::{GroupRecord, NodeCertificate, TokenRecord};
 use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
-    ChangeDetail, ChangeFilter, ChangePage, ChangeRow, EntityChange, EntityPage, EntityQuery, GroupFilter,
-    GroupPage, GroupRow, GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections,
-    TagCursor, TagFilter, TagPage, ViewError, Views,
+    ChangeDetail, ChangeFilter, ChangePage, EntityChange, EntityPage, EntityQuery, GroupFilter, GroupPage,
+    GroupRow, GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor,
+    TagFilter, TagPage, ViewError, Views,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -137,6 +137,42 @@ impl Reads {
         Ok(self.views().group_version(group).await?)
     }
 
+    /// The newest version of an organization's history, once the views hold what is durable of it.
+    pub(crate) async fn organization_version(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Version, Refusal> {
+        self.caught_up_with_organization(organization).await?;
+        let boundary = Boundary::Organization(organization);
+        Ok(self.views().boundary_version(boundary).await?)
+    }
+
+    /// Waits until the views hold a change of a boundary above a version; answers the newest.
+    pub(crate) async fn version_above(
+        &self,
+        boundary: Boundary,
+        version: Version,
+    ) -> Result<Version, Refusal> {
+        loop {
+            let position = self.projections.status().position;
+            let newest = self.views().boundary_version(boundary).await?;
+            if newest > version {
+                return Ok(newest);
+            }
+            self.projections.moved_past(position).await;
+        }
+    }
+
+    /// A change of an organization with what was recorded before and after it.
+    pub(crate) async fn organization_change(
+        &self,
+        organization: OrganizationId,
+        version: Version,
+    ) -> Result<Option<ChangeDetail>, Refusal> {
+        let boundary = Boundary::Organization(organization);
+        Ok(self.views().change(boundary, version).await?)
+    }
+
     /// The version a group had at a time.
     pub(crate) async fn version_at(&self, group: GroupId, time: Timestamp) -> Result<Version, Refusal> {
         Ok(self.views().version_at(group, time).await?)
@@ -256,18 +292,6 @@ impl Reads {
         to: Version,
     ) -> Result<Vec<domain::group::EntityChange>, Refusal> {
         Ok(self.views().difference(group, from, to).await?)
-    }
-
-    /// A group's changes before a version, the newest first.
-    pub(crate) async fn changes_before(
-        &self,
-        group: GroupId,
-        version: Version,
-        size: u64,
-    ) -> Result<Vec<ChangeRow>, Refusal> {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let changes = self.views().changes(Boundary::Group(group), Some(version), size);
-        Ok(changes.await?)
     }
 
     /// A boundary's changes that satisfy a filter, before a version (from the newest on if none), the newest first.

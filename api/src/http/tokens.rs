@@ -57,7 +57,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn shown(token: &TokenRecord) -> Value {
+/// A token as answers carry it, without what it opens doors with.
+pub(crate) fn shown(token: &TokenRecord) -> Value {
     let time = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
     json!({
         "id": token.id,

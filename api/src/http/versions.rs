@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use domain::{Boundary, GroupId, Kind, SnapshotDigest, Version};
-use projections::{ChangeFilter, ChangeRow, EventSummary};
+use projections::{ChangeFilter, ChangeRow, EventSummary, Recorded};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -56,6 +56,13 @@ const ENTITY_PAGE: [Parameter; 2] = [
 
 /// A change as answers carry it, without bodies.
 pub(crate) fn shown(change: &ChangeRow) -> Value {
+    let mut shown = facts(change);
+    shown["events"] = change.events.iter().map(event).collect();
+    shown
+}
+
+/// Who made a change, when, why and how.
+pub(crate) fn facts(change: &ChangeRow) -> Value {
     json!({
         "version": change.version,
         "at": change.at.rfc3339(),
@@ -64,11 +71,10 @@ pub(crate) fn shown(change: &ChangeRow) -> Value {
         "request_id": change.request_id,
         "source": change.source,
         "event_count": change.event_count,
-        "events": change.events.iter().map(event).collect::<Vec<_>>(),
     })
 }
 
-/// An event without a name that is a secret.
+/// An event without a name that is a secret, and of what is recorded only why a configuration was refused.
 fn event(event: &EventSummary) -> Value {
     let kind = event.kind.as_deref().and_then(Kind::named);
     let mut shown = json!(event);
@@ -77,6 +83,10 @@ fn event(event: &EventSummary) -> Value {
     }
     if let Some(shown) = shown.as_object_mut() {
         shown.remove("repeated");
+        shown.remove("recorded");
+    }
+    if let Some(Recorded::Refusal { reason, .. }) = event.recorded.as_deref() {
+        shown["reason"] = json!(reason);
     }
     shown
 }

@@ -113,6 +113,19 @@ impl App {
         admin.expose().to_owned()
     }
 
+    /// Has something happen in the first organization that nobody asks for over HTTP.
+    pub(crate) async fn organization(&self, command: domain::organization::OrganizationCommand) {
+        use domain::gateway::Commands as _;
+        let id = OrganizationId(Uuid::from_u128(1));
+        let cause = domain::Cause::system("fleet");
+        self.bus.organization(id, command, cause).await.unwrap();
+    }
+
+    /// Ends the process, as far as answers that would go on for ever can tell.
+    pub(crate) fn end(&self) {
+        self.site.tasks.token().cancel();
+    }
+
     /// Issues a token and answers its secret.
     pub(crate) async fn token(&self, role: &str, group: Option<&str>) -> String {
         let body = serde_json::json!({"name": format!("a {role}"), "role": role, "group": group});

@@ -10,13 +10,13 @@ use crate::app::App;
 const GROUP: &str = "/v2/runtime-groups/default";
 
 /// Events of a stream, read one by one.
-struct Events {
+pub(crate) struct Events {
     body: axum::body::BodyDataStream,
     unread: String,
 }
 
 impl Events {
-    fn of(body: Body) -> Self {
+    pub(crate) fn of(body: Body) -> Self {
         Self {
             body: body.into_data_stream(),
             unread: String::new(),
@@ -24,7 +24,7 @@ impl Events {
     }
 
     /// The next event's id and data.
-    async fn next(&mut self) -> (u64, Value) {
+    pub(crate) async fn next(&mut self) -> (u64, Value) {
         loop {
             if let Some((event, rest)) = self.unread.split_once("\n\n") {
                 let field = |name: &str| {
@@ -43,6 +43,13 @@ impl Events {
             }
             let more = self.body.next().await.unwrap().unwrap();
             self.unread.push_str(std::str::from_utf8(&more).unwrap());
+        }
+    }
+
+    /// Reads on until the stream is over, which it is only when the process ends.
+    pub(crate) async fn ended(mut self) {
+        while let Some(more) = self.body.next().await {
+            more.unwrap();
         }
     }
 }
@@ -75,6 +82,24 @@ async fn a_follower_hears_every_change_and_goes_on_where_it_was() {
     assert_eq!(back.next().await.0, 300);
     let ahead = app.request(Method::GET, &path).header("last-event-id", "999");
     ahead.send().await.expect(404);
+    app.end();
+    new.ended().await;
+}
+
+#[tokio::test]
+async fn a_follower_may_hear_of_some_changes_only() {
+    let app = App::start().await;
+    let path = format!("{GROUP}/events?kind=consumers");
+    let mut consumers = Events::of(app.request(Method::GET, &path).open().await);
+    for port in 1..=150 {
+        change(&app, port).await;
+    }
+    let ada = format!("{GROUP}/core-entities/consumers/ada");
+    app.put(&ada, &json!({})).await.expect(200);
+    let (id, event) = consumers.next().await;
+    assert_eq!((id, &event["events"][0]["kind"]), (151, &json!("consumers")));
+    let refused = app.get(&format!("{GROUP}/events?since=1")).await;
+    refused.expect(400);
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ async fn the_history_is_filtered_by_everything_at_once() {
     assert_eq!(found("entity=services/orders&actor=a%20admin").await, [5]);
     assert_eq!(found("entity=services/nobody").await, [0_u64; 0]);
     assert_eq!(found("since=2&until=4").await, [4, 3, 2]);
+    assert_eq!(found("since=99999999999999999999").await, [0_u64; 0]);
+    assert_eq!(found("until=99999999999999999999&since=6").await, [6]);
     assert_eq!(found("since=2000-01-01T00:00:00Z&until=3").await, [3, 2, 1]);
     assert_eq!(found("until=2000-01-01T00:00:00Z").await, [0_u64; 0]);
     assert_eq!(found("since=2999-01-01T00:00:00Z").await, [0_u64; 0]);
@@ -148,4 +150,117 @@ async fn a_change_of_many_entities_is_read_in_pages() {
     app.get(&format!("{GROUP}/versions/1?page[size]=0"))
         .await
         .expect(400);
+}
+
+/// What happened to an entity: versions, what each did, and its names after or before.
+fn told(body: &Value) -> Vec<(u64, String, String)> {
+    let one = |item: &Value| {
+        let change = &item["changes"][0];
+        let named = if change["after"].is_null() {
+            &change["before"]
+        } else {
+            &change["after"]
+        };
+        (
+            item["version"].as_u64().unwrap(),
+            change["what"].as_str().unwrap().to_owned(),
+            named["name"].as_str().unwrap().to_owned(),
+        )
+    };
+    body["data"].as_array().unwrap().iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn an_entitys_history_goes_through_its_names_and_its_deletion() {
+    let (app, _) = busy().await;
+    let of = |name: &str| format!("{GROUP}/core-entities/services/{name}/history");
+    let expected = [
+        (6, "deleted", "shipments"),
+        (5, "updated", "shipments"),
+        (3, "updated", "orders"),
+        (1, "created", "orders"),
+    ]
+    .map(|(version, what, name)| (version, what.to_owned(), name.to_owned()));
+    let by_name = app.get(&of("shipments")).await.expect(200);
+    assert_eq!(told(&by_name.body), expected);
+    let newest = &by_name.body["data"][0];
+    assert_eq!(newest["actor"]["type"], "token");
+    let updated = &by_name.body["data"][2];
+    assert_eq!(updated["changes"][0]["before"]["port"], 1);
+    assert_eq!(updated["changes"][0]["after"]["port"], 2);
+    assert_eq!(by_name.body["data"][3]["message"], "Ship orders");
+    let id = newest["changes"][0]["id"].as_str().unwrap();
+    assert_eq!(told(&app.get(&of(id)).await.expect(200).body), expected);
+    // The name it had first is nobody else's: it still means this one.
+    assert_eq!(told(&app.get(&of("orders")).await.expect(200).body), expected);
+    app.get(&of("nobody")).await.expect(404);
+    app.get(&of("11111111-1111-4111-8111-111111111111"))
+        .await
+        .expect(404);
+    let (mut read, mut after) = (Vec::new(), String::new());
+    loop {
+        let heard = app
+            .get(&format!("{}?page[size]=1{after}", of(id)))
+            .await
+            .expect(200);
+        read.extend(told(&heard.body));
+        match heard.body["meta"]["page"]["next"].as_str() {
+            Some(next) => after = format!("&page[after]={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(read, expected);
+    // Somebody else gets the name: it means that one from now on.
+    app.put(
+        &format!("{GROUP}/core-entities/services/orders"),
+        &json!({"host": "h"}),
+    )
+    .await
+    .expect(200);
+    let second = app.get(&of("orders")).await.expect(200);
+    assert_eq!(
+        told(&second.body),
+        [(7, "created".to_owned(), "orders".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn the_history_of_an_entity_of_a_deleted_group_is_read_by_the_groups_id_and_keeps_its_secrets() {
+    let app = App::start().await;
+    let made = app
+        .post("/v2/runtime-groups", &json!({"name": "gone"}))
+        .await
+        .expect(201);
+    let group = made.body["id"].as_str().unwrap().to_owned();
+    let entities = format!("/v2/runtime-groups/{group}/core-entities");
+    app.put(&format!("{entities}/consumers/ada"), &json!({}))
+        .await
+        .expect(200);
+    let key = app
+        .post(
+            &format!("{entities}/consumers/ada/key-auth"),
+            &json!({"key": "open-sesame"}),
+        )
+        .await
+        .expect(201);
+    let key = key.body["id"].as_str().unwrap().to_owned();
+    app.delete(&format!("/v2/runtime-groups/{group}"))
+        .await
+        .expect(204);
+    let path = format!("{entities}/key-auths/{key}/history");
+    let viewer = app.token("viewer", None).await;
+    let read = app
+        .request(axum::http::Method::GET, &path)
+        .with_token(&viewer)
+        .send()
+        .await;
+    let read = read.expect(200);
+    let created = read.body["data"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(created["changes"][0]["after"]["key"], "{redacted}");
+    assert!(!read.text.contains("open-sesame"), "{}", read.text);
+    app.get(&format!(
+        "/v2/runtime-groups/gone/core-entities/key-auths/{key}/history"
+    ))
+    .await
+    .expect(404);
 }

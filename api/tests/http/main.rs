@@ -19,6 +19,7 @@ mod kong_rules;
 mod konnect;
 mod log_head;
 mod node_certificates;
+mod organization_history;
 mod plugin_schemas;
 mod provisioning;
 mod replaying;

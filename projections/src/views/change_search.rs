@@ -91,7 +91,7 @@ pub(super) struct Found {
 }
 
 impl Views {
-    /// The versions that satisfy a filter within a range of versions; none if it asks for nothing but a range.
+    /// The versions that satisfy a filter within a range of versions, which isn't empty; none if it asks for nothing but a range.
     pub(super) async fn search(
         &self,
         generation: i64,
@@ -103,9 +103,6 @@ impl Views {
         let sources = filter.sources(boundary);
         if sources.is_empty() {
             return Ok(None);
-        }
-        if first >= end {
-            return Ok(Some(Found::default()));
         }
         let search = Search {
             views: self,

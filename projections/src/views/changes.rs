@@ -12,6 +12,7 @@ use super::change_search::{ChangeFilter, Found};
 use super::{Views, limit};
 use crate::database::Row;
 use crate::error::ViewError;
+use crate::recorded::Recorded;
 use crate::summary::{EventSummary, entity_name};
 use crate::write::bulk::Bulk;
 
@@ -92,6 +93,8 @@ pub struct EventDetail {
     pub before: Option<Arc<Entity>>,
     /// The entity after the change; none if it is gone or the event isn't about an entity.
     pub after: Option<Arc<Entity>>,
+    /// What an organization had recorded of the thing before; the summary has what the event recorded.
+    pub earlier: Option<Recorded>,
 }
 
 impl Views {
@@ -116,6 +119,9 @@ impl Views {
     ) -> Result<ChangePage, ViewError> {
         let generation = *self.generation().await;
         let range = filter.range(before);
+        if range.0 >= range.1 {
+            return Ok(ChangePage::default());
+        }
         let mut page = match self.search(generation, boundary, filter, range, size).await? {
             Some(Found { versions, next }) => {
                 let mut found = self.changes_of(generation, boundary, &versions).await?;
@@ -127,8 +133,14 @@ impl Views {
             }
             None => self.changes_between(generation, boundary, range, size).await?,
         };
-        if let Boundary::Group(group) = boundary {
-            self.name_events(generation, group, &mut page.changes).await?;
+        match boundary {
+            Boundary::Group(group) => self.name_events(generation, group, &mut page.changes).await?,
+            Boundary::Organization(_) => {
+                for change in &mut page.changes {
+                    self.name_hosts(generation, boundary, change).await?;
+                }
+            }
+            Boundary::System => {}
         }
         Ok(page)
     }
@@ -242,7 +254,13 @@ impl Views {
             Boundary::System | Boundary::Organization(_) => HashMap::new(),
         };
         let mut events = Vec::with_capacity(change.events.len());
+        if let Boundary::Organization(_) = boundary {
+            self.name_hosts(generation, boundary, &mut change).await?;
+        }
         for summary in &mut change.events {
+            let earlier = self
+                .recorded_before(generation, boundary, version, summary)
+                .await?;
             let found = subject(summary).and_then(|(kind, id)| around.get(&(kind, id, version)));
             let (before, after) = found.cloned().unwrap_or_default();
             if summary.name.is_none() {
@@ -253,13 +271,14 @@ impl Views {
                 summary: summary.clone(),
                 before,
                 after,
+                earlier,
             });
         }
         Ok(Some(ChangeDetail { change, events, next }))
     }
 
     /// Leaves a change the events from one on that are about so many things; answers the next one.
-    async fn cut_events(
+    pub(super) async fn cut_events(
         &self,
         generation: i64,
         boundary: Boundary,

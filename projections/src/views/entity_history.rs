@@ -137,11 +137,9 @@ impl Views {
         let Some(newest) = newest else {
             return Ok(None);
         };
-        let detail = self.change(boundary, newest).await?;
-        let events = detail.into_iter().flat_map(|detail| detail.events);
-        let mut summaries = events.map(|event| event.summary);
-        let called = summaries
-            .rfind(|event| event.kind.as_deref() == Some(kind) && event.name.as_deref() == Some(name));
+        let mut events = self.all_events(generation, boundary, newest).await?.into_iter();
+        let called =
+            events.rfind(|event| event.kind.as_deref() == Some(kind) && event.name.as_deref() == Some(name));
         Ok(called.and_then(|event| event.id))
     }
 

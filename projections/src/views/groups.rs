@@ -179,6 +179,13 @@ impl Views {
         self.version(generation, group).await
     }
 
+    /// The newest version of any boundary; 0 before its first change.
+    pub async fn boundary_version(&self, boundary: Boundary) -> Result<Version, ViewError> {
+        let generation = *self.generation().await;
+        let arguments = [generation.into(), boundary.subject().into()];
+        version(self.database().fetch_optional(VERSION, arguments).await?)
+    }
+
     /// The version a group had at a time: that of the last change at or before it; 0 before the first.
     pub async fn version_at(&self, group: GroupId, at: Timestamp) -> Result<Version, ViewError> {
         self.boundary_version_at(Boundary::Group(group), at).await

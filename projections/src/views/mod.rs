@@ -3,7 +3,7 @@
 //! - [`entities`]: entities of a group now and at any version; [`entity_row`]: how one is read and opened.
 //! - [`intervals`]: what was valid at a version, found by its interval; [`differences`]: what two versions differ by.
 //! - [`changes`]: the history; [`change_search`]: which of its changes satisfy a filter; [`bodies`]: what they did;
-//!   [`entity_history`]: the changes of one entity.
+//!   [`entity_history`]: the changes of one entity; [`records`]: those of an organization's things.
 //! - [`groups`]: the registry; [`access`]: organizations and tokens; [`tags`];
 //!   [`certificates`]: which group an instance's certificate opens.
 //!
@@ -21,6 +21,7 @@ mod entity_history;
 mod entity_row;
 mod groups;
 mod intervals;
+mod records;
 mod tags;
 
 use std::sync::Arc;
