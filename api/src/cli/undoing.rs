@@ -74,6 +74,13 @@ impl Undoing {
     fn report(&self, answer: &Value, effect: &str) -> String {
         let (group, version) = (&self.group, &answer["version"]);
         let verdict = match (answer["changed"] == json!(true), self.dry_run) {
+            (false, _)
+                if answer["left_out"]
+                    .as_array()
+                    .is_some_and(|left_out| !left_out.is_empty()) =>
+            {
+                format!("nothing changed in {group}, at version {version}")
+            }
             (false, _) => format!("nothing changed: {group} is so already, at version {version}"),
             (true, true) => {
                 let summary = difference::summary(&answer["changes"]);

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use domain::gateway::CommandError;
+use domain::group::event::ERASED;
 use domain::group::{Conflict, Entity, GroupCommand, GroupError, Obstacle};
 use domain::{GroupId, Version};
 use projections::EntityChange;
@@ -163,7 +164,7 @@ fn shown(conflict: &Conflict, later: Option<Version>) -> Value {
 
 fn named(entity: &Entity) -> Value {
     let name = presentation::name_field(entity.kind).and_then(|field| entity.map().remove(field));
-    json!({ "kind": entity.kind, "id": entity.id, "name": name.filter(Value::is_string) })
+    json!({ "kind": entity.kind, "id": entity.id, "name": name.filter(|name| name.is_string() && *name != ERASED) })
 }
 
 /// As much of a text as fits into so many bytes.
