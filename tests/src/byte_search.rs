@@ -26,7 +26,8 @@ impl Needle {
         Self::new(text, text)
     }
 
-    fn is_in(&self, haystack: &[u8]) -> bool {
+    /// Whether these bytes stand in there.
+    pub fn is_in(&self, haystack: &[u8]) -> bool {
         haystack
             .windows(self.bytes.len())
             .any(|window| window == self.bytes)

@@ -8,6 +8,9 @@ use sqlx::{ConnectOptions, Connection};
 use tests::api_client::GroupClient;
 use tests::byte_search::{self, Needle};
 use tests::command_line::CommandLine;
+use tests::eventually::eventually;
+use tests::nats_server::{NatsServer, Options};
+use tests::postgres_server::PostgresServer;
 use tests::server_process::{Log, ServerProcess};
 
 /// What says who ada is, or lets somebody be her, in every field that does.
@@ -296,4 +299,95 @@ async fn no_file_holds_what_was_sealed_in_a_purged_group() {
     export(&server, "export").await;
     let everything: Vec<_> = needles(&secrets).into_iter().chain(keys_before).collect();
     assert_eq!(byte_search::found(&places(&server), &everything), nothing);
+}
+
+#[tokio::test]
+async fn in_a_cluster_every_process_stops_answering_and_no_server_holds_what_was_erased() {
+    let store = tempfile::tempdir().expect("the temporary directory is writable");
+    let nats = NatsServer::start(Options {
+        store_dir: Some(store.path().to_owned()),
+        ..Options::default()
+    })
+    .await;
+    let databases = PostgresServer::start();
+    let database = databases.fresh_database().await;
+    let mut first = ServerProcess::prepare(nats.log()).with_database(&database);
+    first.start_again();
+    first.ready().await;
+    let second = first.another().await;
+    let token = first.admin_token();
+    let (one, other) = (
+        first.api().group("default"),
+        second.api_as(&token).group("default"),
+    );
+    let ada = live_the_life_of_ada(&one).await;
+    let told = other
+        .get(&format!("consumers/{ada}?at=2"))
+        .await
+        .expect_status(200);
+    assert_eq!(told.json()["username"], OF_ADA[0], "both processes know the key");
+    let on_disk = [store.path().to_owned()];
+    let keys_before = message_of(&nats, "rt.group.").await;
+    let nothing: [String; 0] = [];
+    assert!(!byte_search::found(&on_disk, &keys_before).is_empty());
+
+    let erase = format!("consumers/{ada}/erase");
+    one.post(&erase, &json!({})).await.expect_status(200);
+    assert_eq!(
+        byte_search::found(&on_disk, &keys_before),
+        nothing,
+        "the page with the key is erased in the server's files"
+    );
+    says_erased(&one, &ada).await;
+    eventually("the other process has heard of it", async || {
+        let told = other
+            .get(&format!("consumers/{ada}?at=2"))
+            .await
+            .expect_status(200);
+        let told = told.json()["username"].clone();
+        (told == "{erased}").then_some(()).ok_or(told)
+    })
+    .await;
+    says_erased(&other, &ada).await;
+
+    let everything: Vec<_> = needles(&OF_ADA).into_iter().chain(keys_before).collect();
+    let places = [places(&first), places(&second), on_disk.to_vec()].concat();
+    assert_eq!(byte_search::found(&places, &everything), nothing);
+    let name = database.rsplit('/').next().expect("a database has a name");
+    for statement in ["VACUUM FULL", "CHECKPOINT"] {
+        databases.sql(name, statement).expect("an administrator may");
+    }
+    let mut relations = databases.files();
+    relations.retain(|(path, _)| path.components().any(|part| part.as_os_str() == "base"));
+    let of_nobody = &needles(&[OF_NOBODY])[0];
+    assert!(
+        relations.iter().any(|(_, content)| of_nobody.is_in(content)),
+        "the search finds what is there"
+    );
+    for (path, content) in relations {
+        let inside: Vec<_> = everything
+            .iter()
+            .filter(|needle| needle.is_in(&content))
+            .collect();
+        assert!(inside.is_empty(), "{}: {inside:?}", path.display());
+    }
+}
+
+/// The pages of keys in the keyring's stream, of boundaries that begin so.
+async fn message_of(nats: &NatsServer, boundary: &str) -> Vec<Needle> {
+    let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("NATS answers"));
+    let stream = context
+        .get_stream("KV_runtime_keys")
+        .await
+        .expect("the keyring's stream");
+    let mut pages = Vec::new();
+    let last = stream.cached_info().state.last_sequence;
+    for sequence in 1..=last {
+        if let Ok(message) = stream.get_raw_message(sequence).await
+            && message.subject.contains(boundary)
+        {
+            pages.push(Needle::new("a page of keys", message.payload.to_vec()));
+        }
+    }
+    pages
 }

@@ -118,6 +118,10 @@ async fn nats(
     let signing = Arc::new(master.signing_key());
     let pages = NatsPages::open(connection.clone()).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
+    let (heard, stop) = (Arc::clone(&keyring), tasks.token().clone());
+    tasks.spawn("keyring hearing", async move {
+        stop.run_until_cancelled(heard.hear_others()).await;
+    });
     let log = NatsLog::open(connection).await?;
     let (fail_over, stop) = (log.clone().fail_over(), tasks.token().clone());
     tasks.spawn("NATS failover", async move {

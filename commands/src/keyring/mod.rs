@@ -19,7 +19,7 @@ pub use key_pages::KeyPages;
 pub use master_key::MasterKey;
 pub use memory::MemoryPages;
 pub use nats::NatsPages;
-pub use page_store::{PageAddress, PageStore, PutError, StoredPage};
+pub use page_store::{PageAddress, PageChange, PageStore, PutError, StoredPage};
 pub use paged::PagedKeyring;
 pub use sqlite::SqlitePages;
 

@@ -4,7 +4,10 @@
 //! just made must be found. A page that was replaced is erased at once, so that no former key stays on the disks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull::{self, Config};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_trait::async_trait;
@@ -12,10 +15,11 @@ use bytes::Bytes;
 use domain::Boundary;
 use domain::keyring::KeyringError;
 use domain::log::AppendError;
-use futures::TryStreamExt;
-use tracing::warn;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use tracing::{debug, warn};
 
-use super::page_store::{PageAddress, PageStore, PutError, StoredPage};
+use super::page_store::{PageAddress, PageChange, PageStore, PutError, StoredPage};
 use crate::jetstream::publish::{Guard, Publish};
 use crate::jetstream::stream::{keep_everything, open};
 use crate::jetstream::{ConnectError, Connection};
@@ -25,6 +29,15 @@ const STREAM: &str = "KV_runtime_keys";
 
 /// What the subjects of the bucket begin with.
 const PREFIX: &str = "$KV.runtime_keys.";
+
+/// How often the server says that it is still there; two of these without a sign, and the changes are asked for anew.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// After how long without a listener the server forgets it.
+const INACTIVE: Duration = Duration::from_secs(60);
+
+/// How long a failed attempt to listen waits for the next.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The key of the check value; no boundary is called so.
 const CHECK_VALUE: &str = "check";
@@ -69,6 +82,54 @@ impl NatsPages {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// The messages from now on.
+    async fn new_messages(&self) -> Result<pull::Stream, KeyringError> {
+        let config = Config {
+            deliver_policy: DeliverPolicy::New,
+            ack_policy: AckPolicy::None,
+            filter_subject: format!("{PREFIX}rt.>"),
+            inactive_threshold: INACTIVE,
+            memory_storage: true,
+            num_replicas: 1,
+            ..Config::default()
+        };
+        let consumer = self.stream.create_consumer(config).await.map_err(unavailable)?;
+        let pulls = consumer.stream().heartbeat(HEARTBEAT);
+        pulls.messages().await.map_err(unavailable)
+    }
+
+    /// The next thing that happens to the pages.
+    async fn next_change(&self, listening: &mut Option<pull::Stream>) -> PageChange {
+        loop {
+            let Some(messages) = listening else {
+                match self.new_messages().await {
+                    Ok(messages) => {
+                        *listening = Some(messages);
+                        return PageChange::Missed;
+                    }
+                    Err(error) => {
+                        warn!(%error, "what other processes do to the keys isn't heard for the moment");
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                }
+            };
+            match messages.next().await {
+                Some(Ok(message)) => match address(&message.subject) {
+                    Ok(address) => {
+                        let sealed = message.payload.to_vec();
+                        return PageChange::Written { address, sealed };
+                    }
+                    Err(error) => warn!(%error, "a message in the keyring is passed over"),
+                },
+                interrupted => {
+                    debug!(?interrupted, "listening to the keyring is interrupted");
+                    *listening = None;
+                }
+            }
         }
     }
 
@@ -136,6 +197,15 @@ impl PageStore for NatsPages {
                 .await
                 .map_err(unavailable)?;
         }
+    }
+
+    fn changes(&self) -> BoxStream<'static, PageChange> {
+        let listener = (self.clone(), None);
+        stream::unfold(listener, |(pages, mut listening)| async move {
+            let change = pages.next_change(&mut listening).await;
+            Some((change, (pages, listening)))
+        })
+        .boxed()
     }
 
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError> {

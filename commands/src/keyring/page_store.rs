@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use domain::Boundary;
 use domain::keyring::KeyringError;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
 /// Which page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +35,20 @@ pub enum PutError {
     Failed(#[from] KeyringError),
 }
 
+/// What happened to the pages, whichever process did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageChange {
+    /// A page was written.
+    Written {
+        /// Which.
+        address: PageAddress,
+        /// What it holds now, under the master key.
+        sealed: Vec<u8>,
+    },
+    /// From here on changes are told; earlier ones may have been missed.
+    Missed,
+}
+
 /// Stores sealed pages. Everything is durable when a call returns, and what is read includes every write before.
 #[async_trait]
 pub trait PageStore: Send + Sync + 'static {
@@ -44,6 +60,11 @@ pub trait PageStore: Send + Sync + 'static {
 
     /// Makes every former content of a page unreadable, as far as the store can reach.
     async fn erase_former(&self, address: PageAddress) -> Result<(), KeyringError>;
+
+    /// What happens to the pages from now on; nothing, ever, in a store that one process has for itself.
+    fn changes(&self) -> BoxStream<'static, PageChange> {
+        stream::pending().boxed()
+    }
 
     /// The addresses of all pages.
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError>;

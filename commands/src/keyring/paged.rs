@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use dashmap::DashMap;
 use domain::keyring::{DataKey, KeyNotLoaded, KeyState, KeyringError};
 use domain::{Boundary, DataKeys, KeyId, Keyring};
+use futures::StreamExt;
 use tokio::sync::Mutex;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::master_key::{self, MasterKey};
-use super::page_store::{PageAddress, PageStore, PutError, StoredPage};
+use super::page_store::{PageAddress, PageChange, PageStore, PutError, StoredPage};
 use super::sealed_page::Page;
 use crate::entropy;
 
@@ -173,6 +174,46 @@ impl<S: PageStore> PagedKeyring<S> {
         }
     }
 
+    /// Hears what other processes do to the keys, for ever: a key that one of them destroys is destroyed here too.
+    pub async fn hear_others(&self) {
+        let mut changes = self.store.changes();
+        while let Some(change) = changes.next().await {
+            match change {
+                PageChange::Written { address, sealed } => self.hear(address, &sealed),
+                PageChange::Missed => self.read_again().await,
+            }
+        }
+    }
+
+    /// Learns what a page says of the keys that this process answers from memory.
+    fn hear(&self, address: PageAddress, sealed: &[u8]) {
+        if !self.boundaries.contains_key(&address.boundary) {
+            return;
+        }
+        match Page::open(&self.master, address, sealed) {
+            Some(page) => self.remember(address.boundary, &page),
+            None => {
+                warn!(boundary = %address.boundary, number = address.number, "a page that was written doesn't open")
+            }
+        }
+    }
+
+    /// Reads every boundary again that this process knows keys of.
+    async fn read_again(&self) {
+        let boundaries: Vec<_> = self.boundaries.iter().map(|entry| *entry.key()).collect();
+        for boundary in boundaries {
+            let shared = self.boundaries.entry(boundary).or_default().clone();
+            let mut pages = shared.lock().await;
+            match self.read(boundary).await {
+                Ok(read) => *pages = read,
+                Err(error) => {
+                    pages.current = false;
+                    warn!(%boundary, %error, "what other processes did to these keys isn't known for the moment");
+                }
+            }
+        }
+    }
+
     /// See [`super::KeyPages::export`].
     pub(super) async fn export_pages(&self) -> Result<Vec<(PageAddress, Vec<u8>)>, KeyringError> {
         let boundaries: BTreeSet<_> = self
@@ -281,16 +322,17 @@ impl<S: PageStore> PagedKeyring<S> {
         Ok(())
     }
 
-    /// Answers these keys from memory from now on.
+    /// Answers these keys from memory from now on. One that is known to be destroyed stays so: what was read may be older.
     fn remember(&self, boundary: Boundary, page: &Page) {
         for (owner, state) in &page.entries {
-            self.keys.insert(
-                KeyId {
-                    boundary,
-                    owner: *owner,
-                },
-                state.clone(),
-            );
+            let id = KeyId {
+                boundary,
+                owner: *owner,
+            };
+            let mut known = self.keys.entry(id).or_insert_with(|| state.clone());
+            if matches!(state, KeyState::Destroyed) {
+                *known = KeyState::Destroyed;
+            }
         }
     }
 }
