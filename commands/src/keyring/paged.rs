@@ -193,7 +193,7 @@ impl<S: PageStore> PagedKeyring<S> {
         match Page::open(&self.master, address, sealed) {
             Some(page) => self.remember(address.boundary, &page),
             None => {
-                warn!(boundary = %address.boundary, number = address.number, "a page that was written doesn't open")
+                warn!(boundary = %address.boundary, number = address.number, "a page that was written doesn't open");
             }
         }
     }

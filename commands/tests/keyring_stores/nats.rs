@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_nats::jetstream;
 use commands::jetstream::{Connection, Options};
 use commands::keyring::{MasterKey, NatsKeyring, NatsPages};
+use commands::tasks::Tasks;
 use domain::keyring::KeyState;
 use domain::{Boundary, DataKeys, KeyId, Keyring};
 use uuid::Uuid;
@@ -68,7 +69,8 @@ async fn another_process_stops_answering_with_a_destroyed_key_without_being_aske
     one.ensure(&both).await.unwrap();
     other.load(&both).await.unwrap();
     let hearing = Arc::clone(&other);
-    let hearing = tokio::spawn(async move { hearing.hear_others().await });
+    let tasks = Tasks::default();
+    tasks.spawn("keyring hearing", async move { hearing.hear_others().await });
     one.destroy(&[id(1)].into()).await.unwrap();
     eventually("the other process has heard of it", async || {
         match other.data_key(id(1)) {
@@ -86,5 +88,4 @@ async fn another_process_stops_answering_with_a_destroyed_key_without_being_aske
         }
     })
     .await;
-    hearing.abort();
 }

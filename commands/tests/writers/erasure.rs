@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use commands::keyring::MemoryKeyring;
+use commands::keyring::{KeyPages, MasterKey, MemoryKeyring, MemoryPages};
 use domain::gateway::{CommandError, Commands};
 use domain::group::{Action, Condition, Entity, GroupCommand, GroupEvent};
 use domain::keyring::{KeyNotLoaded, KeyState, KeyringError};
@@ -27,8 +27,12 @@ struct FailingKeyring {
 
 impl FailingKeyring {
     fn new() -> Arc<Self> {
+        Self::over(MemoryKeyring::in_memory())
+    }
+
+    fn over(keys: MemoryKeyring) -> Arc<Self> {
         Arc::new(Self {
-            keys: MemoryKeyring::in_memory(),
+            keys,
             is_away: AtomicBool::new(false),
             destroyed: Notify::new(),
         })
@@ -142,6 +146,30 @@ async fn an_erasure_that_was_cut_before_its_key_was_destroyed_is_finished() {
     site.run_reactors(&site.bus());
     keyring.destroyed.notified().await;
     assert!(is_destroyed(&site, &desk, ann));
+}
+
+#[tokio::test]
+async fn what_was_erased_is_erased_again_where_an_older_keyring_comes_back() {
+    let (mut site, _) = Site::in_memory();
+    let master = MasterKey::generate();
+    let open = async || {
+        MemoryKeyring::open(MemoryPages::default(), master.clone())
+            .await
+            .unwrap()
+    };
+    let (keyring, older) = (Arc::new(open().await), FailingKeyring::over(open().await));
+    site.keyring = Arc::clone(&keyring) as Arc<dyn Keyring>;
+    let desk = site.desk().await;
+    let (ann, bob) = (consumer(&desk, "ann").await, consumer(&desk, "bob").await);
+    for (address, sealed) in keyring.export().await.unwrap() {
+        older.keys.import(address, &sealed).await.unwrap();
+    }
+    desk.send(erase(ann)).await.unwrap();
+    site.keyring = Arc::clone(&older) as Arc<dyn Keyring>;
+    assert!(!is_destroyed(&site, &desk, ann), "the backup is older");
+    site.run_reactors(&site.bus());
+    older.destroyed.notified().await;
+    assert!(is_destroyed(&site, &desk, ann) && !is_destroyed(&site, &desk, bob));
 }
 
 async fn purge(desk: &Desk) -> Result<(), CommandError> {

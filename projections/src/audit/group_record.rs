@@ -48,7 +48,7 @@ pub async fn find_group(
     for id_of_organization in system.organizations.keys() {
         let organization = organization(log, keyring, *id_of_organization).await?;
         let record = match id {
-            Some(id) => organization.group(id),
+            Some(id) => organization.groups.get(&id),
             None => organization.group_named(wanted),
         };
         let Some(record) = record else { continue };
