@@ -1,8 +1,11 @@
 //! The content hash of a group's configuration (DESIGN §4), kept incrementally by server and agent alike.
 
+use std::sync::Arc;
+
 use imbl::OrdMap;
 
 use crate::bucket_tree::BucketTree;
+use crate::group::Entity;
 use crate::{Digest, EntityId, Kind};
 
 /// The digest of one entity: its kind, id and canonical body.
@@ -37,6 +40,15 @@ pub struct SnapshotDigest {
 }
 
 impl SnapshotDigest {
+    /// The digest of a whole configuration.
+    pub fn of<'entities>(entities: impl Iterator<Item = &'entities Arc<Entity>>) -> Digest {
+        let mut digest = Self::default();
+        for entity in entities {
+            digest.put(entity.kind, entity.id, &entity.body);
+        }
+        digest.digest()
+    }
+
     /// Says that an entity now has this body.
     pub fn put(&mut self, kind: Kind, id: EntityId, body: &str) {
         let bucket = bucket_of(kind, id);

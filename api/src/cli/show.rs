@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, Connection, history_path};
-use super::difference;
+use super::client::{Client, Connection, group_path, history_path};
 use super::ending::Ending;
 use super::history::who;
 use super::output::cell;
+use super::{difference, dump};
 
 /// Shows one change of the organization or of a runtime group, with what each thing was before and after
 #[derive(Args, Debug)]
@@ -17,6 +17,12 @@ pub struct Show {
     /// The runtime group, an id or a name; a deleted group by its id. Without it, the organization
     #[arg(long, short)]
     group: Option<String>,
+    /// Prints the whole configuration after the change, as `dump` does
+    #[arg(long, requires = "group")]
+    config: bool,
+    /// What the configuration is written as
+    #[arg(long, value_parser = dump::FORMATS, default_value = dump::FORMATS[0], requires = "config")]
+    format: String,
     #[command(flatten)]
     connection: Connection,
 }
@@ -25,6 +31,12 @@ impl Show {
     /// Prints the change.
     pub async fn run(self) -> anyhow::Result<Ending> {
         let client = Client::new(&self.connection)?;
+        if let Some(group) = self.group.as_deref().filter(|_| self.config) {
+            let (group, version, format) = (group_path(group), self.version, &self.format);
+            let path = format!("{group}/versions/{version}/config?format={format}");
+            dump::print(&client, &self.connection, &path).await?;
+            return Ok(Ending::Done);
+        }
         let path = format!(
             "{}/versions/{}",
             history_path(self.group.as_deref()),

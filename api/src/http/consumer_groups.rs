@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::body::KONG_MEDIA_TYPES;
 use super::endpoint::{Endpoint, Permission, query};
 use super::entities;
-use super::entity_routes::Place;
+use super::entity_routes::{AT, Place};
 use super::exchange::Exchange;
 use super::kong_pages::{self, PAGING, PageBody};
 use super::prefixes::{PREFIXES, Prefix};
@@ -94,7 +94,7 @@ fn whole(side: Side) -> Endpoint {
         "Read a consumer group with its members",
         move |exchange| read(exchange, side),
     )
-    .reads(&[query("list_consumers", "false: without the members")])
+    .reads(&[query("list_consumers", "false: without the members"), AT])
     .by_kongs_rules()
 }
 
@@ -115,6 +115,7 @@ fn memberships(side: Side) -> Vec<Endpoint> {
             move |exchange| list(exchange, side),
         )
         .reads(&PAGING)
+        .reads(&[AT])
         .by_kongs_rules(),
         Endpoint::new(
             Method::POST,
@@ -193,7 +194,11 @@ async fn list(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
         body.data.push(entities::raw(&exchange, &far, moment.at).await?);
     }
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
-        body.goes_on(&side.prefix.relative(&exchange.path), &[last.id], &[]);
+        body.goes_on(
+            &side.prefix.relative(&exchange.path),
+            &[last.id],
+            &exchange.query.given(&["at"]),
+        );
     }
     Ok(Answer::ok(&body).tagged(moment.newest).at_version(moment.newest))
 }

@@ -68,11 +68,10 @@ pub(crate) async fn page(
     }
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
         // Kong's nested lists carry the offset only.
-        let parameters = ["size", "tags", "at"].into_iter();
-        let parameters = parameters.filter(|name| parent.is_none() || *name == "at");
-        let parameters: Vec<_> = parameters
-            .filter_map(|name| Some((name, exchange.query.get(name)?)))
-            .collect();
+        let parameters = match parent {
+            None => exchange.query.given(&["size", "tags", "at"]),
+            Some(_) => exchange.query.given(&["at"]),
+        };
         let path = place.prefix.relative(&exchange.path);
         body.goes_on(&path, &[last.id], &parameters);
     }

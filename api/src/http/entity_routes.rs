@@ -45,7 +45,8 @@ impl Place {
     }
 }
 
-const AT: Parameter = query("at", "a version or an RFC 3339 time: the entity as it was then");
+/// The state that a read is made from.
+pub(crate) const AT: Parameter = query("at", "a version or an RFC 3339 time: the entity as it was then");
 const NEWER_THAN: Parameter = header("X-Group-Version", "the answer is at least as new as this version");
 const TAGS: Parameter = query("tags", "a,b: with all of these tags; a/b: with any");
 const CUSTOM_ID: Parameter = query("custom_id", "the one with this custom_id");

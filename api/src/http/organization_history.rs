@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::change_filters::FILTERS;
 use super::endpoint::{Endpoint, Permission};
 use super::exchange::Exchange;
+use super::field_changes::ChangedPaths;
 use super::pages::{AFTER, PAGE};
 use super::preconditions;
 use super::refusal::Refusal;
@@ -86,9 +87,13 @@ fn shown(exchange: &Exchange, event: &EventDetail) -> Value {
     let record = |recorded: Option<&Recorded>| recorded.map(|recorded| record(exchange, recorded));
     let before = record(event.earlier.as_ref());
     let after = record(summary.recorded.as_deref());
-    let changed = match (&before, &after) {
-        (Some(before), Some(after)) => changed_fields(before, after),
-        _ => Vec::new(),
+    let (changed, fields) = match (&before, &after) {
+        (Some(before), Some(after)) => {
+            let changed = changed_fields(before, after);
+            let fields = ChangedPaths::below(&changed, before, after).shown(before, after);
+            (changed, fields)
+        }
+        _ => Default::default(),
     };
     json!({
         "what": summary.what,
@@ -96,6 +101,7 @@ fn shown(exchange: &Exchange, event: &EventDetail) -> Value {
         "id": summary.id,
         "name": summary.name,
         "changed": changed,
+        "fields": fields,
         "before": before,
         "after": after,
     })

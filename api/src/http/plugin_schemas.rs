@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission};
 use super::entities;
-use super::entity_routes::Place;
+use super::entity_routes::{AT, Place};
 use super::exchange::Exchange;
 use super::kong_pages::{self, PAGING};
 use super::prefixes::{PREFIXES, Prefix};
@@ -56,6 +56,7 @@ fn endpoints_at(place: Place) -> Vec<Endpoint> {
             move |exchange| list(exchange, place),
         )
         .reads(&PAGING)
+        .reads(&[AT])
         .by_kongs_rules(),
         Endpoint::new(
             Method::POST,
@@ -75,6 +76,7 @@ fn endpoints_at(place: Place) -> Vec<Endpoint> {
             "Read a plugin's schema.lua",
             move |exchange| read(exchange, place),
         )
+        .reads(&[AT])
         .by_kongs_rules(),
         Endpoint::new(
             Method::PUT,
@@ -114,7 +116,11 @@ async fn list(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
     let items: Vec<_> = page.entities.iter().map(|entity| item(entity)).collect();
     let mut next = kong_pages::PageBody::default();
     if let Some(last) = page.entities.last().filter(|_| page.has_more) {
-        next.goes_on(&place.prefix.relative(&exchange.path), &[last.id], &[]);
+        next.goes_on(
+            &place.prefix.relative(&exchange.path),
+            &[last.id],
+            &exchange.query.given(&["size", "at"]),
+        );
     }
     let body = json!({ "items": items, "page": { "next": next.next, "offset": next.offset } });
     Ok(Answer::ok(&body).tagged(moment.newest).at_version(moment.newest))

@@ -38,6 +38,12 @@ impl Query {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Those of these parameters that were given, with their values.
+    pub(crate) fn given(&self, names: &[&'static str]) -> Vec<(&'static str, &str)> {
+        let given = names.iter().filter_map(|name| Some((*name, self.get(name)?)));
+        given.collect()
+    }
+
     /// A switch: absent is off; `name`, `name=true` and `name=1` are on.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.get(name) {

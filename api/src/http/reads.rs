@@ -236,15 +236,16 @@ impl Reads {
         Ok(self.views().entity_with(group, kind, field, value, at).await?)
     }
 
-    /// Who has which tags now; only one tag if it is given.
+    /// Who has which tags, now or at a version; only one tag if it is given.
     pub(crate) async fn tags(
         &self,
         group: GroupId,
         tag: Option<&str>,
         after: Option<&TagCursor>,
         size: usize,
+        at: Option<Version>,
     ) -> Result<TagPage, Refusal> {
-        Ok(self.views().tags(group, tag, after, size).await?)
+        Ok(self.views().tags(group, tag, after, size, at).await?)
     }
 
     /// A page of a group's entities of one kind.

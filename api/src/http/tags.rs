@@ -8,6 +8,7 @@ use serde_json::value::to_raw_value;
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission};
+use super::entity_routes::AT;
 use super::exchange::Exchange;
 use super::kong_pages::{self, PAGING, PageBody};
 use super::prefixes::{PREFIXES, Prefix};
@@ -24,11 +25,12 @@ fn under(prefix: Prefix) -> [Endpoint; 2] {
         Endpoint::new(
             Method::GET,
             path,
-            Permission::ReadGroup,
+            Permission::ReadHistory,
             summary,
             move |exchange| list(exchange, prefix),
         )
         .reads(&PAGING)
+        .reads(&[AT])
         .answers(200, page())
         .by_kongs_rules()
     };
@@ -46,11 +48,11 @@ async fn list(exchange: Exchange, prefix: Prefix) -> Result<Answer, Refusal> {
     }
     let size = kong_pages::size(&exchange.query)?;
     let after = kong_pages::offset(&exchange.query)?.and_then(cursor);
-    let newest = exchange.newest_version().await?;
+    let moment = exchange.moment().await?;
     let page = exchange
         .services
         .reads
-        .tags(group, tag, after.as_ref(), size)
+        .tags(group, tag, after.as_ref(), size, moment.at)
         .await?;
     let mut body = PageBody::default();
     for tagged in &page.tagged {
@@ -60,10 +62,10 @@ async fn list(exchange: Exchange, prefix: Prefix) -> Result<Answer, Refusal> {
     }
     if let Some(last) = page.tagged.last().filter(|_| page.has_more) {
         let key = (&last.tag, last.kind, last.id);
-        let size = exchange.query.get("size").map(|size| ("size", size));
-        body.goes_on(&prefix.relative(&exchange.path), &key, size.as_slice());
+        let given = exchange.query.given(&["size", "at"]);
+        body.goes_on(&prefix.relative(&exchange.path), &key, &given);
     }
-    Ok(Answer::ok(&body).tagged(newest).at_version(newest))
+    Ok(Answer::ok(&body).tagged(moment.newest).at_version(moment.newest))
 }
 
 fn cursor((tag, kind, id): (String, String, EntityId)) -> Option<TagCursor> {

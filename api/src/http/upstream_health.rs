@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission, query};
-use super::entity_routes::Place;
+use super::entity_routes::{AT, Place};
 use super::exchange::Exchange;
 use super::kong_pages::PAGING;
 use super::prefixes::ADMIN;
@@ -32,11 +32,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(
             Method::GET,
             path("targets/all"),
-            Permission::ReadGroup,
+            Permission::ReadHistory,
             "List every target of an upstream, those with weight 0 too",
             move |exchange| entity_lists::list(exchange, place),
         )
         .reads(&PAGING)
+        .reads(&[AT])
         .by_kongs_rules(),
         Endpoint::new(
             Method::GET,

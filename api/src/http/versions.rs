@@ -181,9 +181,6 @@ async fn digest(exchange: &Exchange, group: GroupId, version: Version) -> Result
     if let Some(digest) = recent.digest_at(version) {
         return Ok(digest.to_string());
     }
-    let mut digest = SnapshotDigest::default();
-    for entity in reads.configuration(group, version).await? {
-        digest.put(entity.kind, entity.id, &entity.body);
-    }
-    Ok(digest.digest().to_string())
+    let entities = reads.configuration(group, version).await?;
+    Ok(SnapshotDigest::of(entities.iter()).to_string())
 }

@@ -7,6 +7,7 @@ mod app;
 mod authorization;
 mod both_databases;
 mod conditions;
+mod configurations;
 mod consumer_groups;
 mod differences;
 mod entities;

@@ -1,16 +1,21 @@
-//! decK's declarative files (`_format_version` 1.1, 2.1, 3.0), in and out; pure.
+//! Configurations as files, in and out; pure. decK's declarative files (`_format_version` 1.1, 2.1, 3.0):
 //!
 //! - [`parse`]: a file's document, already read as JSON, becomes a [`Declaration`]: flat, parents before children.
 //! - [`dump`]: a configuration becomes a document in decK's nested form.
 //!
-//! What a declaration does to a group is [`crate::group::declare`].
+//! What a declaration does to a group is [`crate::group::declare`]. Out only: [`kong`], what a Kong without a database loads,
+//! and [`Canonical`], the bodies as they are stored.
 
+mod canonical;
 mod dump;
+mod kong;
 mod memberships;
 mod older_formats;
 mod parse;
 
+pub use canonical::Canonical;
 pub use dump::{DumpOptions, dump};
+pub use kong::kong;
 pub use parse::{DeclarationError, parse};
 
 use serde_json::{Map, Value};

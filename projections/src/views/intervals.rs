@@ -21,6 +21,7 @@ macro_rules! ancestors_of {
         )
     };
 }
+pub(super) use ancestors_of;
 
 /// The first page of one kind at a version. An id isn't looked for but compared, in words that no database takes for a
 /// reason to walk along all ids there ever were.

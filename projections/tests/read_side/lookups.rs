@@ -195,16 +195,16 @@ async fn tags_filter_lists_by_all_and_by_any_of_them() {
     );
     assert!(listed(TagFilter::All(names(&["red"])), Some(4)).await.is_empty());
     let page = views
-        .tags(group(1), Some("blue"), None, 10)
+        .tags(group(1), Some("blue"), None, 10, None)
         .await
         .expect("a query");
     assert_eq!(
         sorted(page.tagged.iter().map(|tagged| tagged.id).collect()),
         sorted(vec![both, blue])
     );
-    let first = views.tags(group(1), None, None, 2).await.expect("a query");
+    let first = views.tags(group(1), None, None, 2, None).await.expect("a query");
     let rest = views
-        .tags(group(1), None, first.tagged.last(), 10)
+        .tags(group(1), None, first.tagged.last(), 10, None)
         .await
         .expect("a query");
     let all: Vec<_> = first

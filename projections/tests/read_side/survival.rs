@@ -81,7 +81,10 @@ async fn everything(projections: &Projections, world: &World) -> String {
         );
         said += &format!(
             "{:?}\n",
-            views.tags(group, None, None, usize::MAX).await.expect("a query")
+            views
+                .tags(group, None, None, usize::MAX, None)
+                .await
+                .expect("a query")
         );
         for filter in filters() {
             let found = views.history(boundary, &filter, None, 1_000).await;
