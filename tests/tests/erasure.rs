@@ -175,6 +175,14 @@ async fn export(server: &ServerProcess, name: &str) -> PathBuf {
     file
 }
 
+/// What an auditor is given of a group's history.
+async fn export_history(server: &ServerProcess, group: &str) {
+    let file = server.data_dir().with_file_name("history.jsonl");
+    let file = file.display().to_string();
+    let arguments = ["history", "export", "--group", group, &file];
+    server.command_line().run(&arguments).await.expect_code(0);
+}
+
 async fn says_erased(group: &GroupClient, ada: &str) {
     let past = group
         .get(&format!("consumers/{ada}?at=2"))
@@ -242,6 +250,7 @@ async fn no_file_holds_what_was_erased_with_a_consumer() {
     server.ready().await;
     says_erased(&group, &ada).await;
 
+    export_history(&server, "default").await;
     assert!(server.stop().await.success());
     export(&server, "export").await;
     let everything: Vec<_> = needles(&OF_ADA).into_iter().chain(keys_before).collect();
@@ -295,6 +304,7 @@ async fn no_file_holds_what_was_sealed_in_a_purged_group() {
     server.start_again();
     server.ready().await;
     past(&group).await;
+    export_history(&server, &id).await;
     assert!(server.stop().await.success());
     export(&server, "export").await;
     let everything: Vec<_> = needles(&secrets).into_iter().chain(keys_before).collect();
