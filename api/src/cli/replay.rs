@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use domain::declarative::{DumpOptions, dump};
+use domain::declarative::{Canonical, DumpOptions, dump, kong};
 use domain::{Timestamp, Version};
 use projections::audit::{AuditedGroup, Replayed, Until, find_group, replay};
 use serde_json::{Map, Value, json};
@@ -42,6 +42,8 @@ enum Format {
     Json,
     /// The configuration as a decK file.
     Deck,
+    /// The configuration as a Kong without a database loads it.
+    Kong,
 }
 
 impl Replay {
@@ -76,17 +78,18 @@ fn until(text: &str) -> Result<Until, String> {
 
 impl Format {
     fn render(self, group: &AuditedGroup, replayed: &Replayed) -> anyhow::Result<String> {
-        let facts = facts(group, replayed);
+        let entities = || replayed.group.entities();
         Ok(match self {
-            Self::Summary => summary(&facts),
+            Self::Summary => summary(&facts(group, replayed)),
             Self::Json => {
-                let mut facts = facts;
-                facts.insert("entities".to_owned(), entities(replayed)?);
-                serde_json::to_string_pretty(&facts)?
+                let mut whole = facts(group, replayed);
+                whole.extend(canonical(replayed)?);
+                serde_json::to_string_pretty(&whole)?
             }
-            Self::Deck => {
-                let document = dump(replayed.group.entities(), &DumpOptions::default());
-                serde_saphyr::to_string(&document)?
+            Self::Deck => serde_saphyr::to_string(&dump(entities(), &DumpOptions::default()))?,
+            Self::Kong => {
+                let bodies = entities().map(|entity| (entity.kind, &*entity.body));
+                serde_saphyr::to_string(&kong(bodies))?
             }
         })
     }
@@ -130,14 +133,10 @@ fn summary(facts: &Map<String, Value>) -> String {
     lines.join("\n")
 }
 
-/// Every entity's canonical body, by kind and id.
-fn entities(replayed: &Replayed) -> anyhow::Result<Value> {
-    let mut kinds = Map::new();
-    for entity in replayed.group.entities() {
-        let of_kind = kinds.entry(entity.kind.name()).or_insert_with(|| json!([]));
-        if let Value::Array(bodies) = of_kind {
-            bodies.push(serde_json::from_str(&entity.body)?);
-        }
-    }
-    Ok(Value::Object(kinds))
+/// The configuration as it is stored, and which it is.
+fn canonical(replayed: &Replayed) -> anyhow::Result<Map<String, Value>> {
+    let state = &replayed.group;
+    let at = (state.version > 0).then_some(state.at);
+    let written = Canonical::new(state.version, at, replayed.digest).with(state.entities());
+    Ok(serde_json::from_value(serde_json::to_value(written)?)?)
 }
