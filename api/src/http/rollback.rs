@@ -48,7 +48,7 @@ async fn roll_back(exchange: Exchange) -> Result<Answer, Refusal> {
     let from = moment::existing(to.unwrap_or_default(), newest)?;
     let group = exchange.group()?.id;
     let entities = exchange.services.reads.configuration(group, from).await?;
-    let command = GroupCommand::Restore {
+    let command = GroupCommand::RollBack {
         from,
         entities,
         expected_version: preconditions::expected_version(&exchange.headers)?,

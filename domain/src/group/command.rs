@@ -31,7 +31,7 @@ pub enum GroupCommand {
         expected_version: Option<Version>,
     },
     /// Makes the configuration that of an earlier version again, byte for byte (`rollback`).
-    Restore {
+    RollBack {
         /// The version it is taken from, for the record.
         from: Version,
         /// The configuration of that version.

@@ -118,13 +118,13 @@ pub(super) fn draft(draft: &mut Draft<'_>, command: &GroupCommand) -> Result<(),
             draft.expect_version(*expected_version)?;
             super::declare::declare(draft, declaration, *prune)?;
         }
-        GroupCommand::Restore {
+        GroupCommand::RollBack {
             entities,
             expected_version,
             ..
         } => {
             draft.expect_version(*expected_version)?;
-            super::restore::restore(draft, entities)?;
+            super::rollback::roll_back(draft, entities)?;
         }
         GroupCommand::Revert {
             changes,

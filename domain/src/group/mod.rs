@@ -5,7 +5,7 @@
 //! - [`operations`]: one entity operation; [`references`] and the unique index keep the configuration whole.
 //! - [`hashing`]: slow hashes of secrets, before a command is decided.
 //! - [`difference`]: what leads from one configuration to another; [`matching`]: another group's as if it stood here.
-//! - [`declare`]: a declarative file as one change; [`restore`]: an earlier configuration as a new change.
+//! - [`declare`]: a declarative file as one change; [`rollback`]: an earlier configuration as a new change.
 //! - [`revert`]: one change taken back; [`restore_entity`]: an entity as it was. [`undo`] is what ways of undoing share,
 //!   [`conflict`] what stands in their way.
 //! - [`erasure`]: a consumer that is forgotten for ever.
@@ -28,9 +28,9 @@ pub mod operations;
 pub mod plugin_protocols;
 pub mod references;
 pub mod rehearsal;
-pub mod restore;
 pub mod restore_entity;
 pub mod revert;
+pub mod rollback;
 pub mod stored;
 pub mod undo;
 

@@ -103,7 +103,7 @@ fn a_restoration_leaves_out_what_was_erased_and_lists_it() {
     let before = configuration(&given);
     given.erase(ann).unwrap();
     let restored = given
-        .when(GroupCommand::Restore {
+        .when(GroupCommand::RollBack {
             from: 5,
             entities: before,
             expected_version: None,

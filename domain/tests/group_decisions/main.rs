@@ -251,7 +251,7 @@ fn a_rollback_restores_every_byte() {
         .unwrap();
     given.delete("consumers", "ann").unwrap();
     given
-        .when(GroupCommand::Restore {
+        .when(GroupCommand::RollBack {
             from: 1,
             entities,
             expected_version: None,

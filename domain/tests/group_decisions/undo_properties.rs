@@ -160,7 +160,7 @@ proptest! {
         let (mut given, states, _) = history(&steps);
         let old = &states[to.index(states.len())];
         let decision = given
-            .when(GroupCommand::Restore {
+            .when(GroupCommand::RollBack {
                 from: old.version,
                 entities: old.entities().cloned().collect(),
                 expected_version: None,
@@ -190,7 +190,7 @@ proptest! {
         let lost = lost.index(entities.len());
         entities[lost] = Arc::new(Entity { erased: true, ..Entity::clone(&entities[lost]) });
         let all = entities.len();
-        let command = GroupCommand::Restore { from: old.version, entities, expected_version: None };
+        let command = GroupCommand::RollBack { from: old.version, entities, expected_version: None };
         let decision = given.when(command).expect("a rollback is accepted");
         let left_out = &decision.outcome.left_out;
         prop_assert_eq!(left_out.iter().filter(|one| one.reason == LeftOutReason::Erased).count(), 1);

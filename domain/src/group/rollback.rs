@@ -8,7 +8,7 @@ use super::entity::Entity;
 use super::{DeletionCause, GroupError, GroupEvent, operations, undo};
 
 /// Makes the configuration equal to `entities`; what is erased or expired by now is left out and listed.
-pub fn restore(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), GroupError> {
+pub fn roll_back(draft: &mut Draft<'_>, entities: &[Arc<Entity>]) -> Result<(), GroupError> {
     let key = |entity: &Arc<Entity>| (entity.kind, entity.id);
     let mut wanted: BTreeMap<_, _> = entities.iter().map(|entity| (key(entity), entity)).collect();
     for left_out in undo::lost_for_ever(&draft.scratch, entities.iter(), draft.context.at) {
