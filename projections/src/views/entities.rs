@@ -108,7 +108,7 @@ impl Views {
         parent: Option<(Kind, EntityId)>,
         at: Option<Version>,
     ) -> Result<Option<Arc<Entity>>, ViewError> {
-        let generation = *self.generation().await;
+        let generation = self.generation().await;
         let key = match selector {
             Selector::Id(id) => {
                 return self
@@ -135,7 +135,7 @@ impl Views {
         value: &str,
         at: Option<Version>,
     ) -> Result<Option<Arc<Entity>>, ViewError> {
-        let generation = *self.generation().await;
+        let generation = self.generation().await;
         match references::unique_key(kind, field, value) {
             Some(key) => self.holder_of_today(generation, group, kind, key, at).await,
             None => Ok(None),
@@ -251,7 +251,7 @@ impl Views {
         kind: Kind,
         query: &EntityQuery,
     ) -> Result<EntityPage, ViewError> {
-        let generation = *self.generation().await;
+        let generation = self.generation().await;
         let scope = Scope {
             generation,
             group,
@@ -392,7 +392,7 @@ impl Views {
         group: GroupId,
         at: Option<Version>,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
-        let generation = *self.generation().await;
+        let generation = self.generation().await;
         let moment = self.moment(at);
         if at.is_some() {
             return self.past_configuration(generation, group, moment.version).await;

@@ -27,7 +27,6 @@ mod tags;
 use std::sync::Arc;
 
 use domain::{Timestamp, Version};
-use tokio::sync::RwLockReadGuard;
 
 use crate::database::Database;
 use crate::shared::Shared;
@@ -46,16 +45,15 @@ pub struct Views {
     shared: Arc<Shared>,
 }
 
-/// The generation a query reads, held so that it isn't deleted meanwhile.
-type Generation<'a> = RwLockReadGuard<'a, i64>;
-
 impl Views {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
-    async fn generation(&self) -> Generation<'_> {
-        self.shared.generation.read().await
+    /// The generation to read. Its rows stay for a while after another has taken its place, so that a query of several
+    /// statements finds all of them.
+    async fn generation(&self) -> i64 {
+        *self.shared.generation.read().await
     }
 
     fn database(&self) -> &Database {
