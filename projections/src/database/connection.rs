@@ -20,8 +20,23 @@ pub(crate) enum Writer<'d> {
     Sqlite(MutexGuard<'d, SqliteConnection>),
     Postgres {
         connection: PoolConnection<Postgres>,
+        /// Set while a transaction begins. Whoever drops that future leaves a transaction that sqlx doesn't know of.
+        beginning: bool,
         _turn: MutexGuard<'d, ()>,
     },
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if let Self::Postgres {
+            connection,
+            beginning: true,
+            ..
+        } = self
+        {
+            connection.close_on_drop();
+        }
+    }
 }
 
 /// All or nothing; nothing unless it is committed.
@@ -68,7 +83,16 @@ impl Writer<'_> {
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
-            Self::Postgres { connection, .. } => Transaction::Postgres(connection.begin().await?),
+            Self::Postgres {
+                connection,
+                beginning,
+                ..
+            } => {
+                *beginning = true;
+                let transaction = connection.begin().await?;
+                *beginning = false;
+                Transaction::Postgres(transaction)
+            }
         })
     }
 
@@ -76,8 +100,15 @@ impl Writer<'_> {
     pub(crate) async fn begin_snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
-            Self::Postgres { connection, .. } => {
-                Transaction::Postgres(connection.begin_with(SNAPSHOT).await?)
+            Self::Postgres {
+                connection,
+                beginning,
+                ..
+            } => {
+                *beginning = true;
+                let transaction = connection.begin_with(SNAPSHOT).await?;
+                *beginning = false;
+                Transaction::Postgres(transaction)
             }
         })
     }
@@ -182,6 +213,45 @@ impl Connection<'_> {
                 let query = sqlx::query_with(sql, postgres_arguments(arguments));
                 Ok(query.fetch_optional(&mut **connection).await?.map(Row::Postgres))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use domain::Secret;
+    use futures::future::try_join_all;
+    use futures::poll;
+    use sqlx::PgConnection;
+
+    use crate::database::Database;
+    use crate::location::Location;
+    use crate::postgres_server::PostgresServer;
+
+    async fn current_transaction(connection: &mut PgConnection) -> String {
+        let current = sqlx::query_scalar("SELECT pg_current_xact_id()::text");
+        current.fetch_one(connection).await.expect("a transaction's id")
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_cut_off_while_it_begins_is_left_open_nowhere() {
+        let url = PostgresServer::shared().fresh_database().await;
+        let database = Database::open(&Location::Postgres(Secret::new(url))).await;
+        let database = database.expect("a database");
+        let mut cut_off = false;
+        while !cut_off {
+            let mut writer = database.write().await.expect("a connection");
+            // Now and then the server answers at once.
+            cut_off = poll!(pin!(writer.begin())).is_pending();
+        }
+        let writes = &database.postgres().expect("it is PostgreSQL").writes;
+        let all = (0..writes.options().get_max_connections()).map(|_| writes.acquire());
+        for mut connection in try_join_all(all).await.expect("every connection") {
+            let first = current_transaction(&mut connection).await;
+            let second = current_transaction(&mut connection).await;
+            assert_ne!(first, second, "each statement is a transaction of its own");
         }
     }
 }

@@ -67,6 +67,7 @@ impl Database {
                 let turn = postgres.turn.lock().await;
                 Writer::Postgres {
                     connection: postgres.writes.acquire().await?,
+                    beginning: false,
                     _turn: turn,
                 }
             }

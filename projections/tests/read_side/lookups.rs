@@ -347,7 +347,10 @@ async fn every_kind_of_credential_is_found_by_its_name_and_keeps_its_secret_off_
     let bytes = world.database().await.bytes_at_rest();
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains("signing"), "their bodies lie there");
-    assert!(!text.contains("issuer-of-jwt"), "what a consumer is known by is sealed");
+    assert!(
+        !text.contains("issuer-of-jwt"),
+        "what a consumer is known by is sealed"
+    );
     let basic = made[0].2;
     let hashed = world
         .newest(group(1))
