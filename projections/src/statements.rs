@@ -116,3 +116,25 @@ async fn the_past_is_looked_up_by_intervals_and_nothing_walks_through_what_has_e
         assert!(plan.iter().any(indexed), "{plan:?} of {statement}");
     }
 }
+
+#[tokio::test]
+async fn what_is_found_by_a_key_is_looked_up_and_never_looked_for() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("views.db").display().to_string();
+    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    let statements = crate::views::statements();
+    let joined: Vec<_> = statements
+        .iter()
+        .filter(|statement| statement.contains("FROM entity_key CROSS JOIN entity\n"))
+        .collect();
+    assert!(!joined.is_empty());
+    for statement in joined {
+        for step in plan(&database, statement).await {
+            let on_entity = step.starts_with("SEARCH entity ") || step == "SCAN entity";
+            assert!(
+                !on_entity || step.contains("entity_id=?"),
+                "{step} of {statement}"
+            );
+        }
+    }
+}

@@ -44,12 +44,14 @@ const PAGE_THEN: &str = "WITH RECURSIVE step (entity_id, passed_id, passed_from,
     FROM step LEFT JOIN entity ON generation = $1 AND group_id = $2 AND kind = $3
     AND entity.entity_id = step.passed_id AND from_version = step.passed_from
     WHERE step.passed_from IS NOT NULL OR step.number = $7 ORDER BY step.number";
+/// That both have one id is said in words that don't tell SQLite that the entity's, too, is behind `$4`: it would rather walk along all of
+/// those than look for the one.
 const FOUND_NOW: &str = "SELECT entity.entity_id, entity.from_version, entity.to_version, expires_at, body, sealed
     FROM entity_key CROSS JOIN entity
     WHERE entity_key.generation = $1 AND entity_key.group_id = $2 AND entity_key.kind = $3 AND entity_key.entity_id > $4
     AND search_key = $5 AND entity_key.to_version = 9223372036854775807
     AND entity.generation = $1 AND entity.group_id = $2 AND entity.kind = $3
-    AND entity.entity_id = entity_key.entity_id AND entity.to_version = 9223372036854775807
+    AND entity.entity_id = COALESCE(entity_key.entity_id, entity_key.entity_id) AND entity.to_version = 9223372036854775807
     AND (expires_at IS NULL OR expires_at > $6) ORDER BY entity_key.entity_id LIMIT $7";
 const ALL_NOW: &str = "SELECT entity_id, from_version, to_version, expires_at, body, sealed, kind FROM entity
     WHERE generation = $1 AND group_id = $2 AND to_version = 9223372036854775807
