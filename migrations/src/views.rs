@@ -1,4 +1,5 @@
-//! The views: read models, stored states and observed nodes. Both databases have the same tables, keys and indexes.
+//! The views: read models and stored states, and on SQLite the observed nodes, which on PostgreSQL are shared by the
+//! processes of all versions. Both databases have the same tables, keys and indexes.
 
 use sqlx::migrate::Migrator;
 
@@ -21,7 +22,17 @@ pub fn sqlite() -> Migrator {
     ])
 }
 
-/// Brings the views in PostgreSQL to the newest schema; processes that start together take turns.
+/// Brings what all versions share in PostgreSQL to the newest form. What a newer version has added is left alone.
+pub fn shared_postgres() -> Migrator {
+    let mut migrator =
+        crate::embedded::migrator(&[(1, "shared", include_str!("../shared/postgres/0001_shared.sql"))]);
+    // Beside these tables there may be an older version's views, with a record of migrations under the usual name.
+    migrator.dangerous_set_table_name("shared_migrations");
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Makes one version's views in a schema of PostgreSQL; processes that start together take turns.
 pub fn postgres() -> Migrator {
     crate::embedded::migrator(&[
         (1, "views", include_str!("../views/postgres/0001_views.sql")),

@@ -17,12 +17,6 @@ pub enum ProjectionError {
     /// The views' database is away or busy: this passes.
     #[error("the views' database: {0}")]
     DatabaseUnavailable(String),
-    /// A newer version of the program made the views.
-    #[error(
-        "the views were made by a newer version of this program: run that version everywhere, or give this one a \
-         database of its own"
-    )]
-    NewerViews,
     /// The views were replaced while they were rebuilt here.
     #[error("the views were made again by another process meanwhile; nothing is left to do here")]
     OtherRebuild,

@@ -10,7 +10,6 @@ use tokio::time::{Instant, interval, sleep};
 use crate::database::{Announcement, Postgres};
 use crate::error::ProjectionError;
 use crate::shared::Shared;
-use crate::write::VIEWS_VERSION;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -19,7 +18,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// After how long a checkpoint that doesn't move although the log has more is worth telling.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-const LOOK: &str = "SELECT live, views_version, position, holder,
+const LOOK: &str = "SELECT live, position, holder,
     CASE WHEN expires_at < clock_timestamp() THEN 1::BIGINT ELSE 0::BIGINT END
     FROM projection JOIN generation ON generation = live CROSS JOIN projector_lease";
 
@@ -89,13 +88,10 @@ impl Hearing<'_> {
     async fn look(&mut self) -> Result<(), ProjectionError> {
         let row = self.postgres.fetch_optional(LOOK, []).await?;
         let row = row.ok_or(sqlx::Error::RowNotFound)?;
-        if row.get::<i64>(1)? > VIEWS_VERSION {
-            return Err(ProjectionError::NewerViews);
-        }
-        let position = Position(row.get::<i64>(2)?.cast_unsigned());
+        let position = Position(row.get::<i64>(1)?.cast_unsigned());
         self.reads(row.get(0)?, position).await;
-        let holder: &str = row.get(3)?;
-        let vacant = row.get::<i64>(4)? == 1;
+        let holder: &str = row.get(2)?;
+        let vacant = row.get::<i64>(3)? == 1;
         let heard = (!vacant).then(|| holder.to_owned());
         self.shared.heard_holder.send_replace(heard);
         self.judge(position, holder, vacant);

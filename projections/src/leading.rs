@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::database::Postgres;
 use crate::error::ProjectionError;
 use crate::lease;
+use crate::other_versions;
 use crate::projector::project;
 use crate::shared::Shared;
 
@@ -61,6 +62,7 @@ async fn lead_by_lease(shared: &Arc<Shared>, postgres: &Postgres, mut shutdown: 
             // Perhaps another process, with a newer program, can go on.
             () = shared.progress.stopped() => false,
             () = tenure.keep() => true,
+            () = other_versions::look_after(postgres) => true,
             error = project(shared, epoch) => {
                 let superseded = error == ProjectionError::Superseded;
                 if !superseded {

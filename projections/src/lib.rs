@@ -5,7 +5,8 @@
 //! ([`batch`]) and writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`]
 //! fills them anew beside those that are read. [`states`] and [`observed`] are kept in the same [`database`] but aren't
 //! derived. Of many processes over one PostgreSQL database one projects ([`leading`], by a [`lease`]) and the others
-//! hear how far it is ([`hearing`]). [`audit`] needs none of it: it asks the log itself.
+//! hear how far it is ([`hearing`]); processes of another version of the program have views of their own there
+//! ([`other_versions`]). [`audit`] needs none of it: it asks the log itself.
 //!
 //! Where to start reading: [`Projections`], then [`reader`].
 
@@ -22,6 +23,7 @@ mod lease;
 mod live;
 mod location;
 mod observed;
+mod other_versions;
 mod progress;
 mod projections;
 mod projector;

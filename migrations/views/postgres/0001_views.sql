@@ -1,4 +1,5 @@
--- Everything here but `observed_node` is derived from the log and may be deleted at any time (DESIGN §6).
+-- Everything here is derived from the log and may be deleted at any time. Each version of the program has a schema of its
+-- own for it, so these files may change: another text is another schema.
 -- Derived rows carry a generation: a rebuild fills a new one and then flips `projection`. Generations are never reused.
 
 -- Which generation is read.
@@ -129,13 +130,4 @@ CREATE TABLE stored_state (
     position BIGINT NOT NULL,
     digest BYTEA NOT NULL,
     bytes BYTEA NOT NULL
-);
-
--- What was observed of runtime instances: not derived from the log, and exempt from rebuilding.
-CREATE TABLE observed_node (
-    group_id BYTEA NOT NULL,
-    node_id BYTEA NOT NULL,
-    last_seen BIGINT NOT NULL,
-    record TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (group_id, node_id)
 );

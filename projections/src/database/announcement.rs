@@ -4,11 +4,8 @@ use std::fmt;
 
 use domain::Position;
 
-/// The channel they say it on.
-pub(super) const CHANNEL: &str = "runtime_manager_views";
-
-/// Heard by other processes when its transaction has ended well.
-pub(super) const ANNOUNCE: &str = "SELECT 1 FROM (SELECT pg_notify($1, $2)) AS announcement";
+/// Heard by other processes of this version, whose channel is named like its schema, when its transaction has ended well.
+pub(super) const ANNOUNCE: &str = "SELECT 1 FROM (SELECT pg_notify(current_schema(), $1)) AS announcement";
 
 /// What is said. One that nobody understands, for example from a newer program, is as good as none: everything that is
 /// said can also be read.

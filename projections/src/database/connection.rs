@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, PgConnection, Postgres, Sqlite};
 use tokio::sync::MutexGuard;
 
-use super::announcement::{ANNOUNCE, Announcement, CHANNEL};
+use super::announcement::{ANNOUNCE, Announcement};
 use super::row::Row;
 use super::value::{Value, postgres_arguments, sqlite_arguments};
 
@@ -135,9 +135,7 @@ impl Transaction<'_> {
     pub(crate) async fn announce(&mut self, generation: i64, position: Position) -> Result<(), sqlx::Error> {
         if let Self::Postgres(_) = self {
             let said = Announcement::Projected { generation, position }.to_string();
-            self.connection()
-                .execute(ANNOUNCE, [CHANNEL.into(), said.into()])
-                .await?;
+            self.connection().execute(ANNOUNCE, [said.into()]).await?;
         }
         Ok(())
     }

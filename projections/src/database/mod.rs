@@ -2,13 +2,14 @@
 //! that both know ([`Value`]); what is an engine's own is in [`sqlite`] and [`postgres`].
 //!
 //! - [`Database::fetch_all`] and its like read; [`Database::write`] hands out the [`Writer`].
-//! - [`error`]: which failures pass by themselves.
+//! - [`error`]: which failures pass by themselves. [`schemas`]: each version's own place in PostgreSQL.
 
 mod announcement;
 mod connection;
 mod error;
 mod postgres;
 mod row;
+pub(crate) mod schemas;
 mod sqlite;
 mod value;
 
@@ -23,6 +24,7 @@ pub(crate) use row::Row;
 pub(crate) use value::Value;
 
 use crate::location::Location;
+use crate::write::VIEWS_VERSION;
 use sqlite::Sqlite;
 use value::{postgres_arguments, sqlite_arguments};
 
@@ -35,11 +37,11 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Opens or creates the views and brings them to the newest schema.
+    /// Opens or creates the views of this version.
     pub(crate) async fn open(location: &Location) -> Result<Self, sqlx::Error> {
         Ok(match location {
             Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path).await?),
-            Location::Postgres(url) => Self::Postgres(Postgres::open(url.expose()).await?),
+            Location::Postgres(url) => Self::Postgres(Postgres::open(url.expose(), VIEWS_VERSION).await?),
         })
     }
 

@@ -3,12 +3,13 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
-use super::announcement::{ANNOUNCE, Announcement, CHANNEL};
+use super::announcement::{ANNOUNCE, Announcement};
 use super::row::Row;
+use super::schemas::Schemas;
 use super::value::{Value, postgres_arguments};
 
 /// How many queries run beside each other.
@@ -28,15 +29,21 @@ const IDLE_IN_TRANSACTION: &str = "5000";
 /// a reconnection.
 pub(crate) struct Postgres {
     pub(super) reads: PgPool,
-    pub(super) writes: PgPool,
+    pub(crate) writes: PgPool,
     /// Writers of one process take turns, as they do on SQLite.
     pub(super) turn: Mutex<()>,
+    /// Where this version's views are, and what all versions share.
+    pub(crate) schemas: Schemas,
 }
 
 impl Postgres {
-    /// Connects and brings the database to the newest schema; processes that start together take turns.
-    pub(super) async fn open(url: &str) -> Result<Self, sqlx::Error> {
+    /// Connects and makes what isn't there; processes that start together take turns.
+    pub(super) async fn open(url: &str, views_version: i64) -> Result<Self, sqlx::Error> {
         let options = options(url)?;
+        let mut preparing = options.connect().await?;
+        let schemas = Schemas::prepare(&mut preparing, views_version).await?;
+        preparing.close().await?;
+        let options = options.options([("search_path", schemas.search_path())]);
         let writes = PgPoolOptions::new()
             .max_connections(WRITERS)
             .acquire_timeout(ACQUIRE)
@@ -64,6 +71,7 @@ impl Postgres {
             reads,
             writes,
             turn: Mutex::new(()),
+            schemas,
         })
     }
 
@@ -90,14 +98,14 @@ impl Postgres {
     /// Tells other processes that nobody holds the projector's lease any more.
     pub(crate) async fn announce_vacancy(&self) -> Result<(), sqlx::Error> {
         let said = Announcement::Vacant.to_string();
-        self.execute(ANNOUNCE, [CHANNEL.into(), said.into()]).await?;
+        self.execute(ANNOUNCE, [said.into()]).await?;
         Ok(())
     }
 
-    /// Hears what the others say on a connection of its own.
+    /// Hears what the others of this version say on a connection of its own.
     pub(crate) async fn listen(&self) -> Result<PgListener, sqlx::Error> {
         let mut listener = PgListener::connect_with(&self.writes).await?;
-        listener.listen(CHANNEL).await?;
+        listener.listen(&self.schemas.own).await?;
         Ok(listener)
     }
 }

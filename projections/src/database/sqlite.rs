@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
+use tracing::warn;
 
 /// How many queries run beside each other.
 const READERS: u32 = 8;
@@ -20,11 +22,26 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or creates the file and brings it to the newest schema.
+    /// Opens or creates the file and brings it to the newest schema. One that a newer version of the program has changed is
+    /// set aside, and another takes its place.
     pub(super) async fn open(path: &str) -> Result<Self, sqlx::Error> {
         let options = options(path);
         let mut write = options.connect().await?;
-        migrations::views::sqlite().run(&mut write).await?;
+        match migrations::views::sqlite().run(&mut write).await {
+            Err(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) => {
+                warn!(
+                    "a newer version of this program has changed the views; they are set aside and made again"
+                );
+                write.close().await?;
+                set_aside(path)?;
+                write = options.connect().await?;
+                migrations::views::sqlite().run(&mut write).await?;
+                if let Err(error) = take_observed_nodes(&mut write, &newer(path)).await {
+                    warn!(%error, "what was observed of instances can't be taken over; it fills again as they speak");
+                }
+            }
+            migrated => migrated?,
+        }
         let reads = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.read_only(true))
@@ -32,6 +49,30 @@ impl Sqlite {
         let write = Mutex::new(write);
         Ok(Self { reads, write })
     }
+}
+
+fn newer(path: &str) -> String {
+    format!("{path}.newer")
+}
+
+/// Moves the file; its write-ahead log is gone, because the last connection has closed.
+fn set_aside(path: &str) -> std::io::Result<()> {
+    std::fs::rename(path, newer(path))
+}
+
+/// Copies what isn't derived from the log.
+async fn take_observed_nodes(connection: &mut SqliteConnection, from: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("ATTACH DATABASE $1 AS newer")
+        .bind(from)
+        .execute(&mut *connection)
+        .await?;
+    let copied = sqlx::query(
+        "INSERT INTO observed_node (group_id, node_id, last_seen, record)
+         SELECT group_id, node_id, last_seen, record FROM newer.observed_node",
+    );
+    let copied = copied.execute(&mut *connection).await;
+    sqlx::query("DETACH DATABASE newer").execute(connection).await?;
+    copied.map(drop)
 }
 
 /// `NORMAL` may lose the last transactions when power fails; each carries its checkpoint, so they are projected again.

@@ -89,8 +89,8 @@ pub(crate) struct Resumption {
     pub(crate) ends: Vec<(Boundary, Position, Digest)>,
 }
 
-/// Makes sure that there is a generation to read. If there is none, or an older version of the code filled it, an empty
-/// one takes its place and is filled from the start of the log. On PostgreSQL a newer version's is left alone.
+/// Makes sure that there is a generation to read. If there is none, or another version of the code filled it, an empty
+/// one takes its place and is filled from the start of the log. On PostgreSQL every version has generations of its own.
 pub(crate) async fn prepare(database: &Database) -> Result<(), ProjectionError> {
     let mut writer = database.write().await?;
     let mut transaction = writer.begin().await?;
@@ -100,9 +100,6 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), ProjectionError> 
         let version: i64 = row.get(1)?;
         if version == VIEWS_VERSION {
             return Ok(());
-        }
-        if version > VIEWS_VERSION && database.postgres().is_some() {
-            return Err(ProjectionError::NewerViews);
         }
     }
     let generation = new(&mut transaction.connection()).await?;
@@ -118,9 +115,6 @@ pub(crate) async fn resume_live(writer: &mut Writer<'_>) -> Result<Resumption, P
     let mut connection = snapshot.connection();
     let live = connection.fetch_optional(LIVE, []).await?;
     let row = live.ok_or(sqlx::Error::RowNotFound)?;
-    if row.get::<i64>(1)? != VIEWS_VERSION {
-        return Err(ProjectionError::NewerViews);
-    }
     resumption(&mut connection, row.get(0)?).await
 }
 

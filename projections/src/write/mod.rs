@@ -10,9 +10,9 @@ use crate::batch::Batch;
 use crate::database::{Connection, Writer};
 use crate::error::ProjectionError;
 
-/// The version of the code that fills the views; with another one, they are made again. The catalogue's revision is
-/// part of it, because folding fills fields that a newer catalogue added.
-pub(crate) const VIEWS_VERSION: i64 = 6_000 + domain::schema::CATALOGUE_REVISION as i64;
+/// The version of the code that fills the views: with another one they are others, made again in a file and beside each
+/// other in PostgreSQL. The catalogue's revision is part of it, because folding fills fields that a newer catalogue added.
+pub(crate) const VIEWS_VERSION: i64 = 7_000 + domain::schema::CATALOGUE_REVISION as i64;
 
 /// Stands in `to_version` of what is valid now.
 pub(crate) const STILL_VALID: i64 = i64::MAX;

@@ -7,6 +7,7 @@ mod history;
 mod live_groups;
 mod log_double;
 mod lookups;
+mod newer_file;
 mod parts;
 mod past;
 mod registry;

@@ -1,6 +1,7 @@
 //! Everything that `read_side` tests on SQLite, on PostgreSQL; and what only PostgreSQL can show.
 
 mod processes;
+mod versions;
 mod views_database;
 
 #[path = "../read_side/certificates.rs"]
