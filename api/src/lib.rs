@@ -7,7 +7,8 @@
 //! - [`compose`]: from settings to a running program.
 //! - [`certificate_issuing`], [`certificate_expiry`]: instances' certificates, from the built-in CA and until their end.
 //! - [`provisioning`]: what a new instance is started with, on each platform.
-//! - [`config`]: settings; [`lifecycle`]: how the process ends; [`telemetry`]: its log lines; [`clock`]: its time.
+//! - [`config`]: settings; [`lifecycle`]: how the process ends; [`health`]: what isn't well with it; [`telemetry`]: its log lines;
+//!   [`clock`]: its time.
 
 pub mod certificate_expiry;
 pub mod certificate_issuing;
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod provisioning;

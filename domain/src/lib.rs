@@ -7,7 +7,7 @@
 //! - [`group`], [`organization`], [`system`]: the three aggregates, each a `decide` and an `evolve`.
 //! - [`schema`]: Kong's entities and plugins as data, one engine for all of them.
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
-//! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`]: the seams that other rooms implement.
+//! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`], [`health`]: the seams that other rooms implement.
 //! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
 //! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot; [`signing`]: what the installation
 //!   signs with.
@@ -26,6 +26,7 @@ pub mod digest;
 pub mod fingerprint;
 pub mod gateway;
 pub mod group;
+pub mod health;
 pub mod identifiers;
 pub mod keyring;
 pub mod log;

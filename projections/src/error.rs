@@ -127,6 +127,9 @@ pub enum ViewError {
     /// A row doesn't have the form it should.
     #[error("the views are damaged: {0}; run `runtime-manager rebuild`")]
     Damaged(String),
+    /// The views don't hold yet what the log had when the process started.
+    #[error(transparent)]
+    Behind(#[from] NotCaughtUp),
     /// The keys that open secrets can't be had.
     #[error(transparent)]
     Keyring(#[from] KeyringError),

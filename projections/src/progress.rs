@@ -19,6 +19,9 @@ pub struct Status {
     pub position: Position,
     /// How many records of the log, as far as it was seen, they don't hold yet.
     pub lag: u64,
+    /// The log's last record when the process started, or when the views were begun anew: nothing is answered before they
+    /// hold it.
+    pub start: Position,
     /// Why projecting stands still, if it does; reads go on, readiness is lost.
     pub halted: Option<String>,
 }
@@ -49,6 +52,7 @@ impl Standing {
 pub(crate) struct Progress {
     standing: watch::Sender<Standing>,
     seen: AtomicU64,
+    start: AtomicU64,
 }
 
 impl Progress {
@@ -60,6 +64,7 @@ impl Progress {
                 trouble: None,
             }),
             seen: AtomicU64::new(tail.0),
+            start: AtomicU64::new(tail.0),
         }
     }
 
@@ -132,6 +137,7 @@ impl Progress {
         Status {
             position: standing.position,
             lag: seen.saturating_sub(standing.position.0),
+            start: self.start(),
             halted: standing.trouble.as_ref().map(|(reason, _)| reason.to_string()),
         }
     }
@@ -141,6 +147,19 @@ impl Progress {
         let mut standing = self.standing.subscribe();
         // The sender lives as long as this.
         drop(standing.wait_for(|standing| standing.position != position).await);
+    }
+
+    fn start(&self) -> Position {
+        Position(self.start.load(Ordering::Acquire))
+    }
+
+    /// Waits until the views hold what the log had at the start.
+    pub(crate) async fn reached_start(&self) -> Result<(), NotCaughtUp> {
+        let start = self.start();
+        if self.position() >= start {
+            return Ok(());
+        }
+        self.reached(start).await
     }
 
     /// Waits until the views hold a position.

@@ -26,6 +26,7 @@ use super::tls;
 use crate::certificate_expiry;
 use crate::clock::SystemClock;
 use crate::config::{DatabaseEngine, DataplaneSettings, Settings, TlsFiles};
+use crate::health::Conditions;
 use crate::http;
 use crate::lifecycle::Lifecycle;
 
@@ -44,6 +45,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = measure(lifecycle.tasks())?;
+    let health = Arc::new(Conditions::default());
     let storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
     if let Some(doubt) = &storage.durability_doubt {
         warn!("durability not verified: {doubt}");
@@ -86,6 +88,7 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
             signing: storage.signing,
             clock,
             entropy: entropy::seed,
+            health,
             metrics,
             settings: http::Settings {
                 telemetry_endpoint: endpoint.clone(),

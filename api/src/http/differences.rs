@@ -194,7 +194,6 @@ async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Re
         .unwrap_or(newest);
     let other = other_group(exchange, other).await?;
     let reads = &exchange.services.reads;
-    reads.caught_up_with_group(other.id).await?;
     let theirs = reads.group_version(other.id).await?;
     let to = exchange
         .version_in("to", other.id, theirs)

@@ -198,7 +198,7 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let group = exchange
         .services
         .reads
-        .group(organization, &id.to_string())
+        .group_as_it_is(organization, id)
         .await?
         .filter(|group| group.record.deleted_at.is_none())
         .ok_or_else(|| gone(id))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use domain::Boundary;
+use domain::health::{Condition, Severity};
 use domain::keyring::KeyId;
 use serde_json::{Value, json};
 
@@ -68,20 +69,29 @@ async fn readyz(exchange: Exchange) -> Result<Answer, Refusal> {
         None => json!({ "verified": true }),
         Some(why) => json!({ "verified": false, "reason": format!("durability not verified: {why}") }),
     };
-    let ready = log.is_ok() && keyring.is_ok() && views.is_ok();
+    let conditions = services.health.all();
+    let worst = conditions.iter().map(|condition| condition.severity).max();
+    let answers = log.is_ok() && keyring.is_ok() && views.is_ok();
     let flat = |check: Result<Value, Value>| check.unwrap_or_else(|failed| failed);
-    let (status, word) = match (services.draining.is_cancelled(), ready) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-        (false, true) => (StatusCode::OK, "ready"),
-        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    let (status, word) = match worst {
+        _ if services.draining.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        _ if !answers => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        Some(Severity::Down) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        Some(Severity::Degraded) => (StatusCode::OK, "degraded"),
+        Some(Severity::Notice) | None => (StatusCode::OK, "ready"),
     };
     let body = json!({
         "status": word,
         "checks": {
             "log": flat(log), "keyring": flat(keyring), "projections": flat(views), "durability": durability,
         },
+        "conditions": conditions.iter().map(shown).collect::<Vec<_>>(),
     });
     Ok(Answer::json(status, &body))
+}
+
+fn shown(condition: &Condition) -> Value {
+    json!({ "name": condition.name, "severity": condition.severity.name(), "reason": condition.reason })
 }
 
 async fn log(services: &Services) -> Result<Value, Value> {

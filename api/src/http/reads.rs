@@ -50,6 +50,13 @@ impl Reads {
         Ok(())
     }
 
+    /// Waits until the views hold everything that is durable.
+    async fn caught_up_with_everything(&self) -> Result<(), Refusal> {
+        let tail = self.log.tail().await;
+        let tail = tail.map_err(|error| Refusal::unavailable(error.to_string()))?;
+        self.caught_up_to(tail).await
+    }
+
     /// Waits until the views hold a position.
     pub(crate) async fn caught_up_to(&self, position: Position) -> Result<(), Refusal> {
         Ok(self.projections.caught_up_to(position).await?)
@@ -59,11 +66,7 @@ impl Reads {
     pub(crate) async fn caller(&self, hash: TokenHash) -> Result<Option<Caller>, Refusal> {
         match self.views().token_by_hash(hash).await? {
             Some((organization, _)) => self.caught_up_with_organization(organization).await?,
-            None => {
-                let tail = self.log.tail().await;
-                let tail = tail.map_err(|error| Refusal::unavailable(error.to_string()))?;
-                self.caught_up_to(tail).await?;
-            }
+            None => self.caught_up_with_everything().await?,
         }
         let found = self.views().token_by_hash(hash).await?;
         Ok(found.map(|(organization, token)| Caller {
@@ -86,6 +89,20 @@ impl Reads {
         Ok(self.views().group(organization, &selector).await?)
     }
 
+    /// A group with how much is in it now; by id or name, one by id may be deleted.
+    pub(crate) async fn group_as_it_is(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+    ) -> Result<Option<GroupRow>, Refusal> {
+        self.caught_up_with_organization(organization).await?;
+        self.caught_up_with_group(group).await?;
+        Ok(self
+            .views()
+            .group(organization, &GroupSelector::Id(group))
+            .await?)
+    }
+
     /// A group's record by id or name, if it isn't deleted.
     pub(crate) async fn existing_group(
         &self,
@@ -98,7 +115,7 @@ impl Reads {
             .filter(|group| group.deleted_at.is_none()))
     }
 
-    /// A page of an organization's groups.
+    /// A page of an organization's groups, each with how much is in it now.
     pub(crate) async fn groups(
         &self,
         organization: OrganizationId,
@@ -106,7 +123,7 @@ impl Reads {
         sort: GroupSort,
         page: Page,
     ) -> Result<GroupPage, Refusal> {
-        self.caught_up_with_organization(organization).await?;
+        self.caught_up_with_everything().await?;
         Ok(self.views().groups(organization, filter, sort, page).await?)
     }
 
@@ -128,12 +145,14 @@ impl Reads {
 
     /// An organization's name.
     pub(crate) async fn organization_name(&self, organization: OrganizationId) -> Result<String, Refusal> {
+        self.caught_up_with_organization(organization).await?;
         let name = self.views().organization(organization).await?;
         Ok(name.unwrap_or_default())
     }
 
-    /// The newest version of a group's configuration.
+    /// The newest version of a group's configuration, once the views hold what is durable of it.
     pub(crate) async fn group_version(&self, group: GroupId) -> Result<Version, Refusal> {
+        self.caught_up_with_group(group).await?;
         Ok(self.views().group_version(group).await?)
     }
 
@@ -383,14 +402,21 @@ impl Reads {
             "ok": true, "position": status.position, "lag": status.lag,
             "projected_here": leadership.here, "projected_by": leadership.holder,
         });
-        let trouble = match (status.halted, self.views().organizations().await) {
-            (Some(reason), _) => Some(reason),
-            (None, Err(error)) => Some(error.to_string()),
-            (None, Ok(_)) if status.lag > NEAR_THE_END => Some(format!(
+        let trouble = if status.halted.is_some() {
+            status.halted
+        } else if status.position < status.start {
+            Some(format!(
+                "the read models hold the log's records up to {}, and it had {} when this process started: they catch up",
+                status.position, status.start
+            ))
+        } else if status.lag > NEAR_THE_END {
+            Some(format!(
                 "the read models are {} records behind the log and catching up",
                 status.lag
-            )),
-            (None, Ok(_)) => None,
+            ))
+        } else {
+            let organizations = self.views().organizations().await;
+            organizations.err().map(|error| error.to_string())
         };
         match trouble {
             None => Ok(body),

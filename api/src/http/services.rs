@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::reads::Reads;
+use crate::health::Conditions;
 
 /// Fresh 256-bit randomness: request ids and tokens are made of it.
 pub type Entropy = fn() -> [u8; 32];
@@ -53,6 +54,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Entropy,
+    /// What isn't well with the process.
+    pub health: Arc<Conditions>,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// What answers say about the installation.
@@ -74,6 +77,7 @@ pub(crate) struct Services {
     pub(crate) signing: Arc<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Entropy,
+    pub(crate) health: Arc<Conditions>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) settings: Settings,
     pub(crate) draining: CancellationToken,
@@ -93,6 +97,7 @@ impl From<Parts> for Services {
             signing: parts.signing,
             clock: parts.clock,
             entropy: parts.entropy,
+            health: parts.health,
             metrics: parts.metrics,
             settings: parts.settings,
             draining: parts.draining,

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use api::clock::SystemClock;
 use api::compose::authority;
+use api::health::Conditions;
 use api::http::{Parts, Settings, router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -183,9 +184,12 @@ impl Site {
             clock: Arc::clone(&self.clock),
             spawner: Arc::clone(&spawner),
         });
+        let projections = projections.await.unwrap();
+        let tail = self.log.tail().await.unwrap();
+        projections.caught_up_to(tail).await.unwrap();
         router(Parts {
             commands: bus.clone(),
-            projections: projections.await.unwrap(),
+            projections,
             nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&self.clock))),
             log: Arc::clone(&self.log),
             keyring: Arc::clone(&self.keyring),
@@ -193,6 +197,7 @@ impl Site {
             signing: Arc::new(signing_key()),
             clock: Arc::clone(&self.clock),
             entropy: commands::entropy::seed,
+            health: Arc::new(Conditions::default()),
             metrics: metrics(),
             settings: Settings {
                 control_plane_endpoint: "https://127.0.0.1:8005".to_owned(),

@@ -25,7 +25,7 @@ impl Views {
         &self,
         hash: TokenHash,
     ) -> Result<Option<(OrganizationId, TokenRecord)>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let row = self
             .database()
             .fetch_optional(TOKEN_BY_HASH, [generation.into(), (&hash.0).into()])
@@ -35,7 +35,7 @@ impl Views {
 
     /// An organization's tokens, the revoked ones included, by id.
     pub async fn tokens(&self, organization: OrganizationId) -> Result<Vec<TokenRecord>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let rows = self
             .database()
             .fetch_all(TOKENS, [generation.into(), organization.0.as_bytes().into()])
@@ -45,7 +45,7 @@ impl Views {
 
     /// An organization's name.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<String>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let row = self
             .database()
             .fetch_optional(ORGANIZATION, [generation.into(), id.0.as_bytes().into()])
@@ -55,7 +55,7 @@ impl Views {
 
     /// Every organization with its name, by id.
     pub async fn organizations(&self) -> Result<Vec<(OrganizationId, String)>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let rows = self
             .database()
             .fetch_all(ORGANIZATIONS, [generation.into()])

@@ -81,7 +81,7 @@ impl Views {
         organization: OrganizationId,
         group: GroupId,
     ) -> Result<Vec<NodeCertificate>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let arguments = [
             generation.into(),
             organization.0.as_bytes().into(),
@@ -101,7 +101,7 @@ impl Views {
         statement: &'static str,
         argument: Option<Value>,
     ) -> Result<Vec<HeldCertificate>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let arguments: Vec<_> = [Some(generation.into()), argument]
             .into_iter()
             .flatten()

@@ -117,7 +117,7 @@ impl Views {
         before: Option<Version>,
         size: usize,
     ) -> Result<ChangePage, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let range = filter.range(before);
         if range.0 >= range.1 {
             return Ok(ChangePage::default());
@@ -239,7 +239,7 @@ impl Views {
         first: usize,
         size: usize,
     ) -> Result<Option<ChangeDetail>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let mut found = self.changes_of(generation, boundary, &[version]).await?;
         let Some(mut change) = found.remove(&version) else {
             return Ok(None);

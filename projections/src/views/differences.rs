@@ -34,7 +34,7 @@ impl Views {
         from: Version,
         to: Version,
     ) -> Result<Vec<EntityChange>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let (earlier, later) = (from.min(to), from.max(to));
         let mut changes = match self.touched_between(generation, group, earlier, later).await? {
             Some(touched) => {

@@ -110,7 +110,7 @@ impl Views {
         parent: Option<(Kind, EntityId)>,
         at: Option<Version>,
     ) -> Result<Option<Arc<Entity>>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let key = match selector {
             Selector::Id(id) => {
                 return self
@@ -137,7 +137,7 @@ impl Views {
         value: &str,
         at: Option<Version>,
     ) -> Result<Option<Arc<Entity>>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         match references::unique_key(kind, field, value) {
             Some(key) => self.holder_of_today(generation, group, kind, key, at).await,
             None => Ok(None),
@@ -253,7 +253,7 @@ impl Views {
         kind: Kind,
         query: &EntityQuery,
     ) -> Result<EntityPage, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let scope = Scope {
             generation,
             group,
@@ -394,7 +394,7 @@ impl Views {
         group: GroupId,
         at: Option<Version>,
     ) -> Result<Vec<Arc<Entity>>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let moment = self.moment(at);
         if at.is_some() {
             return self.past_configuration(generation, group, moment.version).await;

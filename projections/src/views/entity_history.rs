@@ -51,7 +51,7 @@ impl Views {
         before: Option<Version>,
         size: usize,
     ) -> Result<Vec<EntityChange>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let end = before.unwrap_or(Version::MAX);
         // A row that ends brings two of these versions, so as many rows are enough; the last one's predecessor stands
         // before it.
@@ -97,7 +97,7 @@ impl Views {
             Selector::Id(id) => return Ok(Some(*id)),
             Selector::Key(name) => name,
         };
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         for unique in url_keys(kind, name, None) {
             let Some(search_key) = self.search_key(group, unique).await? else {
                 continue;
@@ -130,7 +130,7 @@ impl Views {
         kind: &str,
         name: &str,
     ) -> Result<Option<Uuid>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let newest = self
             .newest_with(generation, boundary, Term::name(kind, name), Version::MAX)
             .await?;

@@ -100,7 +100,7 @@ impl Views {
         organization: OrganizationId,
         selector: &GroupSelector,
     ) -> Result<Option<GroupRow>, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let (statement, named) = match selector {
             GroupSelector::Id(id) => (BY_ID, id.0.as_bytes().into()),
             GroupSelector::Name(name) => (BY_NAME, name.as_str().into()),
@@ -120,7 +120,7 @@ impl Views {
         sort: GroupSort,
         page: Page,
     ) -> Result<GroupPage, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let rows = self
             .database()
             .fetch_all(
@@ -175,13 +175,13 @@ impl Views {
 
     /// The newest version of a group's configuration; 0 before its first change.
     pub async fn group_version(&self, group: GroupId) -> Result<Version, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         self.version(generation, group).await
     }
 
     /// The newest version of any boundary; 0 before its first change.
     pub async fn boundary_version(&self, boundary: Boundary) -> Result<Version, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let arguments = [generation.into(), boundary.subject().into()];
         version(self.database().fetch_optional(VERSION, arguments).await?)
     }
@@ -193,7 +193,7 @@ impl Views {
 
     /// The same for any boundary.
     pub async fn boundary_version_at(&self, boundary: Boundary, at: Timestamp) -> Result<Version, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let subject = boundary.subject();
         let arguments = [generation.into(), subject.into(), at.0.into()];
         version(self.database().fetch_optional(VERSION_AT, arguments).await?)

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use domain::{Timestamp, Version};
 
 use crate::database::Database;
+use crate::error::ViewError;
 use crate::shared::Shared;
 use crate::write::STILL_VALID;
 
@@ -50,10 +51,12 @@ impl Views {
         Self { shared }
     }
 
-    /// The generation to read. Its rows stay for a while after another has taken its place, so that a query of several
-    /// statements finds all of them.
-    async fn generation(&self) -> i64 {
-        *self.shared.generation.read().await
+    /// The generation to read, once it holds what the log had when the process started: every query begins with this, so
+    /// that none is answered from views that are still being made. Its rows stay for a while after another has taken its
+    /// place, so that a query of several statements finds all of them.
+    async fn generation(&self) -> Result<i64, ViewError> {
+        self.shared.progress.reached_start().await?;
+        Ok(*self.shared.generation.read().await)
     }
 
     fn database(&self) -> &Database {

@@ -84,7 +84,7 @@ impl Views {
         size: usize,
         at: Option<Version>,
     ) -> Result<TagPage, ViewError> {
-        let generation = self.generation().await;
+        let generation = self.generation().await?;
         let (from, until) = match tag {
             // The zero byte, which no tag holds, makes the next larger key.
             Some(tag) => (search_key::tag(tag), [search_key::tag(tag), vec![0]].concat()),

@@ -13,23 +13,26 @@ enum Health {
 /// What was found, in the order in which it was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    findings: Vec<(Health, &'static str, String)>,
+    findings: Vec<(Health, String, String)>,
 }
 
 impl Report {
     /// It is well.
-    pub(super) fn ok(&mut self, what: &'static str, detail: &str) {
-        self.findings.push((Health::Ok, what, detail.to_owned()));
+    pub(super) fn ok(&mut self, what: &str, detail: &str) {
+        self.findings
+            .push((Health::Ok, what.to_owned(), detail.to_owned()));
     }
 
     /// It works, but somebody should know; `detail` says how to mend it.
-    pub(super) fn warn(&mut self, what: &'static str, detail: &str) {
-        self.findings.push((Health::Warn, what, detail.to_owned()));
+    pub(super) fn warn(&mut self, what: &str, detail: &str) {
+        self.findings
+            .push((Health::Warn, what.to_owned(), detail.to_owned()));
     }
 
     /// It doesn't work; `detail` says how to mend it.
-    pub(super) fn fail(&mut self, what: &'static str, detail: &str) {
-        self.findings.push((Health::Fail, what, detail.to_owned()));
+    pub(super) fn fail(&mut self, what: &str, detail: &str) {
+        self.findings
+            .push((Health::Fail, what.to_owned(), detail.to_owned()));
     }
 
     /// Whether anything doesn't work.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use domain::health::Severity;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -14,13 +15,14 @@ use crate::cli::output::cell;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn look(url: &Url, ca: Option<&Path>, report: &mut Report) {
-    let checks = match ask(url, ca).await {
-        Ok(answer) => answer["checks"].clone(),
+    let answer = match ask(url, ca).await {
+        Ok(answer) => answer,
         Err(error) => {
             let detail = format!("it doesn't answer at {url}: {error}; name its address with --url");
             return report.fail("readiness", &detail);
         }
     };
+    let checks = &answer["checks"];
     for (name, check) in [("log", &checks["log"]), ("views", &checks["projections"])] {
         if check["ok"] == Value::Bool(true) {
             report.ok(name, &format!("at position {}", cell(&check["position"])));
@@ -34,6 +36,18 @@ pub(super) async fn look(url: &Url, ca: Option<&Path>, report: &mut Report) {
         report.ok("durability", "what is acknowledged is on disk");
     } else {
         report.warn("durability", &cell(&durability["reason"]));
+    }
+    for condition in answer["conditions"].as_array().into_iter().flatten() {
+        look_at_condition(condition, report);
+    }
+}
+
+fn look_at_condition(condition: &Value, report: &mut Report) {
+    let (name, reason) = (cell(&condition["name"]), cell(&condition["reason"]));
+    if condition["severity"] == Severity::Notice.name() {
+        report.warn(&name, &reason);
+    } else {
+        report.fail(&name, &reason);
     }
 }
 
