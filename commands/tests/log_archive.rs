@@ -238,6 +238,7 @@ async fn append_commit(log: &MemoryLog, keyring: &MemoryKeyring) -> Bytes {
     let change = Change {
         version: last.0 + 1,
         at: Timestamp(0),
+        clock: Timestamp(0),
         actor: Actor::System {
             part: "test".to_owned(),
         },

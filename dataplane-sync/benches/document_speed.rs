@@ -134,6 +134,7 @@ impl Folded {
         self.0.apply(&Change {
             version,
             at: AT,
+            clock: AT,
             actor: Actor::System {
                 part: "bench".to_owned(),
             },

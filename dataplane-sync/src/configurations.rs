@@ -26,9 +26,9 @@ pub trait ConfigurationState: Send + Sync + 'static {
         self.group().version
     }
 
-    /// The version's time.
-    fn at(&self) -> Timestamp {
-        self.group().at
+    /// When the version was made, by the clock.
+    fn clock(&self) -> Timestamp {
+        self.group().clock
     }
 }
 

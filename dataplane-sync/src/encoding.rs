@@ -148,7 +148,7 @@ fn encode_delta(state: &dyn ConfigurationState, from: Version, changed: &[(Kind,
     let mut delta = Delta {
         from,
         to: state.version(),
-        at: state.at(),
+        at: state.clock(),
         digest: state.digest(),
         upserts: Vec::new(),
         deletes: Vec::new(),
@@ -169,7 +169,7 @@ fn encode_snapshot(state: &dyn ConfigurationState) -> Encoded {
     let entities = state.group().entities();
     let snapshot = Snapshot {
         version: state.version(),
-        at: state.at(),
+        at: state.clock(),
         digest: state.digest(),
         entities: entities
             .map(|entity| record(entity.kind, entity.id, &entity.body))

@@ -47,6 +47,11 @@ pub(crate) fn understood(mut stored: NodeRecord, process: Option<ProcessId>, now
     if stored.process.is_none() || stored.process == process || stored.is_lost(now) {
         stored.connected_since = None;
     }
+    if stored.last_seen > now.latest_plausible() {
+        // A clock wrote it that was ahead: nobody knows when that was.
+        (stored.last_seen, stored.connected_since) = (now, None);
+        stored.first_seen = stored.first_seen.min(now);
+    }
     stored
 }
 

@@ -133,3 +133,13 @@ fn given_the_only_process_then_nobody_is_connected_to_what_ran_before_it() {
     };
     assert!(understood(before, None, Timestamp(1)).connected_since.is_none());
 }
+
+#[test]
+fn given_a_record_from_the_future_when_it_is_read_then_its_node_counts_as_seen_now_and_not_connected() {
+    let (now, ahead) = (Timestamp(1_000_000), 366 * 86_400_000);
+    let record = understood(connected(THERE, ahead), Some(HERE), now);
+    assert_eq!((record.last_seen, record.connected_since), (now, None));
+    let minutes = 4 * 60_000;
+    let record = understood(connected(THERE, now.0 + minutes), Some(HERE), now);
+    assert!(record.connected_since.is_some(), "clocks of processes differ");
+}

@@ -463,7 +463,7 @@ impl NodeRegistry {
             .as_ref()
             .ok()
             .map(|frame| frame.hashes.config.clone());
-        Ok((hash, state.at()))
+        Ok((hash, state.clock()))
     }
 
     /// Forgets instances that weren't heard of for so long, again and again.

@@ -33,8 +33,11 @@ pub type Version = u64;
 pub struct Change<Event> {
     /// Its number within the boundary.
     pub version: Version,
-    /// When: never before the boundary's previous change.
+    /// When, as its place in the order says: never before the boundary's previous change.
     pub at: Timestamp,
+    /// When by the clock of who decided it: before `at` where an earlier change was made by a clock that was ahead.
+    /// Whatever has a lifetime counts by this one.
+    pub clock: Timestamp,
     /// Who.
     pub actor: Actor,
     /// Why, if somebody said.

@@ -8,7 +8,7 @@ use crate::schema::Generator;
 /// What a decision may know beside state and command. The same context gives the same ids and strings.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// max(now, the boundary's previous change), so that time never runs backwards.
+    /// What the clock says: what is decided carries true times, whatever times earlier changes of the boundary carry.
     pub at: Timestamp,
     seed: [u8; 32],
     drawn: u64,

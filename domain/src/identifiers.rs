@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -56,4 +58,13 @@ identifiers! {
     NodeCertificateId;
     /// One commit: generated once and kept over every retry of the same append.
     CommitId;
+}
+
+impl CommitId {
+    /// When it was made, by the clock of who did; none for one that doesn't say.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let milliseconds = seconds.checked_mul(1_000)? + u64::from(nanoseconds / 1_000_000);
+        i64::try_from(milliseconds).ok().map(Timestamp)
+    }
 }

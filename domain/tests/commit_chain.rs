@@ -26,6 +26,7 @@ fn change(version: u64, name: &str) -> Change<OrganizationEvent> {
     Change {
         version,
         at: Timestamp(version as i64),
+        clock: Timestamp(version as i64),
         actor: Actor::System {
             part: "test".to_owned(),
         },

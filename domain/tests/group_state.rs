@@ -57,6 +57,7 @@ fn fold(events: &[GroupEvent]) -> Group {
         group.apply(&Change {
             version,
             at: Timestamp(version as i64),
+            clock: Timestamp(version as i64),
             actor: Actor::System {
                 part: "test".to_owned(),
             },

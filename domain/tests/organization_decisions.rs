@@ -42,6 +42,7 @@ impl Given {
             let change = Change {
                 version: self.organization.version + 1,
                 at,
+                clock: at,
                 actor: Actor::System {
                     part: "test".to_owned(),
                 },

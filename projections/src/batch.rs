@@ -88,6 +88,9 @@ pub(crate) struct Batch {
     pub(crate) ended_keys: Vec<(EntityKey, Version)>,
     pub(crate) counts: HashMap<(GroupId, Kind), i64>,
     pub(crate) changes: Vec<NewChange>,
+    /// The boundaries in which a change was made by a clock that says less than the one of an earlier change did, and what it
+    /// says: nothing before it can have happened later.
+    pub(crate) set_back: HashMap<Boundary, Timestamp>,
     /// What the changes are found by, but for the tags that ended keys of earlier batches had.
     pub(crate) terms: Postings,
     pub(crate) boundaries: HashMap<Boundary, BoundaryEnd>,
@@ -179,6 +182,18 @@ impl Batch {
         })
     }
 
+    fn set_back(&mut self, boundary: Boundary, to: Timestamp) {
+        let of_boundary = self.changes.iter_mut().rev();
+        for change in of_boundary.filter(|change| change.boundary == boundary) {
+            if change.at <= to {
+                break;
+            }
+            change.at = to;
+        }
+        let noted = self.set_back.entry(boundary).or_insert(to);
+        *noted = to.min(*noted);
+    }
+
     fn add_change<E>(
         &mut self,
         boundary: Boundary,
@@ -189,10 +204,13 @@ impl Batch {
         let events = summary::of_events(&change.events, summary);
         let terms = change_terms::of_change(&change.actor, change.reason.as_deref(), &events);
         self.add_terms(boundary, change.version, terms);
+        if change.clock < change.at {
+            self.set_back(boundary, change.clock);
+        }
         self.changes.push(NewChange {
             boundary,
             version: change.version,
-            at: change.at,
+            at: change.clock,
             position,
             actor: serde_json::to_string(&change.actor).expect("an actor serializes"),
             reason: change.reason.clone(),
@@ -387,7 +405,7 @@ fn tags(event: &GroupEvent) -> impl Iterator<Item = &str> {
 }
 
 fn newest<E>(changes: &[Change<E>]) -> Option<(Version, Timestamp)> {
-    changes.last().map(|change| (change.version, change.at))
+    changes.last().map(|change| (change.version, change.clock))
 }
 
 fn seal(group: GroupId, event: &GroupEvent, keys: &dyn DataKeys) -> Result<Sealed, KeyNotLoaded> {

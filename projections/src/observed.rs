@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use domain::{GroupId, NodeId, Timestamp};
 use uuid::Uuid;
 
-use crate::database::Row;
+use crate::database::{Row, Writer};
 use crate::error::ViewError;
 use crate::shared::Shared;
 use crate::write::bulk::Bulk;
@@ -23,11 +23,12 @@ const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
 const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
 const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
+const TAKE_BACK: &str = "UPDATE observed_node SET last_seen = $1 WHERE last_seen > $2";
 const DELETE_BEFORE: &str = "DELETE FROM observed_node WHERE last_seen < $1";
 
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
-    let others = [LIST, GET, DELETE, DELETE_BEFORE].map(str::to_owned);
+    let others = [LIST, GET, DELETE, DELETE_BEFORE, TAKE_BACK].map(str::to_owned);
     PUT.statements().into_iter().chain(others).collect()
 }
 
@@ -42,6 +43,13 @@ pub struct ObservedNode {
     pub last_seen: Timestamp,
     /// Everything else, as JSON.
     pub record: serde_json::Value,
+}
+
+/// Makes records replaceable that a clock wrote which was ahead: none can have been seen later than now.
+pub(crate) async fn take_back(writer: &mut Writer<'_>, now: Timestamp) -> Result<(), sqlx::Error> {
+    let arguments = [now.0.into(), now.latest_plausible().0.into()];
+    writer.connection().execute(TAKE_BACK, arguments).await?;
+    Ok(())
 }
 
 /// The observed records of all groups' runtime instances.

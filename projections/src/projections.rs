@@ -15,7 +15,7 @@ use crate::hearing::hear;
 use crate::leading::{Leadership, lead};
 use crate::live::LiveGroups;
 use crate::location::Location;
-use crate::observed::Observed;
+use crate::observed::{self, Observed};
 use crate::progress::{Progress, Status};
 use crate::reader::Reader;
 use crate::rebuild;
@@ -65,6 +65,7 @@ impl Projections {
         let database = Database::open(&options.database).await?;
         generations::prepare(&database).await?;
         let resumption = generations::resume_live(&mut database.write().await?).await?;
+        observed::take_back(&mut database.write().await?, options.clock.now()).await?;
         let position = resumption.position;
         let tail = verify_checkpoint(&*options.log, position, resumption.digest).await?;
         let (log, keyring) = (Arc::clone(&options.log), Arc::clone(&options.keyring));

@@ -11,6 +11,7 @@
 //! - [`deck`]: decK, as published, in both of its modes; [`declarative_file`]: the files it reads.
 //! - [`servers`]: those of one installation.
 //! - [`api_client`]: what a test says to a server over HTTP.
+//! - [`settable_machine`]: a machine whose clock tests set, for the whole program.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
 //! - [`sample_history`]: a past worth keeping; [`byte_search`]: what lies on a disk.
@@ -40,6 +41,7 @@ pub mod runbook;
 pub mod sample_history;
 pub mod server_process;
 pub mod servers;
+pub mod settable_machine;
 pub mod tcp_proxy;
 pub mod tls_front;
 pub mod workload;

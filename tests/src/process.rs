@@ -122,11 +122,12 @@ impl Drop for Process {
     }
 }
 
+/// Says something that explains a failure.
 #[expect(
     clippy::print_stderr,
     reason = "the test framework shows it below the failure it explains"
 )]
-fn report(text: &str) {
+pub fn report(text: &str) {
     eprintln!("{text}");
 }
 

@@ -13,9 +13,22 @@ pub fn program() -> &'static Path {
     PROGRAM.get_or_init(build)
 }
 
+/// The path of one of this room's examples: the program, composed in another way.
+///
+/// # Panics
+/// When it can't be built.
+pub fn example(name: &str) -> PathBuf {
+    build_targets("--examples").join("examples").join(name)
+}
+
 /// Cargo names a program's path only to tests of its own package, so it is built here, with the profile, the directory and the
 /// features (those of the whole workspace) of the running test: nothing is compiled twice.
 fn build() -> PathBuf {
+    build_targets("--bins").join("runtime-manager")
+}
+
+/// Answers the profile's directory.
+fn build_targets(targets: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test
         .ancestors()
@@ -31,7 +44,7 @@ fn build() -> PathBuf {
             "--quiet",
             "--locked",
             "--workspace",
-            "--bins",
+            targets,
             "--target-dir",
         ])
         .arg(target)
@@ -41,12 +54,17 @@ fn build() -> PathBuf {
     }
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "runtime-manager can't be built: {status}");
-    profile.join("runtime-manager")
+    profile.to_owned()
 }
 
 /// A command that runs the program with nothing of this process's settings for it.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(program());
+    command_of(program())
+}
+
+/// The same for another program that takes the same settings.
+pub(crate) fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RUNTIME_MANAGER_") {
             command.env_remove(name);

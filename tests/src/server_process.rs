@@ -57,6 +57,10 @@ impl NatsCluster {
 pub struct ServerProcess {
     /// `None` until the first start.
     process: Option<Process>,
+    /// Another program than `runtime-manager` as it is built here.
+    program: Option<PathBuf>,
+    /// What is exported to it.
+    environment: Vec<(String, String)>,
     log: Log,
     /// `postgres://…`; SQLite unless one is named.
     database: Option<String>,
@@ -87,6 +91,8 @@ impl ServerProcess {
         std::fs::create_dir(data_dir(home.path())).expect("the temporary directory is writable");
         Self {
             process: None,
+            program: None,
+            environment: Vec::new(),
             log,
             database: None,
             master_key: None,
@@ -119,6 +125,30 @@ impl ServerProcess {
     pub fn with_master_key(mut self, key: &str) -> Self {
         self.master_key = Some(key.to_owned());
         self
+    }
+
+    /// Runs another program that takes the same settings.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// Runs another program from the next start on: one of another version; `None` is the one that is built here.
+    pub fn replace_program(&mut self, program: Option<PathBuf>) {
+        self.program = program;
+    }
+
+    /// Exports a variable to the program.
+    #[must_use]
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts with these further arguments from the next start on, and no others.
+    pub fn replace_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     }
 
     /// Starts with these arguments of `serve` too.
@@ -220,8 +250,12 @@ impl ServerProcess {
 
     /// Starts with the same ports and data as before; doesn't wait.
     pub fn start_again(&mut self) {
-        let mut command = program::command();
+        let mut command = match &self.program {
+            Some(program) => program::command_of(program),
+            None => program::command(),
+        };
         command
+            .envs(self.environment.iter().cloned())
             .arg("serve")
             .args(["--listen", &self.api_port.address().to_string()])
             .args(["--dataplane-listen", &self.dataplane_port.address().to_string()])

@@ -179,6 +179,7 @@ fn commit() -> Bytes {
     let change = Change {
         version: 7,
         at: Timestamp(1_700_000_000_000),
+        clock: Timestamp(1_700_000_000_000),
         actor: Actor::System {
             part: "test".to_owned(),
         },

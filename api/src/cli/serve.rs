@@ -1,10 +1,13 @@
 //! `serve`: runs the control plane.
 
+use std::sync::Arc;
+
 use clap::Args;
 use domain::Secret;
 
 use super::ending::Ending;
 use super::terminal;
+use crate::clock::machine::Machine;
 use crate::compose::control_plane;
 use crate::compose::first_start::ADMIN_TOKEN_FILE;
 use crate::config::{ServeFlags, Settings};
@@ -35,6 +38,8 @@ impl Serve {
             // Nobody reads standard output? The token is in its file.
             drop(terminal::print(&text));
         };
-        Ok(Ending::Exit(control_plane::serve(settings, announce).await?))
+        Ok(Ending::Exit(
+            control_plane::serve(settings, announce, Arc::new(Machine)).await?,
+        ))
     }
 }

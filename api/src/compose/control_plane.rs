@@ -24,7 +24,9 @@ use super::read_side;
 use super::storage::Storage;
 use super::tls;
 use crate::certificate_expiry;
-use crate::clock::SystemClock;
+use crate::clock::machine::TimeSource;
+use crate::clock::steady::SteadyClock;
+use crate::clock::{believe, record};
 use crate::config::{DatabaseEngine, DataplaneSettings, Settings, TlsFiles};
 use crate::health::Conditions;
 use crate::http;
@@ -33,20 +35,32 @@ use crate::lifecycle::Lifecycle;
 /// How often measurements are tidied up.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// Runs the control plane until its end. `announce` hears the admin token if this is the first start.
-pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow::Result<ExitCode> {
+/// Runs the control plane until its end. `announce` hears the admin token if this is the first start; `time` is the machine's.
+pub async fn serve(
+    settings: Settings,
+    announce: impl FnOnce(&Secret),
+    time: Arc<dyn TimeSource>,
+) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::start()?;
-    let directory = DataDirectory::create_and_lock(&settings.storage.data_dir)?;
+    let directory = Arc::new(DataDirectory::create_and_lock(&settings.storage.data_dir)?);
     // Bound before log and keys are made: an address that is taken leaves no installation behind.
     let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = HttpListener::bind(settings.listen, tls)
         .with_context(|| format!("the API can't listen on {}", settings.listen))?;
 
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = measure(lifecycle.tasks())?;
     let health = Arc::new(Conditions::default());
     let storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
+    let clock = believed_clock(
+        &settings,
+        &directory,
+        &storage,
+        time,
+        Arc::clone(&health),
+        lifecycle.tasks(),
+    )
+    .await?;
     if let Some(doubt) = &storage.durability_doubt {
         warn!("durability not verified: {doubt}");
     }
@@ -108,6 +122,30 @@ pub async fn serve(settings: Settings, announce: impl FnOnce(&Secret)) -> anyhow
         info!("runtime instances: {address}");
     }
     Ok(lifecycle.run(settings.drain).await)
+}
+
+/// The clock that everything goes by, if the machine's can be believed or is to be accepted.
+async fn believed_clock(
+    settings: &Settings,
+    directory: &Arc<DataDirectory>,
+    storage: &Storage,
+    time: Arc<dyn TimeSource>,
+    health: Arc<Conditions>,
+    tasks: &Tasks,
+) -> anyhow::Result<Arc<dyn Clock>> {
+    match settings.accept_clock {
+        None => believe::believe(&settings.storage.data_dir, &*storage.log, &*time).await?,
+        Some(day) => believe::accept(day, &*time)?,
+    }
+    let clock = Arc::new(SteadyClock::start(Arc::clone(&time), health));
+    let keep = record::keep(
+        Arc::clone(directory),
+        Arc::clone(&clock),
+        time,
+        tasks.token().clone(),
+    );
+    tasks.spawn("clock record", keep);
+    Ok(clock)
 }
 
 fn measure(tasks: &Tasks) -> anyhow::Result<PrometheusHandle> {

@@ -71,6 +71,7 @@ mod tests {
             behind-proxy = true
             drain-seconds = 5
             log-format = "json"
+            accept-clock = "2026-11-30"
             data-dir = "c"
             log = "nats://d:1"
             database = "sqlite"
@@ -81,7 +82,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 19, "this test names every key");
+        assert_eq!(known_keys().len(), 20, "this test names every key");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use clap::{ArgAction, Args, ValueEnum};
 use domain::Secret;
 use serde::Deserialize;
@@ -138,6 +139,10 @@ pub struct ServeFlags {
     /// The form of log lines on standard error; what is logged is set with RUST_LOG [default: text]
     #[arg(long, value_enum, value_name = "FORMAT", env = "RUNTIME_MANAGER_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// The day it is today, `YYYY-MM-DD`: starts with the clock as it is, where it disagrees with what was written before or with
+    /// the time that has passed. Refused on another day
+    #[arg(long, value_name = "DAY", env = "RUNTIME_MANAGER_ACCEPT_CLOCK")]
+    pub accept_clock: Option<NaiveDate>,
     /// Where things are kept.
     #[command(flatten)]
     #[serde(flatten)]
@@ -189,6 +194,7 @@ impl ServeFlags {
             behind_proxy: self.behind_proxy.or(other.behind_proxy),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             log_format: self.log_format.or(other.log_format),
+            accept_clock: self.accept_clock.or(other.accept_clock),
             storage: self.storage.or(other.storage),
         }
     }

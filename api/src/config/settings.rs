@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use domain::Secret;
 
 use super::file;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub group_retention: Option<Duration>,
     /// The form of log lines.
     pub log_format: LogFormat,
+    /// The day it is, where the clock is to be accepted as it is.
+    pub accept_clock: Option<NaiveDate>,
     /// Where things are kept.
     pub storage: StorageSettings,
 }
@@ -170,6 +173,7 @@ impl Settings {
                 .filter(|seconds| *seconds > 0)
                 .map(Duration::from_secs),
             log_format: flags.log_format.unwrap_or_default(),
+            accept_clock: flags.accept_clock,
             storage,
         })
     }

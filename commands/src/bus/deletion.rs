@@ -137,7 +137,7 @@ impl CommandBus {
         command: &OrganizationCommand,
     ) -> Result<(), CommandError> {
         let organization = self.organization_state(organization).await?;
-        let at = self.inner.surroundings.clock.now().max(organization.state.at);
+        let at = self.inner.surroundings.clock.now();
         decide(
             &organization.state,
             command,

@@ -162,7 +162,7 @@ impl CommandBus {
         };
         let command = hashed.as_ref().unwrap_or(command);
         let durable = self.group_state(group).await?;
-        let at = self.inner.surroundings.clock.now().max(durable.state.at);
+        let at = self.inner.surroundings.clock.now();
         let rehearsal = rehearse(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
         Ok(DryRun {
             version: durable.state.version,

@@ -5,8 +5,9 @@ use domain::fingerprint::Fingerprint;
 use domain::gateway::CommandError;
 use domain::organization::{Organization, OrganizationCommand};
 use domain::system::{GroupOfOrganization, System, SystemError};
-use domain::{Cause, NodeCertificateId, OrganizationId, Timestamp};
+use domain::{Cause, NodeCertificateId, OrganizationId};
 
+use super::deletion::UnderWay;
 use crate::bus::CommandBus;
 
 /// What a record and a claim that don't fit ask for.
@@ -26,7 +27,7 @@ impl CommandBus {
         let system = self.system_state().await?;
         for organization in system.state.organizations.keys() {
             let state = self.organization_state(*organization).await?;
-            let repairs = repairs(&system.state, *organization, &state.state, self.settled());
+            let repairs = repairs(&system.state, *organization, &state.state, self.under_way());
             for repair in repairs {
                 self.mend_certificate(repair).await?;
             }
@@ -67,7 +68,7 @@ fn repairs(
     system: &System,
     id: OrganizationId,
     organization: &Organization,
-    settled: Timestamp,
+    under_way: UnderWay,
 ) -> Vec<Repair> {
     let of_group = |group| GroupOfOrganization {
         organization: id,
@@ -81,7 +82,7 @@ fn repairs(
         let (fingerprint, by) = (certificate.content.fingerprint, of_group(certificate.group));
         match system.certificates.get(&fingerprint) {
             Some(claim) if claim.by == by => None,
-            _ if certificate.created_at > settled => None,
+            _ if under_way.includes(certificate.created_at) => None,
             Some(_) => Some(Repair::Remove(certificate.id, fingerprint, by)),
             None => Some(Repair::Claim(fingerprint, by)),
         }
@@ -91,7 +92,7 @@ fn repairs(
             let mut certificates = organization.certificates_of(claim.by.group);
             certificates.any(|certificate| certificate.content.fingerprint == *fingerprint)
         };
-        let stale = claim.by.organization == id && claim.at <= settled && !known();
+        let stale = claim.by.organization == id && !under_way.includes(claim.at) && !known();
         stale.then_some(Repair::Release(*fingerprint, claim.by))
     });
     recorded.chain(claimed).collect()

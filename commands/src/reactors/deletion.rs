@@ -20,6 +20,21 @@ enum Repair {
     Unseal,
 }
 
+/// What may still be under way: what was done within a command's deadline. What the clock can't have said yet was done by
+/// one that was ahead, and is over.
+#[derive(Clone, Copy)]
+pub(super) struct UnderWay {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl UnderWay {
+    /// Whether what was done then may be part of it.
+    pub(super) fn includes(self, at: Timestamp) -> bool {
+        self.since < at && at <= self.until
+    }
+}
+
 impl CommandBus {
     /// Looks for groups whose seal and record don't fit and mends them.
     pub(super) async fn finish_deletions(&self) -> Result<(), CommandError> {
@@ -43,22 +58,26 @@ impl CommandBus {
 
     fn repair(&self, record: &GroupRecord) -> Option<Repair> {
         let watched = self.inner.surroundings.watchlist.get(record.id)?;
-        repair(record, watched.sealed_since, self.settled())
+        repair(record, watched.sealed_since, self.under_way())
     }
 
-    /// What was done after this time may belong to a command that is still under way.
-    pub(super) fn settled(&self) -> Timestamp {
+    /// What belongs to commands that may still be under way.
+    pub(super) fn under_way(&self) -> UnderWay {
         let deadline = i64::try_from(self.inner.deadline.as_millis()).unwrap_or(i64::MAX);
-        Timestamp(self.inner.surroundings.clock.now().0.saturating_sub(deadline))
+        let now = self.inner.surroundings.clock.now();
+        UnderWay {
+            since: Timestamp(now.0.saturating_sub(deadline)),
+            until: now.latest_plausible(),
+        }
     }
 
     async fn mend(&self, organization: OrganizationId, record: &GroupRecord) -> Result<(), CommandError> {
         let group = record.id;
         // What was noted may be older than what another process has done since.
         let state = self.group_state(group).await?;
-        let sealed_since = state.state.sealed.then_some(state.state.at);
+        let sealed_since = state.state.sealed.then_some(state.state.clock);
         let cause = || Cause::system("deletion");
-        match repair(record, sealed_since, self.settled()) {
+        match repair(record, sealed_since, self.under_way()) {
             None => {}
             Some(Repair::Seal) => {
                 self.to_group(group, GroupCommand::Seal, cause()).await?;
@@ -76,11 +95,11 @@ impl CommandBus {
     }
 }
 
-fn repair(record: &GroupRecord, sealed_since: Option<Timestamp>, settled: Timestamp) -> Option<Repair> {
+fn repair(record: &GroupRecord, sealed_since: Option<Timestamp>, under_way: UnderWay) -> Option<Repair> {
     match (record.deleted_at, sealed_since) {
         (Some(_), None) => Some(Repair::Seal),
         (Some(_), Some(_)) | (None, None) => None,
-        (None, Some(sealed)) if sealed > settled => None,
+        (None, Some(sealed)) if under_way.includes(sealed) => None,
         (None, Some(sealed)) if record.updated_at < sealed => Some(Repair::Delete),
         (None, Some(_)) => Some(Repair::Unseal),
     }

@@ -5,6 +5,7 @@
 //! - [`deletion`]: finishes deletions and restorations of groups that a crash cut in half.
 //! - [`certificates`]: the same for additions and removals of instances' certificates.
 //! - [`erasure`]: the same for the keys of erased consumers.
+//! - [`lifetimes`]: counts anew what a clock counted that was ahead.
 //! - [`purge`]: purges deleted groups when their time has come.
 //! - [`scan`]: learns of groups that no writer of this process has seen; [`watchlist`] keeps what they know.
 
@@ -12,6 +13,7 @@ mod certificates;
 mod deletion;
 mod erasure;
 mod expiry;
+mod lifetimes;
 mod purge;
 mod scan;
 mod watchlist;
@@ -61,6 +63,7 @@ impl CommandBus {
                 warn!(reactor, %error, "a reactor's round failed; the next tries again");
             }
         };
+        reported("lifetimes", self.count_anew().await);
         reported("expiry", self.expire().await);
         reported("deletion", self.finish_deletions().await);
         reported("certificates", self.finish_certificates().await);

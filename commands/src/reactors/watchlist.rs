@@ -13,6 +13,8 @@ pub(crate) struct Watched {
     pub(crate) tail: Position,
     /// When its next entity expires.
     pub(crate) next_expiry: Option<Timestamp>,
+    /// When the life of an entity with a time to live began that began last.
+    pub(crate) latest_birth: Option<Timestamp>,
     /// Since when it is sealed, if it is.
     pub(crate) sealed_since: Option<Timestamp>,
     /// How many consumers were erased from it.
@@ -26,8 +28,9 @@ impl Watched {
             tail,
             // In a sealed group nothing changes, expired or not.
             next_expiry: group.next_expiry().filter(|_| !group.sealed),
+            latest_birth: group.latest_birth().filter(|_| !group.sealed),
             // Its seal is a sealed group's newest change.
-            sealed_since: group.sealed.then_some(group.at),
+            sealed_since: group.sealed.then_some(group.clock),
             erasures: group.erased.len(),
         }
     }
@@ -60,6 +63,14 @@ impl Watchlist {
         let groups = self.groups();
         let due = groups.iter().filter(|(_, watched)| expired(watched));
         due.map(|(group, _)| *group).collect()
+    }
+
+    /// The groups in which a life began after this time.
+    pub(crate) fn with_births_after(&self, at: Timestamp) -> Vec<GroupId> {
+        let born_later = |watched: &Watched| watched.latest_birth.is_some_and(|birth| birth > at);
+        let groups = self.groups();
+        let ahead = groups.iter().filter(|(_, watched)| born_later(watched));
+        ahead.map(|(group, _)| *group).collect()
     }
 
     /// The groups with erased consumers of whose keys it isn't known that they are destroyed.

@@ -107,8 +107,7 @@ impl<A: Aggregate> Batch<A> {
             self.decided.push((request, verdict));
             return None;
         }
-        let at = clock.now().max(self.scratch.at());
-        let mut context = Context::new(at, entropy::seed());
+        let mut context = Context::new(clock.now(), entropy::seed());
         let verdict = match self.scratch.decide(&request.command, &mut context) {
             Err(error) => Verdict::Refused(error),
             Ok(Decided { events, told }) if events.is_empty() => Verdict::Unchanged(self.told(told)),
@@ -121,7 +120,8 @@ impl<A: Aggregate> Batch<A> {
                     return Some(request);
                 }
                 self.size += size;
-                let change = change(self.scratch.version() + 1, at, &request.cause, events);
+                let moment = (context.at.max(self.scratch.at()), context.at);
+                let change = change(self.scratch.version() + 1, moment, &request.cause, events);
                 self.scratch.apply(&change);
                 self.changes.push(change);
                 Verdict::Changed(self.told(told))
@@ -155,10 +155,17 @@ impl<A: Aggregate> Batch<A> {
     }
 }
 
-fn change<E>(version: Version, at: Timestamp, cause: &Cause, events: Vec<E>) -> Change<E> {
+/// The moment is a time in the order of changes and one by the clock.
+fn change<E>(
+    version: Version,
+    (at, clock): (Timestamp, Timestamp),
+    cause: &Cause,
+    events: Vec<E>,
+) -> Change<E> {
     Change {
         version,
         at,
+        clock,
         actor: cause.actor.clone(),
         reason: cause.reason.clone(),
         request_id: cause.request_id,

@@ -23,6 +23,7 @@ fn change_in_parts(parts: usize, number: u64, text: &str) -> EncodedChanges {
     let change = Change {
         version: number,
         at: Timestamp(0),
+        clock: Timestamp(0),
         actor: Actor::System {
             part: "test".to_owned(),
         },

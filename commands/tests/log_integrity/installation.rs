@@ -213,6 +213,7 @@ impl Running {
         let change = Change {
             version: previous.0 + 1,
             at: Timestamp(0),
+            clock: Timestamp(0),
             actor: Actor::System {
                 part: "test".to_owned(),
             },

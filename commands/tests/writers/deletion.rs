@@ -30,7 +30,7 @@ async fn is_sealed(desk: &Desk) -> bool {
     desk.bus.group_state(desk.group).await.unwrap().state.sealed
 }
 
-async fn is_deleted(desk: &Desk) -> bool {
+pub(crate) async fn is_deleted(desk: &Desk) -> bool {
     let organization = desk.bus.organization_state(desk.organization).await.unwrap();
     organization.state.group(desk.group).is_none()
 }

@@ -181,7 +181,7 @@ async fn purge(desk: &Desk) -> Result<(), CommandError> {
     purged.map(drop)
 }
 
-async fn is_purged(desk: &Desk) -> bool {
+pub(crate) async fn is_purged(desk: &Desk) -> bool {
     let organization = desk.bus.organization_state(desk.organization).await.unwrap();
     organization.state.groups[&desk.group].purged_at.is_some()
 }
@@ -256,7 +256,7 @@ async fn a_deleted_group_is_purged_when_its_time_has_come_and_not_before() {
     assert!(!is_purged_or_deleted(&desk).await, "what exists stays");
 }
 
-async fn is_purged_or_deleted(desk: &Desk) -> bool {
+pub(crate) async fn is_purged_or_deleted(desk: &Desk) -> bool {
     let organization = desk.bus.organization_state(desk.organization).await.unwrap();
     organization.state.group(desk.group).is_none()
 }

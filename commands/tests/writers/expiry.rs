@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::site::{Desk, Site, object, operate, operation, until};
 
-fn credential_with_ttl(seconds: i64) -> GroupCommand {
+pub(crate) fn credential_with_ttl(seconds: i64) -> GroupCommand {
     let consumer = object(json!({"username": "ada"}));
     let credential = object(json!({"key": "secret", "ttl": seconds}));
     let mut create = operation("keyauth_credentials", None, Action::Create(credential));
@@ -15,7 +15,7 @@ fn credential_with_ttl(seconds: i64) -> GroupCommand {
     operate(vec![consumer, create])
 }
 
-async fn credentials(desk: &Desk) -> usize {
+pub(crate) async fn credentials(desk: &Desk) -> usize {
     let durable = desk.bus.group_state(desk.group).await.unwrap();
     let kind = Kind::named("keyauth_credentials").unwrap();
     durable.state.of_kind(kind).count()

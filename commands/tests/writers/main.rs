@@ -5,6 +5,7 @@
 mod acceptance;
 mod bootstrap;
 mod certificates;
+mod clock;
 mod conflicts;
 mod deletion;
 mod durability;

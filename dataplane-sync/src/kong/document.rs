@@ -70,7 +70,7 @@ impl Document {
         let mut document = Self {
             level,
             group,
-            at: state.at(),
+            at: state.clock(),
             collections: BTreeMap::new(),
             findings: BTreeMap::new(),
             compressor: Compressor::default(),
@@ -98,7 +98,7 @@ impl Document {
         for (kind, id) in compatibility::aged(state.group(), self.at) {
             self.write(state, kind, id);
         }
-        self.at = state.at();
+        self.at = state.clock();
     }
 
     fn write(&mut self, state: &dyn ConfigurationState, kind: Kind, id: EntityId) {

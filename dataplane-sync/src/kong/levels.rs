@@ -250,7 +250,7 @@ fn offer(
         .map(|(incompatibility, finding)| (incompatibility, told(finding)));
     let frame = match withheld {
         Some(withheld) => Err(withheld),
-        None => Ok(Arc::new(document.frame(envelope, state.at()))),
+        None => Ok(Arc::new(document.frame(envelope, state.clock()))),
     };
     let findings = Findings::of(document.findings());
     // Mostly they stay the same, and all nodes share them.

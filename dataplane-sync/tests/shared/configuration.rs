@@ -108,6 +108,7 @@ impl InMemory {
         state.group.apply(&Change {
             version,
             at: Timestamp(version as i64),
+            clock: Timestamp(version as i64),
             actor: Actor::System {
                 part: "test".to_owned(),
             },

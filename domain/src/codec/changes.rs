@@ -25,6 +25,9 @@ const PAYLOAD_LIMIT: usize = 320 * 1024 * 1024;
 struct ChangeRecord<'a> {
     version: Version,
     at: Timestamp,
+    /// Where it differs from `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<Timestamp>,
     actor: Cow<'a, Actor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
@@ -121,6 +124,7 @@ fn encode_change<'a, E: EventCodec>(
     Ok(ChangeRecord {
         version: change.version,
         at: change.at,
+        clock: (change.clock != change.at).then_some(change.clock),
         actor: Cow::Borrowed(&change.actor),
         reason: change.reason.as_deref().map(Cow::Borrowed),
         request_id: change.request_id,
@@ -190,6 +194,7 @@ fn decode_change<E: EventCodec>(
     Ok(Change {
         version: record.version,
         at: record.at,
+        clock: record.clock.unwrap_or(record.at),
         actor: record.actor.into_owned(),
         reason: record.reason.map(Cow::into_owned),
         request_id: record.request_id,

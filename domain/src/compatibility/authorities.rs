@@ -15,7 +15,7 @@ pub(super) const AUTHORITIES: &str = "ca_certificates";
 pub(super) fn has_expired(report: &mut Report<'_>, group: &Group, body: &Map<String, Value>) -> bool {
     let certificate = body.get("cert").and_then(Value::as_str);
     let expiry = certificate.and_then(certificate_expiry);
-    let Some(expiry) = expiry.filter(|expiry| *expiry < group.at) else {
+    let Some(expiry) = expiry.filter(|expiry| *expiry < group.clock) else {
         return false;
     };
     let message = format!(
@@ -25,19 +25,20 @@ pub(super) fn has_expired(report: &mut Report<'_>, group: &Group, body: &Map<Str
     true
 }
 
-/// What has to be written again because time went on between a change at `since` and the group's newest change: the CA
-/// certificates that have expired since.
+/// What has to be written again because of the time between a change made when the clock said `since` and the group's
+/// newest change: the CA certificates that have expired since, or haven't yet after all where the clock was set back.
 pub fn aged(group: &Group, since: Timestamp) -> Vec<(Kind, EntityId)> {
     let Some(kind) = Kind::named(AUTHORITIES) else {
         return Vec::new();
     };
+    let (earlier, later) = (since.min(group.clock), since.max(group.clock));
     let has_expired = |entity: &&std::sync::Arc<Entity>| {
         let body = entity.map();
         let expiry = body
             .get("cert")
             .and_then(Value::as_str)
             .and_then(certificate_expiry);
-        expiry.is_some_and(|expiry| since <= expiry && expiry < group.at)
+        expiry.is_some_and(|expiry| earlier <= expiry && expiry < later)
     };
     group
         .of_kind(kind)

@@ -64,6 +64,11 @@ pub enum GroupCommand {
         /// The entities a reactor saw expired; those that aren't (any more) are left.
         entities: Vec<(Kind, EntityId)>,
     },
+    /// Counts lives from now on that a clock began which was ahead: they would last longer than their time to live.
+    CountAnew {
+        /// The entities a reactor saw; those that don't begin later than now (any more) are left.
+        entities: Vec<(Kind, EntityId)>,
+    },
     /// Erases a consumer: deletes it with all that belongs to it, and lets nothing of it come back. One that was deleted
     /// before is erased from the history alone; that it ever existed is the caller's to know.
     EraseConsumer {

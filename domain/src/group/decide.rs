@@ -90,7 +90,7 @@ pub struct OperationResult {
     pub entity: Option<Arc<Entity>>,
 }
 
-/// Decides a command. The context's time must not be before the state's.
+/// Decides a command.
 pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> Result<Decision, GroupError> {
     let mut made = Draft::new(state, context);
     draft(&mut made, command)?;
@@ -147,6 +147,7 @@ pub(super) fn draft(draft: &mut Draft<'_>, command: &GroupCommand) -> Result<(),
             super::erasure::erase(draft, *consumer, condition)?;
         }
         GroupCommand::Expire { entities } => draft.expire(entities)?,
+        GroupCommand::CountAnew { entities } => draft.count_anew(entities)?,
     }
     Ok(())
 }
@@ -177,6 +178,7 @@ impl<'context> Draft<'context> {
         let scratch = Group {
             version: state.version + 1,
             at: context.at.max(state.at),
+            clock: context.at,
             ..state.clone()
         };
         Self {
@@ -276,6 +278,26 @@ impl<'context> Draft<'context> {
             if expiry.is_some_and(|expiry| expiry <= self.context.at) {
                 super::references::delete(self, *kind, *id, DeletionCause::Expired)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing lives longer than its time to live from now on.
+    fn count_anew(&mut self, entities: &[(Kind, EntityId)]) -> Result<(), GroupError> {
+        for (kind, id) in entities {
+            let born = self.scratch.entity(*kind, *id).cloned();
+            let Some(entity) = born.filter(|entity| entity.born().is_some_and(|at| at > self.context.at))
+            else {
+                continue;
+            };
+            let expires_at = entity.ttl.map(|ttl| self.context.at.plus_seconds(ttl));
+            self.record(GroupEvent::EntityUpdated {
+                entity: Arc::new(Entity {
+                    expires_at,
+                    ..entity.as_ref().clone()
+                }),
+                changed: vec!["ttl".to_owned()],
+            })?;
         }
         Ok(())
     }

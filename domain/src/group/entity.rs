@@ -123,6 +123,11 @@ impl Entity {
         tags.iter().all(|tag| self.tags.iter().any(|own| **own == **tag))
     }
 
+    /// When its life began, if it has a time to live.
+    pub fn born(&self) -> Option<Timestamp> {
+        Some(self.expires_at?.plus_seconds(-self.ttl?))
+    }
+
     /// The body, parsed.
     pub fn map(&self) -> Map<String, Value> {
         serde_json::from_str(&self.body).expect("a canonical body was parsed before")

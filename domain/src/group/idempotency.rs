@@ -1,4 +1,5 @@
-//! Idempotency keys of a boundary's recent changes (DESIGN §5): kept 24 h of change time, at most 100,000.
+//! Idempotency keys of a boundary's recent changes: kept for 24 h by the clock, at most 100,000. A change that a clock made
+//! which was ahead counts from the next change made by one that is right.
 
 use imbl::{HashMap, OrdMap};
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
         self.by_key.get(&scoped(actor, key))
     }
 
-    /// Remembers a change's key and forgets what is too old or too much.
+    /// Remembers a change's key, which was made at this time by the clock, and forgets what is too old or too much.
     pub fn remember(
         &mut self,
         actor: &Actor,
@@ -53,6 +54,7 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
         touched: Vec<Touched>,
     ) {
         let key = scoped(actor, &idempotency.key);
+        self.take_back_to(at);
         self.by_key.insert(
             key,
             Remembered {
@@ -70,6 +72,17 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
             }
             self.by_version.remove(&(oldest, version));
             self.by_key.remove(&key);
+        }
+    }
+}
+
+impl<Touched> IdempotencyWindow<Touched> {
+    /// What came before this moment can't have happened after it.
+    fn take_back_to(&mut self, at: Timestamp) {
+        let (_, ahead) = self.by_version.split(&(at, Version::MAX));
+        for ((made, version), key) in ahead {
+            self.by_version.remove(&(made, version));
+            self.by_version.insert((at, version), key);
         }
     }
 }

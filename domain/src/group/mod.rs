@@ -59,8 +59,10 @@ use crate::{Change, EntityId, Kind, Timestamp, Version};
 pub struct Group {
     /// The newest change's number; 0 before the first.
     pub version: Version,
-    /// The newest change's time.
+    /// The newest change's time in the order of changes.
     pub at: Timestamp,
+    /// The newest change's time by the clock.
+    pub clock: Timestamp,
     /// Whether the group is being deleted, or is deleted.
     pub sealed: bool,
     /// Idempotency keys of recent changes.
@@ -76,6 +78,8 @@ pub struct Group {
     /// (kind and id listed, kind and id that lists it).
     lists: OrdSet<(Kind, EntityId, Kind, EntityId)>,
     expiries: OrdSet<(Timestamp, Kind, EntityId)>,
+    /// When the lives of entities with a time to live began.
+    births: OrdSet<(Timestamp, Kind, EntityId)>,
 }
 
 impl Group {
@@ -95,7 +99,7 @@ impl Group {
     /// Folds one change.
     pub fn apply(&mut self, change: &Change<GroupEvent>) {
         self.version = change.version;
-        self.at = change.at;
+        (self.at, self.clock) = (change.at, change.clock);
         for event in &change.events {
             evolve(self, event);
         }
@@ -104,7 +108,7 @@ impl Group {
                 &change.actor,
                 idempotency,
                 change.version,
-                change.at,
+                change.clock,
                 touched(&change.events),
             );
         }
@@ -174,6 +178,20 @@ impl Group {
         self.expiries.get_min().map(|(at, ..)| *at)
     }
 
+    /// The entities whose lives began after a time.
+    pub fn born_after(&self, at: Timestamp) -> impl Iterator<Item = (Kind, EntityId)> {
+        self.births
+            .iter()
+            .rev()
+            .take_while(move |(birth, ..)| *birth > at)
+            .map(|(_, kind, id)| (*kind, *id))
+    }
+
+    /// When the life began that began last.
+    pub fn latest_birth(&self) -> Option<Timestamp> {
+        self.births.get_max().map(|(at, ..)| *at)
+    }
+
     fn put(&mut self, entity: &Entity) {
         self.remove(entity.kind, entity.id);
         self.insert(Entity {
@@ -201,6 +219,9 @@ impl Group {
         if let Some(expiry) = entity.expires_at {
             self.expiries.insert((expiry, entity.kind, entity.id));
         }
+        if let Some(birth) = entity.born() {
+            self.births.insert((birth, entity.kind, entity.id));
+        }
         custom_plugins::note(&mut self.plugins, &entity);
         self.entities.insert((entity.kind, entity.id), Arc::new(entity));
     }
@@ -223,6 +244,9 @@ impl Group {
         }
         if let Some(expiry) = entity.expires_at {
             self.expiries.remove(&(expiry, kind, id));
+        }
+        if let Some(birth) = entity.born() {
+            self.births.remove(&(birth, kind, id));
         }
         Some(entity)
     }

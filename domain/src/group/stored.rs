@@ -14,7 +14,7 @@ use crate::schema::CATALOGUE_REVISION;
 use crate::{Boundary, DataKeys, EntityId, Kind, Timestamp, Version};
 
 /// Raised whenever this encoding or what the fold computes changes; a state of another version is folded anew.
-pub const STATE_VERSION: u32 = CATALOGUE_REVISION << 16 | 2;
+pub const STATE_VERSION: u32 = CATALOGUE_REVISION << 16 | 3;
 
 const ZSTD_LEVEL: i32 = 1;
 /// The largest state that decoding accepts: 1 GiB.
@@ -24,6 +24,7 @@ const SIZE_LIMIT: usize = 1 << 30;
 struct StoredGroup {
     version: Version,
     at: Timestamp,
+    clock: Timestamp,
     sealed: bool,
     entities: Vec<StoredEntity>,
     idempotency: Vec<StoredKey>,
@@ -66,6 +67,7 @@ pub fn encode(group: &Group, boundary: Boundary, keys: &dyn DataKeys) -> Result<
     let state = StoredGroup {
         version: group.version,
         at: group.at,
+        clock: group.clock,
         sealed: group.sealed,
         entities: group.entities().map(stored).collect::<Result<_, _>>()?,
         idempotency: group.idempotency.stored(),
@@ -86,6 +88,7 @@ pub fn decode(bytes: &[u8], boundary: Boundary, keys: &dyn DataKeys) -> Result<G
     let mut group = Group {
         version: stored.version,
         at: stored.at,
+        clock: stored.clock,
         sealed: stored.sealed,
         idempotency: IdempotencyWindow::from_stored(stored.idempotency),
         erased: stored.erased.into_iter().collect(),

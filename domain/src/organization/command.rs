@@ -45,6 +45,11 @@ pub enum OrganizationCommand {
         /// Its certificates that belong to another group by now. The command bus says which: callers leave it empty.
         leave_out: Vec<NodeCertificateId>,
     },
+    /// The time since a group's deletion counted from now on, where a clock wrote it down that was ahead.
+    CountDeletionAnew {
+        /// Which.
+        group: GroupId,
+    },
     /// A deleted group purged: it never comes back, and its keys are destroyed after.
     PurgeGroup {
         /// Which.

@@ -97,6 +97,7 @@ pub fn decide(
             name,
             leave_out,
         } => restore_group(state, *group, name.as_deref(), leave_out, context),
+        OrganizationCommand::CountDeletionAnew { group } => Ok(count_deletion_anew(state, *group, context)),
         OrganizationCommand::PurgeGroup { group, expected } => {
             purge_group(state, *group, expected.as_deref(), context)
         }
@@ -391,6 +392,23 @@ fn restore_group(
         events,
         subject: Subject::Group(id),
     })
+}
+
+fn count_deletion_anew(state: &Organization, id: GroupId, context: &Context) -> OrganizationDecision {
+    let ahead = |group: &&Arc<GroupRecord>| group.deleted_at.is_some_and(|at| at > context.at);
+    let event = state.groups.get(&id).filter(ahead).map(|before| {
+        let group = GroupRecord {
+            deleted_at: Some(context.at),
+            updated_at: context.at,
+            ..before.as_ref().clone()
+        };
+        let changed = vec!["deleted_at".to_owned()];
+        OrganizationEvent::GroupUpdated { group, changed }
+    });
+    OrganizationDecision {
+        events: event.into_iter().collect(),
+        subject: Subject::Group(id),
+    }
 }
 
 /// Of the record stays what the history says anyway: id, name, times. Its certificates go.

@@ -77,7 +77,7 @@ impl Organization {
                 &change.actor,
                 idempotency,
                 change.version,
-                change.at,
+                change.clock,
                 subject(&change.events),
             );
         }

@@ -21,8 +21,10 @@ use crate::{Change, Context, GroupId, OrganizationId, Secret, Timestamp, Version
 pub struct System {
     /// The newest change's number.
     pub version: Version,
-    /// The newest change's time.
+    /// The newest change's time in the order of changes.
     pub at: Timestamp,
+    /// The newest change's time by the clock.
+    pub clock: Timestamp,
     /// The log's identity; none before the first start.
     pub log_id: Option<Uuid>,
     /// Organizations by id, with their names.
@@ -144,7 +146,7 @@ impl System {
     /// Folds one change.
     pub fn apply(&mut self, change: &Change<SystemEvent>) {
         self.version = change.version;
-        self.at = change.at;
+        (self.at, self.clock) = (change.at, change.clock);
         for event in &change.events {
             evolve(self, event);
         }
@@ -162,7 +164,7 @@ pub fn evolve(state: &mut System, event: &SystemEvent) {
         SystemEvent::CertificateClaimed { fingerprint, by } => {
             let claim = CertificateClaim {
                 by: *by,
-                at: state.at,
+                at: state.clock,
             };
             state.certificates.insert(*fingerprint, claim);
         }

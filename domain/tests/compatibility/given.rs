@@ -121,6 +121,7 @@ fn change(version: u64, at: Timestamp, events: Vec<GroupEvent>) -> Change<GroupE
     Change {
         version,
         at,
+        clock: at,
         actor: Actor::System {
             part: "test".to_owned(),
         },

@@ -84,6 +84,7 @@ pub(crate) fn change(version: u64, at: Timestamp, events: Vec<GroupEvent>) -> Ch
     Change {
         version,
         at,
+        clock: at,
         actor: Actor::System {
             part: "test".to_owned(),
         },

@@ -27,6 +27,7 @@ fn change<Event: Clone>(version: u64, events: &[Event]) -> Change<Event> {
     Change {
         version,
         at: NOW,
+        clock: NOW,
         actor: Actor::System {
             part: "test".to_owned(),
         },

@@ -73,7 +73,7 @@ impl GroupHistory {
     }
 
     fn fold(&mut self, change: Change<GroupEvent>) -> AuditedChange {
-        (self.state.version, self.state.at) = (change.version, change.at);
+        self.state.version = change.version;
         let events = change.events.iter().map(|event| {
             let before = self.entity_of(event);
             evolve(&mut self.state, event);

@@ -18,19 +18,8 @@ pub enum Until {
     Newest,
     /// After the change with this number.
     Version(Version),
-    /// After the last change at or before this time.
+    /// After the last change that was made at or before this time.
     Time(Timestamp),
-}
-
-impl Until {
-    /// Whether this change still belongs to the replay.
-    fn includes(self, change: &Change<GroupEvent>) -> bool {
-        match self {
-            Self::Newest => true,
-            Self::Version(version) => change.version <= version,
-            Self::Time(time) => change.at <= time,
-        }
-    }
 }
 
 /// What a replay came to.
@@ -55,6 +44,11 @@ pub async fn replay(
     group: GroupId,
     until: Until,
 ) -> Result<Replayed, ProjectionError> {
+    let last = match until {
+        Until::Newest => Version::MAX,
+        Until::Version(version) => version,
+        Until::Time(time) => version_at(log, keyring, group, time).await?,
+    };
     let mut commits = Commits::of(log, Arc::clone(keyring), Boundary::Group(group));
     let mut replayed = Replayed {
         group: Group::default(),
@@ -69,7 +63,7 @@ pub async fn replay(
             continue;
         };
         for change in changes {
-            if !until.includes(change) {
+            if change.version > last {
                 break 'reading;
             }
             replayed.group.apply(change);
@@ -81,6 +75,25 @@ pub async fn replay(
     }
     replayed.digest = digest.digest();
     Ok(replayed)
+}
+
+/// The last change that was made by then. A clock that was ahead may have made earlier ones that say they were made later, so
+/// all are looked at.
+async fn version_at(
+    log: &dyn EventLog,
+    keyring: &Arc<dyn Keyring>,
+    group: GroupId,
+    time: Timestamp,
+) -> Result<Version, ProjectionError> {
+    let mut commits = Commits::of(log, Arc::clone(keyring), Boundary::Group(group));
+    let mut last = 0;
+    while let Some(commit) = commits.next().await? {
+        if let Changes::Group(_, changes) = &commit.changes {
+            let made_by_then = changes.iter().filter(|change| change.clock <= time);
+            last = made_by_then.map(|change| change.version).max().unwrap_or(last);
+        }
+    }
+    Ok(last)
 }
 
 fn note(digest: &mut SnapshotDigest, group: &Group, change: &Change<GroupEvent>) {

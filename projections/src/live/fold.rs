@@ -49,7 +49,7 @@ impl Fold {
     pub(super) fn state(&mut self) -> Arc<LiveState> {
         Arc::new(LiveState {
             digest: self.digest.digest(),
-            at: self.group.at,
+            at: self.group.clock,
             group: self.group.clone(),
             position: self.position,
             recent: self.recent.clone(),

@@ -126,11 +126,14 @@ static ADD_CERTIFICATES: LazyLock<Bulk> = LazyLock::new(|| {
 const REMOVE_CERTIFICATE: &str = "UPDATE node_certificate SET removed = 1
     WHERE generation = $1 AND organization_id = $2 AND group_id = $3 AND certificate_id = $4";
 
+/// An index of times holds few rows that are later than a clock which is right.
+const SET_BACK: &str = "UPDATE change SET at = $3 WHERE generation = $1 AND boundary = $2 AND at > $3";
+
 const FORGET_STATE: &str = "DELETE FROM stored_state WHERE boundary = $1";
 const FORGET_NODES: &str = "DELETE FROM observed_node WHERE group_id = $1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [REMOVE_CERTIFICATE, FORGET_STATE, FORGET_NODES];
+pub(super) const STATEMENTS: [&str; 4] = [REMOVE_CERTIFICATE, SET_BACK, FORGET_STATE, FORGET_NODES];
 
 #[cfg(test)]
 pub(super) fn bulks() -> [&'static Bulk; 14] {
@@ -274,6 +277,10 @@ async fn write_changes(
     generation: i64,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
+    for (boundary, to) in &batch.set_back {
+        let arguments = [generation.into(), boundary.subject().into(), to.0.into()];
+        connection.execute(SET_BACK, arguments).await?;
+    }
     INSERT_CHANGES
         .execute(connection, &batch.changes, |row| {
             let listed = row.events.len().min(LISTED_EVENTS);

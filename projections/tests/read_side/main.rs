@@ -11,6 +11,7 @@ mod newer_file;
 mod parts;
 mod past;
 mod registry;
+mod set_back;
 mod surroundings;
 mod survival;
 mod views_database;

@@ -272,6 +272,7 @@ pub(crate) fn change<E>(version: Version, at: Timestamp, events: Vec<E>) -> Chan
     Change {
         version,
         at,
+        clock: at,
         actor: Actor::System {
             part: "test".to_owned(),
         },

@@ -24,6 +24,8 @@ mod parts;
 mod past;
 #[path = "../read_side/registry.rs"]
 mod registry;
+#[path = "../read_side/set_back.rs"]
+mod set_back;
 #[path = "../read_side/surroundings.rs"]
 mod surroundings;
 #[path = "../read_side/survival.rs"]

@@ -118,6 +118,7 @@ impl LongHistory {
         Change {
             version,
             at,
+            clock: at,
             actor: Actor::System {
                 part: format!("benchmark-{}", version % ACTORS),
             },

@@ -1,21 +1,15 @@
-//! What can be seen without opening anything: permissions, room on the disk, the clock.
+//! What can be seen without opening anything: permissions and room on the disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
-
-use domain::{Clock, Timestamp};
 
 use super::finding::Report;
-use crate::clock::SystemClock;
-use crate::compose::storage::{self, LOG_FILE, MASTER_KEY_FILE};
+use crate::compose::storage::{self, MASTER_KEY_FILE};
 use crate::config::StorageSettings;
 
 /// Below this many bytes of room the log may soon refuse changes.
 const LITTLE_ROOM: u64 = 1 << 30;
-/// How far the newest write may lie ahead of the clock before the clock is doubted, in milliseconds.
-const TOLERANCE: i64 = 60_000;
 
 pub(super) fn look(settings: &StorageSettings, report: &mut Report) {
     let path = &settings.data_dir;
@@ -24,7 +18,6 @@ pub(super) fn look(settings: &StorageSettings, report: &mut Report) {
     }
     permissions(path, report);
     room(path, report);
-    clock(&path.join(LOG_FILE), report);
     if std::env::var_os(commands::keyring::master_key::ENVIRONMENT_VARIABLE).is_none()
         && !path.join(MASTER_KEY_FILE).exists()
     {
@@ -68,25 +61,5 @@ fn room(path: &Path, report: &mut Report) {
             }
         }
         Err(error) => report.warn("disk", &format!("its free space can't be read: {error}")),
-    }
-}
-
-/// Time never runs backwards in the log; a clock that does makes every change look as if made at the same moment.
-fn clock(log: &Path, report: &mut Report) {
-    let now = SystemClock.now();
-    let written = fs::metadata(log).and_then(|metadata| metadata.modified());
-    let written = written
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_millis()).ok());
-    match written {
-        Some(written) if written > now.0 + TOLERANCE => report.warn(
-            "clock",
-            &format!(
-                "it says {now}, but the log was written at {}: set the clock",
-                Timestamp(written)
-            ),
-        ),
-        _ => report.ok("clock", &now.to_string()),
     }
 }

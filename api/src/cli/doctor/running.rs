@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::finding::Report;
 use crate::cli::client::http_client;
 use crate::cli::output::cell;
+use crate::clock::machine::{Machine, TimeSource};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +38,11 @@ pub(super) async fn look(url: &Url, ca: Option<&Path>, report: &mut Report) {
     } else {
         report.warn("durability", &cell(&durability["reason"]));
     }
-    for condition in answer["conditions"].as_array().into_iter().flatten() {
+    let conditions = answer["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    if !conditions.iter().any(|condition| condition["name"] == "clock") {
+        report.ok("clock", &Machine.time().rfc3339());
+    }
+    for condition in conditions {
         look_at_condition(condition, report);
     }
 }

@@ -6,7 +6,8 @@ use commands::log::verify::{self, UncheckedEvidence};
 use domain::Position;
 
 use super::finding::Report;
-use crate::clock::SystemClock;
+use crate::clock::machine::{Machine, TimeSource};
+use crate::clock::{SystemClock, believe};
 use crate::compose::installation::Installation;
 use crate::compose::read_side;
 use crate::compose::storage::{LOG_FILE, Storage};
@@ -33,9 +34,18 @@ pub(super) async fn look(settings: &StorageSettings, report: &mut Report) {
         None => report.ok("durability", "what is acknowledged is on disk"),
         Some(doubt) => report.warn("durability", &format!("not verified: {doubt}")),
     }
+    clock(settings, &installation.storage, report).await;
     log(settings, &installation.storage, report).await;
     views(settings, &installation, report).await;
     installation.close().await;
+}
+
+/// Whether a start would believe the machine's clock.
+async fn clock(settings: &StorageSettings, storage: &Storage, report: &mut Report) {
+    match believe::believe(&settings.data_dir, &*storage.log, &Machine).await {
+        Ok(()) => report.ok("clock", &Machine.time().rfc3339()),
+        Err(why) => report.fail("clock", &format!("{why:#}")),
+    }
 }
 
 async fn log(settings: &StorageSettings, storage: &Storage, report: &mut Report) {

@@ -135,7 +135,7 @@ impl EncodedDeltas {
         projection: &dyn Projection,
     ) -> Result<Option<Self>, NoDeltas> {
         let touched: BTreeSet<_> = touched.iter().copied().collect();
-        let since = before.map_or(Timestamp::default(), |before| before.at);
+        let since = before.map_or(Timestamp::default(), |before| before.clock);
         let affected = touched
             .iter()
             .flat_map(|(kind, id)| projection.affected(group, *kind, *id));
