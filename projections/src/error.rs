@@ -17,6 +17,12 @@ pub enum ProjectionError {
     /// The views' database is away or busy: this passes.
     #[error("the views' database: {0}")]
     DatabaseUnavailable(String),
+    /// The views' file isn't what was written into it.
+    #[error(
+        "the views are damaged: {0}; nothing is answered from them, and the next start sets views.db aside and makes it again \
+         from the log"
+    )]
+    Damaged(String),
     /// The views were replaced while they were rebuilt here.
     #[error("the views were made again by another process meanwhile; nothing is left to do here")]
     OtherRebuild,

@@ -3,7 +3,7 @@
 //! What passes through, in order: [`reader`] follows the log and has each record checked and opened ([`decoding`]);
 //! commits go to the [`live`] groups first and then by the [`feed`] to the [`projector`], which folds them into rows
 //! ([`batch`]) and writes these with its checkpoint ([`write`]). [`views`] answers queries from the rows; [`rebuild`]
-//! fills them anew beside those that are read. [`states`] and [`observed`] are kept in the same [`database`] but aren't
+//! fills them anew beside those that are read; [`integrity`] watches that the file holds what was written. [`states`] and [`observed`] are kept in the same [`database`] but aren't
 //! derived. Of many processes over one PostgreSQL database one projects ([`leading`], by a [`lease`]) and the others
 //! hear how far it is ([`hearing`]); processes of another version of the program have views of their own there
 //! ([`other_versions`]). [`audit`] needs none of it: it asks the log itself.
@@ -18,6 +18,7 @@ mod decoding;
 mod error;
 mod feed;
 mod hearing;
+mod integrity;
 mod leading;
 mod lease;
 mod live;
@@ -40,6 +41,7 @@ mod views;
 mod write;
 
 pub use error::{NotCaughtUp, ProjectionError, ViewError};
+pub use integrity::inspect;
 pub use leading::Leadership;
 pub use live::{LiveError, LiveGroup, LiveGroups, LiveState};
 pub use location::Location;

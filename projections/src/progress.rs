@@ -31,6 +31,8 @@ struct Standing {
     position: Position,
     /// The trouble, and whether it is for good.
     trouble: Option<(Arc<str>, bool)>,
+    /// Whether what is there can't be trusted.
+    distrusted: bool,
 }
 
 impl Standing {
@@ -62,6 +64,7 @@ impl Progress {
             standing: watch::Sender::new(Standing {
                 position,
                 trouble: None,
+                distrusted: false,
             }),
             seen: AtomicU64::new(tail.0),
             start: AtomicU64::new(tail.0),
@@ -153,13 +156,63 @@ impl Progress {
         Position(self.start.load(Ordering::Acquire))
     }
 
-    /// Waits until the views hold what the log had at the start.
+    /// Waits until the views hold what the log had at the start. Never so if they can't be trusted.
     pub(crate) async fn reached_start(&self) -> Result<(), NotCaughtUp> {
         let start = self.start();
-        if self.position() >= start {
-            return Ok(());
+        let distrusted = {
+            let standing = self.standing.borrow();
+            if standing.position >= start && !standing.distrusted {
+                return Ok(());
+            }
+            standing.distrusted.then(|| standing.trouble.clone()).flatten()
+        };
+        match distrusted {
+            Some((reason, _)) => Err(NotCaughtUp {
+                reason: reason.to_string(),
+            }),
+            None => self.reached(start).await,
         }
-        self.reached(start).await
+    }
+
+    /// Notes that what is there can't be trusted: nothing is answered from it any more.
+    pub(crate) fn distrust(&self, error: &ProjectionError) {
+        self.standing.send_modify(|standing| {
+            standing.trouble = Some((error.to_string().into(), true));
+            standing.distrusted = true;
+        });
+    }
+
+    /// Waits until what is there can't be trusted.
+    pub(crate) async fn distrusted(&self) {
+        let mut standing = self.standing.subscribe();
+        // The sender lives as long as this.
+        drop(standing.wait_for(|standing| standing.distrusted).await);
+    }
+
+    /// Waits, however long, until the views hold what the log had at the start. `progress` hears the position reached and the
+    /// one aimed at.
+    pub(crate) async fn catch_up(
+        &self,
+        progress: impl Fn(Position, Position),
+    ) -> Result<(), ProjectionError> {
+        let start = self.start();
+        let mut standing = self.standing.subscribe();
+        loop {
+            let (position, trouble) = {
+                let standing = standing.borrow_and_update();
+                let for_good = standing.stands_for_good();
+                (standing.position, standing.trouble.clone().filter(|_| for_good))
+            };
+            progress(position, start);
+            if position >= start {
+                return Ok(());
+            }
+            if let Some((reason, _)) = trouble {
+                return Err(ProjectionError::Standstill(reason.to_string()));
+            }
+            // The sender lives as long as this.
+            drop(standing.changed().await);
+        }
     }
 
     /// Waits until the views hold a position.

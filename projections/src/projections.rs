@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::health::Health;
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner, state_store::StateStore};
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, RwLock, watch};
@@ -12,6 +13,7 @@ use crate::decoding::Decoder;
 use crate::error::{NotCaughtUp, ProjectionError};
 use crate::feed::Feed;
 use crate::hearing::hear;
+use crate::integrity;
 use crate::leading::{Leadership, lead};
 use crate::live::LiveGroups;
 use crate::location::Location;
@@ -41,6 +43,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Runs the reader and the projector.
     pub spawner: Arc<dyn Spawner>,
+    /// Hears what isn't well with the views.
+    pub health: Arc<dyn Health>,
 }
 
 /// The read side of one process. A cheap handle.
@@ -62,7 +66,7 @@ impl Projections {
     /// Opens the views, checks that the log still is the one they were made from, and begins to follow it. A log that
     /// lost its tail or was rewritten is refused.
     pub async fn open(options: Options) -> Result<Self, ProjectionError> {
-        let database = Database::open(&options.database).await?;
+        let database = Database::open(&options.database, options.clock.now()).await?;
         generations::prepare(&database).await?;
         let resumption = generations::resume_live(&mut database.write().await?).await?;
         observed::take_back(&mut database.write().await?, options.clock.now()).await?;
@@ -77,6 +81,7 @@ impl Projections {
             clock: options.clock,
             generation: RwLock::new(resumption.generation),
             progress: Progress::new(position, tail),
+            health: options.health,
             feed: Feed::new(position),
             leading: watch::Sender::new(false),
             holder: options.holder,
@@ -120,6 +125,7 @@ impl Projections {
         };
         until_shutdown("views hearing", Box::pin(hear(shared())));
         until_shutdown("views clean-up", Box::pin(rebuild::clean_up(shared())));
+        until_shutdown("views file", Box::pin(integrity::look_after(shared())));
         until_shutdown("live groups", Box::pin(tend(self.inner.live.clone(), shared())));
     }
 
@@ -180,10 +186,29 @@ impl Projections {
         self.inner.shared.progress.status()
     }
 
-    /// Makes the views again beside those that are read, and flips when they have caught up. Stopped anywhere, the
-    /// next call goes on where it was. `progress` hears the position reached and the one aimed at.
+    /// Waits, however long, until the views can't be trusted any more: their file is damaged or gone. Nothing is answered
+    /// from them then, and only another start makes them again.
+    pub async fn distrusted(&self) {
+        self.inner.shared.progress.distrusted().await;
+    }
+
+    /// Leaves the views' file in order, once nothing is written any more: everything in one piece, each page with its digest.
+    pub async fn close(&self) -> Result<(), ProjectionError> {
+        match self.inner.shared.database.sqlite() {
+            Some(sqlite) => Ok(sqlite.close().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the views again beside those that are read, and flips when they have caught up. Views that were begun anew
+    /// because their file was damaged only catch up. Stopped anywhere, the next call goes on where it was. `progress` hears the
+    /// position reached and the one aimed at.
     pub async fn rebuild(&self, progress: impl Fn(Position, Position)) -> Result<(), ProjectionError> {
         let _alone = self.inner.rebuilding.lock().await;
+        let sqlite = self.inner.shared.database.sqlite();
+        if sqlite.is_some_and(|sqlite| sqlite.set_aside().is_some()) {
+            return self.inner.shared.progress.catch_up(progress).await;
+        }
         rebuild::rebuild(&self.inner.shared, progress).await
     }
 }

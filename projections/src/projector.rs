@@ -227,6 +227,7 @@ impl Projector {
             position: self.position,
         };
         write::write(&mut writer, held, batch).await?;
+        writer.shorten_write_ahead_log().await?;
         if batch.purged_groups().next().is_some() && !writer.empty_write_ahead_log().await? {
             info!(
                 "a reader kept the views' write-ahead log from being emptied after a purge; a later checkpoint does it"

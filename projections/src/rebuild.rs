@@ -85,6 +85,7 @@ impl Filler {
         let mut transaction = writer.begin().await?;
         write::write_within(&mut transaction.connection(), self.held, batch).await?;
         transaction.commit().await?;
+        writer.shorten_write_ahead_log().await?;
         self.held.position = self.decoder.position();
         Ok(())
     }

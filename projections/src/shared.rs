@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use domain::health::Health;
 use domain::{Clock, Digest, EventLog, Keyring, Position};
 use tokio::sync::{Notify, RwLock, watch};
 
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     /// writing connection too takes that first.
     pub(crate) generation: RwLock<i64>,
     pub(crate) progress: Progress,
+    pub(crate) health: Arc<dyn Health>,
     pub(crate) feed: Feed,
     /// Whether this process projects.
     pub(crate) leading: watch::Sender<bool>,

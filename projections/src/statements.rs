@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use domain::Timestamp;
 use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
@@ -62,7 +63,9 @@ async fn assert_each_can_be_prepared(database: &Database, statements: Vec<String
 async fn sqlite_can_prepare_every_statement() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("views.db").display().to_string();
-    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    let database = Database::open(&Location::Sqlite(path), Timestamp(0))
+        .await
+        .expect("a database");
     assert_each_can_be_prepared(&database, shared_statements()).await;
 }
 
@@ -70,7 +73,7 @@ async fn sqlite_can_prepare_every_statement() {
 async fn postgres_can_prepare_every_statement() {
     let url = PostgresServer::shared().fresh_database().await;
     let location = Location::Postgres(domain::Secret::new(url));
-    let database = Database::open(&location).await.expect("a database");
+    let database = Database::open(&location, Timestamp(0)).await.expect("a database");
     let mut statements = shared_statements();
     statements.extend(crate::lease::STATEMENTS.map(str::to_owned));
     statements.extend(crate::hearing::STATEMENTS.map(str::to_owned));
@@ -95,7 +98,9 @@ async fn plan(database: &Database, statement: &str) -> Vec<String> {
 async fn the_past_is_looked_up_by_intervals_and_nothing_walks_through_what_has_ended() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("views.db").display().to_string();
-    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    let database = Database::open(&Location::Sqlite(path), Timestamp(0))
+        .await
+        .expect("a database");
     for statement in crate::views::past_statements() {
         let plan = plan(&database, statement).await;
         let on_rows = plan.iter().filter(|step| {
@@ -121,7 +126,9 @@ async fn the_past_is_looked_up_by_intervals_and_nothing_walks_through_what_has_e
 async fn what_is_found_by_a_key_is_looked_up_and_never_looked_for() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("views.db").display().to_string();
-    let database = Database::open(&Location::Sqlite(path)).await.expect("a database");
+    let database = Database::open(&Location::Sqlite(path), Timestamp(0))
+        .await
+        .expect("a database");
     let statements = crate::views::statements();
     let joined: Vec<_> = statements
         .iter()

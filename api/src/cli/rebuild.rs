@@ -32,6 +32,7 @@ impl Rebuild {
             &installation.storage,
             Arc::new(SystemClock),
             installation.tasks(),
+            Arc::new(()),
         )
         .await?;
         let bar = Bar::new("rebuilding");
@@ -42,6 +43,7 @@ impl Rebuild {
         let position = projections.status().position;
         terminal::note(&format!("the views are made again, up to position {position}"));
         installation.close().await;
+        projections.close().await?;
         Ok(Ending::Done)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use commands::bootstrap::Installation;
 use commands::bus::{self, CommandBus};
+use commands::log::verify;
 use commands::log::witness::Witness;
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
@@ -66,8 +67,14 @@ pub async fn serve(
     }
     let data_dir = &settings.storage.data_dir;
     let witness = Witness::compare(data_dir, Arc::clone(&storage.log), Arc::clone(&storage.signing)).await?;
-    let projections =
-        read_side::open(&settings.storage, &storage, Arc::clone(&clock), lifecycle.tasks()).await?;
+    let projections = read_side::open(
+        &settings.storage,
+        &storage,
+        Arc::clone(&clock),
+        lifecycle.tasks(),
+        health.clone(),
+    )
+    .await?;
     let bus = command_bus(&settings, &storage, &projections, &clock, lifecycle.tasks());
     let (installation, admin) = first_start::run(&directory, &bus, &*clock).await?;
     if let Some(admin) = &admin {
@@ -83,6 +90,23 @@ pub async fn serve(
         read_side::react_while_leading(bus.clone(), projections.clone(), end),
     );
 
+    let verification = verify::Rounds {
+        directory: data_dir.clone(),
+        log: Arc::clone(&storage.log),
+        keyring: Arc::clone(&storage.keyring),
+        key: storage.signing.public(),
+        health: health.clone(),
+    };
+    let end = lifecycle.tasks().token().clone();
+    lifecycle.tasks().spawn("log verification", async move {
+        end.run_until_cancelled(verification.run()).await;
+    });
+
+    lifecycle.tasks().spawn(
+        "views in doubt",
+        read_side::end_when_distrusted(projections.clone(), lifecycle.tasks().clone()),
+    );
+
     let end = lifecycle.tasks().token().clone();
     lifecycle.tasks().spawn(
         "certificate expiry",
@@ -94,7 +118,7 @@ pub async fn serve(
     listener.serve(
         http::router(http::Parts {
             commands: bus,
-            projections,
+            projections: projections.clone(),
             nodes: Arc::clone(dataplane.nodes()),
             log: storage.log,
             keyring: storage.keyring,
@@ -121,7 +145,11 @@ pub async fn serve(
     for address in dataplane.local_addresses() {
         info!("runtime instances: {address}");
     }
-    Ok(lifecycle.run(settings.drain).await)
+    let ending = lifecycle.run(settings.drain).await;
+    if let Err(error) = projections.close().await {
+        warn!(%error, "the views' file can't be left in order; the next start does it");
+    }
+    Ok(ending)
 }
 
 /// The clock that everything goes by, if the machine's can be believed or is to be accepted.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use commands::bus::CommandBus;
 use commands::tasks::Tasks;
 use domain::Clock;
+use domain::health::Health;
 use projections::{Location, Options, ProjectionError, Projections};
 use tokio_util::sync::CancellationToken;
 
@@ -17,21 +18,34 @@ pub async fn open(
     storage: &Storage,
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
+    health: Arc<dyn Health>,
 ) -> Result<Projections, ProjectionError> {
     Projections::open(Options {
-        database: match &settings.database {
-            DatabaseEngine::Sqlite => {
-                Location::Sqlite(settings.data_dir.join(VIEWS_FILE).display().to_string())
-            }
-            DatabaseEngine::Postgres(url) => Location::Postgres(url.clone()),
-        },
+        database: location(settings),
         holder: holder(),
         log: Arc::clone(&storage.log),
         keyring: Arc::clone(&storage.keyring),
         clock,
         spawner: Arc::new(tasks.clone()),
+        health,
     })
     .await
+}
+
+/// Where the views are.
+pub fn location(settings: &StorageSettings) -> Location {
+    match &settings.database {
+        DatabaseEngine::Sqlite => Location::Sqlite(settings.data_dir.join(VIEWS_FILE).display().to_string()),
+        DatabaseEngine::Postgres(url) => Location::Postgres(url.clone()),
+    }
+}
+
+/// Ends the process in order when the views can't be trusted any more: the next start makes them again.
+pub async fn end_when_distrusted(projections: Projections, tasks: Tasks) {
+    let end = tasks.token().clone();
+    if end.run_until_cancelled(projections.distrusted()).await.is_some() {
+        tasks.fail();
+    }
 }
 
 /// What this process is called where others that share the views see it.

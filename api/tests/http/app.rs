@@ -183,6 +183,7 @@ impl Site {
             keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
             spawner: Arc::clone(&spawner),
+            health: Arc::new(()),
         });
         let projections = projections.await.unwrap();
         let tail = self.log.tail().await.unwrap();

@@ -8,6 +8,7 @@ use tokio::sync::MutexGuard;
 
 use super::announcement::{ANNOUNCE, Announcement};
 use super::row::Row;
+use super::sqlite::Writing;
 use super::value::{Value, postgres_arguments, sqlite_arguments};
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -17,7 +18,7 @@ const TAKE_TURNS: &str = "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7231900478
 
 /// Who writes; the next waits until this is dropped.
 pub(crate) enum Writer<'d> {
-    Sqlite(MutexGuard<'d, SqliteConnection>),
+    Sqlite(MutexGuard<'d, Writing>),
     Postgres {
         connection: PoolConnection<Postgres>,
         /// Set while a transaction begins. Whoever drops that future leaves a transaction that sqlx doesn't know of.
@@ -62,7 +63,7 @@ impl Writer<'_> {
     /// A statement here is a transaction of its own.
     pub(crate) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Sqlite(writing) => Connection::Sqlite(&mut writing.connection),
             Self::Postgres { connection, .. } => Connection::Postgres(connection),
         }
     }
@@ -70,19 +71,24 @@ impl Writer<'_> {
     /// Empties the write-ahead log, where deleted rows may still stand; PostgreSQL keeps its own as it is told to. Says
     /// whether no reader was in the way.
     pub(crate) async fn empty_write_ahead_log(&mut self) -> Result<bool, sqlx::Error> {
-        let Self::Sqlite(connection) = self else {
-            return Ok(true);
-        };
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut **connection)
-            .await?;
-        Ok(busy == 0)
+        match self {
+            Self::Sqlite(writing) => writing.empty_write_ahead_log().await,
+            Self::Postgres { .. } => Ok(true),
+        }
+    }
+
+    /// Keeps the write-ahead log from becoming long; PostgreSQL looks after its own.
+    pub(crate) async fn shorten_write_ahead_log(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(writing) => writing.checkpoint_if_long().await,
+            Self::Postgres { .. } => Ok(()),
+        }
     }
 
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
+            Self::Sqlite(writing) => Transaction::Sqlite(writing.connection.begin().await?),
             Self::Postgres {
                 connection,
                 beginning,
@@ -99,7 +105,7 @@ impl Writer<'_> {
     /// Begins a transaction whose statements all see the same state.
     pub(crate) async fn begin_snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(connection) => Transaction::Sqlite(connection.begin().await?),
+            Self::Sqlite(writing) => Transaction::Sqlite(writing.connection.begin().await?),
             Self::Postgres {
                 connection,
                 beginning,
@@ -219,7 +225,7 @@ impl Connection<'_> {
 mod tests {
     use std::pin::pin;
 
-    use domain::Secret;
+    use domain::{Secret, Timestamp};
     use futures::future::try_join_all;
     use futures::poll;
     use sqlx::PgConnection;
@@ -236,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_is_cut_off_while_it_begins_is_left_open_nowhere() {
         let url = PostgresServer::shared().fresh_database().await;
-        let database = Database::open(&Location::Postgres(Secret::new(url))).await;
+        let database = Database::open(&Location::Postgres(Secret::new(url)), Timestamp(0)).await;
         let database = database.expect("a database");
         let mut cut_off = false;
         while !cut_off {

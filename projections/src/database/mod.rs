@@ -13,6 +13,7 @@ pub(crate) mod schemas;
 mod sqlite;
 mod value;
 
+use domain::Timestamp;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::Executor as _;
 
@@ -25,7 +26,7 @@ pub(crate) use value::Value;
 
 use crate::location::Location;
 use crate::write::VIEWS_VERSION;
-use sqlite::Sqlite;
+pub(crate) use sqlite::Sqlite;
 use value::{postgres_arguments, sqlite_arguments};
 
 /// Connections to the views.
@@ -38,9 +39,9 @@ pub(crate) enum Database {
 
 impl Database {
     /// Opens or creates the views of this version.
-    pub(crate) async fn open(location: &Location) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn open(location: &Location, now: Timestamp) -> Result<Self, sqlx::Error> {
         Ok(match location {
-            Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path).await?),
+            Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path, now).await?),
             Location::Postgres(url) => Self::Postgres(Postgres::open(url.expose(), VIEWS_VERSION).await?),
         })
     }
@@ -50,6 +51,22 @@ impl Database {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// What is wrong with a file that nobody has opened, if it isn't what was written. Changes nothing.
+    pub(crate) async fn inspect(location: &Location) -> Result<Option<String>, sqlx::Error> {
+        match location {
+            Location::Sqlite(path) => sqlite::inspect(path).await,
+            Location::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// The file, if the views are in one.
+    pub(crate) const fn sqlite(&self) -> Option<&Sqlite> {
+        match self {
+            Self::Sqlite(sqlite) => Some(sqlite),
+            Self::Postgres(_) => None,
         }
     }
 
@@ -85,7 +102,10 @@ impl Database {
         match self {
             Self::Sqlite(sqlite) => {
                 let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                sqlite.reads.fetch(query).map_ok(Row::Sqlite).boxed()
+                let rows = sqlite.reads.fetch(query);
+                rows.map_ok(Row::Sqlite)
+                    .map_err(|error| sqlite.hear(error))
+                    .boxed()
             }
             Self::Postgres(postgres) => {
                 let query = sqlx::query_with(sql, postgres_arguments(arguments));
@@ -103,7 +123,8 @@ impl Database {
         match self {
             Self::Sqlite(sqlite) => {
                 let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                let rows = query.fetch_all(&sqlite.reads).await?;
+                let rows = query.fetch_all(&sqlite.reads).await;
+                let rows = rows.map_err(|error| sqlite.hear(error))?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(postgres) => {
@@ -123,7 +144,8 @@ impl Database {
         match self {
             Self::Sqlite(sqlite) => {
                 let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                Ok(query.fetch_optional(&sqlite.reads).await?.map(Row::Sqlite))
+                let row = query.fetch_optional(&sqlite.reads).await;
+                Ok(row.map_err(|error| sqlite.hear(error))?.map(Row::Sqlite))
             }
             Self::Postgres(postgres) => {
                 let query = sqlx::query_with(sql, postgres_arguments(arguments));

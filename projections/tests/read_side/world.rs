@@ -87,6 +87,7 @@ impl World {
             keyring: Arc::<KeyringDouble>::clone(&self.keyring),
             clock: Arc::<ClockDouble>::clone(&self.clock),
             spawner: Arc::new(tasks.clone()),
+            health: Arc::new(()),
         })
         .await?;
         Ok(Running { projections, tasks })

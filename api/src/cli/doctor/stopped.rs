@@ -75,8 +75,25 @@ async fn log(settings: &StorageSettings, storage: &Storage, report: &mut Report)
 }
 
 async fn views(settings: &StorageSettings, installation: &Installation, report: &mut Report) {
+    match projections::inspect(&read_side::location(settings)).await {
+        Ok(None) => {}
+        Ok(Some(damage)) => {
+            let detail = format!(
+                "views.db is damaged: {damage}; the next start, or `rebuild`, sets it aside and makes it again"
+            );
+            return report.fail("views", &detail);
+        }
+        Err(error) => return report.fail("views", &error.to_string()),
+    }
     let storage = &installation.storage;
-    let opened = read_side::open(settings, storage, Arc::new(SystemClock), installation.tasks());
+    let health = Arc::new(());
+    let opened = read_side::open(
+        settings,
+        storage,
+        Arc::new(SystemClock),
+        installation.tasks(),
+        health,
+    );
     let projections = match opened.await {
         Ok(projections) => projections,
         Err(error) => return report.fail("views", &error.to_string()),
