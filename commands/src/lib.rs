@@ -16,6 +16,7 @@ pub mod entropy;
 pub mod jetstream;
 pub mod keyring;
 pub mod log;
+pub mod opened_file;
 pub mod reactors;
 pub mod tasks;
 mod writer;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tests::agent_process::AgentProcess;
 use tests::api_client::ApiClient;
@@ -18,7 +16,7 @@ use tests::server_process::{Log, ServerProcess};
 use tests::workload::{self, Workload};
 
 #[tokio::test]
-async fn a_lost_data_directory_comes_back_from_an_export_and_the_master_key() {
+async fn a_lost_data_directory_comes_back_from_a_backup_and_the_master_key() {
     let mut server = ServerProcess::start(Log::Sqlite).await;
     sample_history::write(&server.api()).await;
     let instance_token = server.api().instance_token("us-west").await;
@@ -34,7 +32,7 @@ async fn a_lost_data_directory_comes_back_from_an_export_and_the_master_key() {
     let operator = Operator::of(&server, &[]);
 
     operator.follow("Keep the master key", &mut server).await;
-    operator.follow("Back up, stopped", &mut server).await;
+    operator.follow("Back up", &mut server).await;
     operator.follow("Rehearse a restore", &mut server).await;
     server.kill9();
     std::fs::remove_dir_all(server.data_dir()).expect("the data directory can be lost");
@@ -78,7 +76,8 @@ async fn a_backup_of_a_running_server_holds_everything_acknowledged_before_it() 
     let mut workload = Workload::start(&group, 8);
     workload.progress(100).await;
     let promised = workload.acknowledged();
-    operator.follow("Back up while it runs", &mut server).await;
+    operator.follow("Back up", &mut server).await;
+    operator.follow("Rehearse a restore", &mut server).await;
     workload.progress(100).await;
     workload.finish().await;
 
@@ -110,7 +109,9 @@ async fn a_cluster_is_backed_up_while_it_runs_and_restored_on_other_servers() {
         ]
     };
     let operator = Operator::of(&server, &settings(&nats));
+    operator.follow("Keep the master key", &mut server).await;
     operator.follow("Back up a cluster", &mut server).await;
+    operator.follow("Rehearse a restore", &mut server).await;
     server.kill9();
 
     let other_nats = NatsServer::start(Options::default()).await;
@@ -193,13 +194,7 @@ impl Operator {
             .fold(command.to_owned(), |command, (there, here)| {
                 command.replace(there, here)
             });
-        match here
-            .strip_prefix("sqlite3 ")
-            .and_then(|rest| rest.split_once(' '))
-        {
-            Some((file, statement)) => run_statement(file, statement.trim_matches('"')).await,
-            None => self.run_in_shell(&here).await,
-        }
+        self.run_in_shell(&here).await;
     }
 
     async fn run_in_shell(&self, command: &str) {
@@ -224,18 +219,6 @@ impl Operator {
             String::from_utf8_lossy(&ended.stderr)
         );
     }
-}
-
-/// What the program `sqlite3` does; not every machine that runs tests has it.
-async fn run_statement(file: &str, statement: &str) {
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut connection = SqliteConnection::connect_with(&options)
-        .await
-        .unwrap_or_else(|error| panic!("{file}: {error}"));
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
-        .execute(&mut connection)
-        .await
-        .unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
 async fn reader_token(api: &ApiClient) -> String {

@@ -31,7 +31,7 @@ async fn damage_of_a_stopped_servers_views_never_changes_an_answer() {
             server.kill9();
         }
         let damage = damage(&server.data_dir(), &mut dice);
-        println!("seed {seed}: {damage}");
+        let damage = format!("seed {seed}, {damage}");
 
         server.start_again();
         never_wrong_until_ready(&mut server, &known, &damage).await;

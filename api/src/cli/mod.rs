@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod apply;
+pub mod backup;
 pub mod change_filters;
 pub mod client;
 pub mod confirmation;
@@ -98,6 +99,7 @@ enum Command {
     Replay(replay::Replay),
     #[command(subcommand)]
     Log(log::Log),
+    Backup(backup::Backup),
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
 }
@@ -148,6 +150,7 @@ impl Command {
             Self::Rebuild(command) => command.run().await,
             Self::Replay(command) => command.run().await,
             Self::Log(command) => command.run().await,
+            Self::Backup(command) => command.run().await,
             Self::OpenApi(command) => command.run(),
         }
     }

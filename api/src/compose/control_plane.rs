@@ -21,9 +21,11 @@ use tracing::{info, warn};
 use super::data_directory::DataDirectory;
 use super::first_start;
 use super::http_listener::HttpListener;
+use super::lost_files;
 use super::read_side;
 use super::storage::Storage;
 use super::tls;
+use super::watched_log::WatchedLog;
 use crate::certificate_expiry;
 use crate::clock::machine::TimeSource;
 use crate::clock::steady::SteadyClock;
@@ -52,7 +54,13 @@ pub async fn serve(
 
     let metrics = measure(lifecycle.tasks())?;
     let health = Arc::new(Conditions::default());
-    let storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
+    let mut storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
+    storage.log = Arc::new(WatchedLog::new(storage.log, health.clone()));
+    let end = lifecycle.tasks().token().clone();
+    let lost_files = lost_files::watch(storage.files.clone(), health.clone());
+    lifecycle.tasks().spawn("lost files", async move {
+        end.run_until_cancelled(lost_files).await;
+    });
     let clock = believed_clock(
         &settings,
         &directory,
@@ -120,10 +128,10 @@ pub async fn serve(
             commands: bus,
             projections: projections.clone(),
             nodes: Arc::clone(dataplane.nodes()),
-            log: storage.log,
-            keyring: storage.keyring,
+            log: Arc::clone(&storage.log),
+            keyring: Arc::clone(&storage.keyring),
             heads,
-            signing: storage.signing,
+            signing: Arc::clone(&storage.signing),
             clock,
             entropy: entropy::seed,
             health,
@@ -131,7 +139,7 @@ pub async fn serve(
             settings: http::Settings {
                 telemetry_endpoint: endpoint.clone(),
                 control_plane_endpoint: endpoint,
-                durability_unverified: storage.durability_doubt,
+                durability_unverified: storage.durability_doubt.clone(),
                 node_retention: settings.dataplane.node_retention,
                 group_retention: settings.group_retention,
             },
@@ -148,6 +156,9 @@ pub async fn serve(
     let ending = lifecycle.run(settings.drain).await;
     if let Err(error) = projections.close().await {
         warn!(%error, "the views' file can't be left in order; the next start does it");
+    }
+    if let Err(error) = storage.close().await {
+        warn!(%error, "keys.db's write-ahead log stays beside it; keep them together, nothing is lost");
     }
     Ok(ending)
 }

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use commands::keyring::master_key;
 use commands::tasks::Tasks;
+use tracing::warn;
 
 use super::data_directory::DataDirectory;
 use super::storage::{MASTER_KEY_FILE, Storage};
@@ -63,11 +64,14 @@ impl Installation {
     /// Closes everything in order.
     pub async fn close(self) {
         self.tasks.shut_down().await;
+        if let Err(error) = self.storage.close().await {
+            warn!(%error, "keys.db's write-ahead log stays beside it; keep them together, nothing is lost");
+        }
     }
 }
 
 /// A key made now would open nothing.
-fn require_master_key(settings: &StorageSettings) -> anyhow::Result<()> {
+pub fn require_master_key(settings: &StorageSettings) -> anyhow::Result<()> {
     let key_file = settings.data_dir.join(MASTER_KEY_FILE);
     let variable = master_key::ENVIRONMENT_VARIABLE;
     if std::env::var_os(variable).is_none() && !key_file.exists() {

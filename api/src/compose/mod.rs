@@ -1,7 +1,8 @@
 //! The composition root: from settings to a running program, and from settings to an installation that is opened without one.
 //!
 //! - [`control_plane`]: the order in which everything starts. [`installation`]: log and keyring alone, for offline commands.
-//! - [`data_directory`]: the directory, held by one process; [`storage`]: log and keyring in it or in NATS.
+//! - [`data_directory`]: the directory, held by one process; [`storage`]: log and keyring in it or in NATS;
+//!   [`lost_files`] and [`watched_log`] tell when a file is gone and when there is no room.
 //! - [`first_start`]: identity, organization, admin token; [`authority`]: the built-in certificate authority.
 //! - [`read_side`]: the views over that log.
 //! - [`http_listener`]: the API's front door; [`http_connection`]: a connection and its end; [`tls`]: its certificate.
@@ -13,6 +14,8 @@ pub mod first_start;
 pub mod http_connection;
 pub mod http_listener;
 pub mod installation;
+pub mod lost_files;
 pub mod read_side;
 pub mod storage;
 pub mod tls;
+pub mod watched_log;

@@ -8,6 +8,7 @@ use commands::jetstream::durability::{self, Durability};
 use commands::jetstream::{Connection, Options};
 use commands::keyring::{KeyPages, MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
 use commands::log::{NatsLog, SqliteLog};
+use commands::opened_file::OpenedFile;
 use commands::tasks::Tasks;
 use domain::signing::SigningKey;
 use domain::{EventLog, Keyring};
@@ -38,6 +39,8 @@ pub struct Storage {
     pub identity: String,
     /// What the installation signs with.
     pub signing: Arc<SigningKey>,
+    /// The files that it is in, each with the name of the condition that tells of its loss.
+    pub files: Vec<(&'static str, OpenedFile)>,
     /// Why it isn't known that the log keeps what it acknowledges through a power loss; none where it is known.
     pub durability_doubt: Option<String>,
 }
@@ -54,6 +57,16 @@ impl Storage {
                 monitor,
             } => nats(url, *replicas, monitor.as_deref(), master, tasks).await,
         }
+    }
+
+    /// Opens, or makes, a log and a keyring in files of this directory, whatever the settings say.
+    pub async fn open_in(directory: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Self> {
+        sqlite(directory, master, tasks).await
+    }
+
+    /// Leaves the files in order, once nothing is written any more and the tasks have ended.
+    pub async fn close(&self) -> anyhow::Result<()> {
+        Ok(self.key_pages.close().await?)
     }
 
     /// Opens what is there to read it, also beside a server: nothing in the data directory is written.
@@ -79,7 +92,14 @@ async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Re
     let pages = SqlitePages::open(&data_dir.join(KEYS_FILE)).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     let log = SqliteLog::open(&data_dir.join(LOG_FILE), None, tasks).await?;
-    Ok(embedded(log, keyring, signing))
+    let files = vec![
+        ("log file", OpenedFile::of(&data_dir.join(LOG_FILE))?),
+        ("keys file", OpenedFile::of(&data_dir.join(KEYS_FILE))?),
+    ];
+    Ok(Storage {
+        files,
+        ..embedded(log, keyring, signing)
+    })
 }
 
 async fn sqlite_read_only(data_dir: &Path) -> anyhow::Result<Storage> {
@@ -98,6 +118,7 @@ fn embedded(log: SqliteLog, keyring: Arc<PagedKeyring<SqlitePages>>, signing: Ar
         key_pages: keyring.clone(),
         keyring,
         signing,
+        files: Vec::new(),
         durability_doubt: None,
     }
 }
@@ -133,6 +154,7 @@ async fn nats(
         key_pages: keyring.clone(),
         keyring,
         signing,
+        files: Vec::new(),
         durability_doubt,
     })
 }

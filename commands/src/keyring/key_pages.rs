@@ -15,6 +15,9 @@ pub trait KeyPages: Send + Sync {
     /// Takes the keys of an exported page that are missing here and destroys the ones that are destroyed there. A key
     /// that was destroyed here stays so.
     async fn import(&self, address: PageAddress, sealed: &[u8]) -> Result<(), KeyringError>;
+
+    /// Leaves everything in order, after the last change.
+    async fn close(&self) -> Result<(), KeyringError>;
 }
 
 #[async_trait]
@@ -25,5 +28,9 @@ impl<S: PageStore> KeyPages for PagedKeyring<S> {
 
     async fn import(&self, address: PageAddress, sealed: &[u8]) -> Result<(), KeyringError> {
         self.import_page(address, sealed).await
+    }
+
+    async fn close(&self) -> Result<(), KeyringError> {
+        self.close_store().await
     }
 }

@@ -61,6 +61,11 @@ pub trait PageStore: Send + Sync + 'static {
     /// Makes every former content of a page unreadable, as far as the store can reach.
     async fn erase_former(&self, address: PageAddress) -> Result<(), KeyringError>;
 
+    /// Leaves everything in order, after the last change.
+    async fn close(&self) -> Result<(), KeyringError> {
+        Ok(())
+    }
+
     /// What happens to the pages from now on; nothing, ever, in a store that one process has for itself.
     fn changes(&self) -> BoxStream<'static, PageChange> {
         stream::pending().boxed()

@@ -214,6 +214,11 @@ impl<S: PageStore> PagedKeyring<S> {
         }
     }
 
+    /// Leaves the store in order, after the last change.
+    pub(super) async fn close_store(&self) -> Result<(), KeyringError> {
+        self.store.close().await
+    }
+
     /// See [`super::KeyPages::export`].
     pub(super) async fn export_pages(&self) -> Result<Vec<(PageAddress, Vec<u8>)>, KeyringError> {
         let boundaries: BTreeSet<_> = self

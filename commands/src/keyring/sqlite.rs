@@ -10,12 +10,16 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::Mutex;
 
+use crate::opened_file::{OpenedFile, make_private};
+
 use super::page_store::{PageAddress, PageStore, PutError, StoredPage};
 
 /// A [`PageStore`] in one SQLite file; what is overwritten there is overwritten with zeros.
 #[derive(Debug)]
 pub struct SqlitePages {
     connection: Mutex<SqliteConnection>,
+    /// Which file it is; none if it is only read.
+    opened: Option<OpenedFile>,
 }
 
 fn unavailable(error: impl std::fmt::Display) -> KeyringError {
@@ -37,6 +41,7 @@ impl SqlitePages {
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
+        make_private(path).map_err(unavailable)?;
         let mut connection = options.connect().await.map_err(unavailable)?;
         migrations::keys::migrator()
             .run(&mut connection)
@@ -44,6 +49,7 @@ impl SqlitePages {
             .map_err(unavailable)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            opened: Some(OpenedFile::of(path).map_err(unavailable)?),
         })
     }
 
@@ -57,7 +63,26 @@ impl SqlitePages {
         let connection = options.connect().await.map_err(unavailable)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            opened: None,
         })
+    }
+
+    /// What is written into a file that nobody finds again isn't kept.
+    fn check_name(&self) -> Result<(), KeyringError> {
+        let checked = self.opened.as_ref().map_or(Ok(()), OpenedFile::check);
+        checked.map_err(|lost| KeyringError::Unavailable(lost.to_string()))
+    }
+
+    async fn empty_write_ahead_log(&self) -> Result<(), KeyringError> {
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *self.connection.lock().await)
+            .await
+            .map_err(unavailable)?;
+        if busy == 0 {
+            Ok(())
+        } else {
+            Err(unavailable("another process holds the write-ahead log"))
+        }
     }
 }
 
@@ -98,6 +123,7 @@ impl PageStore for SqlitePages {
             .execute(&mut *self.connection.lock().await)
             .await
             .map_err(unavailable)?;
+        self.check_name()?;
         if written.rows_affected() == 0 {
             Err(PutError::Conflict)
         } else {
@@ -107,15 +133,11 @@ impl PageStore for SqlitePages {
 
     /// `secure_delete` has overwritten the page in the file; the write-ahead log, which still holds it, is emptied.
     async fn erase_former(&self, _address: PageAddress) -> Result<(), KeyringError> {
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut *self.connection.lock().await)
-            .await
-            .map_err(unavailable)?;
-        if busy == 0 {
-            Ok(())
-        } else {
-            Err(unavailable("another process holds the write-ahead log"))
-        }
+        self.empty_write_ahead_log().await
+    }
+
+    async fn close(&self) -> Result<(), KeyringError> {
+        self.empty_write_ahead_log().await
     }
 
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError> {

@@ -12,6 +12,7 @@ use crate::cli::ending::Ending;
 use crate::cli::progress::Bar;
 use crate::cli::terminal;
 use crate::compose::installation::Installation;
+use crate::compose::storage::Storage;
 use crate::config::{StorageFlags, StorageSettings};
 
 /// Checks every record, every hash chain, every secret, and what was signed of them
@@ -31,14 +32,7 @@ impl Verify {
         let archived = self.head.map(archived_head).transpose()?;
         let evidence = UncheckedEvidence::read(&settings.data_dir, archived)?;
         let installation = Installation::open_to_read(&settings).await?;
-        let storage = &installation.storage;
-        let evidence = evidence.check(&storage.signing.public())?;
-        let bar = Bar::new("verifying");
-        let verified = verify::verify(&*storage.log, &*storage.keyring, evidence, |done| {
-            bar.show(done.position.0, done.last.0);
-        })
-        .await?;
-        bar.finish();
+        let verified = walk(&installation.storage, evidence).await?;
         terminal::print(&format!(
             "the log is whole: {} records, {} commits, {} boundaries",
             verified.records, verified.commits, verified.boundaries
@@ -47,6 +41,18 @@ impl Verify {
         installation.close().await;
         Ok(Ending::Done)
     }
+}
+
+/// Verifies a log against what was read of its evidence before it was opened.
+pub(crate) async fn walk(storage: &Storage, evidence: UncheckedEvidence) -> anyhow::Result<Verified> {
+    let evidence = evidence.check(&storage.signing.public())?;
+    let bar = Bar::new("verifying");
+    let verified = verify::verify(&*storage.log, &*storage.keyring, evidence, |done| {
+        bar.show(done.position.0, done.last.0);
+    })
+    .await?;
+    bar.finish();
+    Ok(verified)
 }
 
 fn archived_head(path: PathBuf) -> anyhow::Result<SignedHead> {

@@ -74,6 +74,10 @@ impl Storage for FaultyStorage {
         }
         self.inner.reopen().await
     }
+
+    async fn finish(&mut self) -> Result<(), StorageError> {
+        self.inner.finish().await
+    }
 }
 
 struct Fixture {

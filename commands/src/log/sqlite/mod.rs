@@ -29,6 +29,7 @@ use self::storage::{SqliteStorage, Storage, StorageError, connect_options, sync_
 use self::writer::{Append, Placement, QUEUE, Request, Writer};
 use super::invariants::check_size;
 use crate::entropy;
+use crate::opened_file::{OpenedFile, make_private};
 use crate::tasks::Tasks;
 
 /// How many connections read.
@@ -109,6 +110,7 @@ impl SqliteLog {
         let options = connect_options(path);
         let prepared = async {
             sync_files(path).await?;
+            make_private(path)?;
             let mut storage = SqliteStorage::open(options.clone(), max_bytes).await?;
             migrations::log::migrator()
                 .run(&mut *storage.connection())
@@ -119,6 +121,7 @@ impl SqliteLog {
                 .max_connections(READERS)
                 .connect_with(readers)
                 .await?;
+            storage.watch(OpenedFile::of(path)?);
             Ok::<_, sqlx::Error>((storage, identity, pool))
         };
         let (mut storage, identity, pool) = prepared.await.map_err(|error| refused(error.to_string()))?;

@@ -10,6 +10,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, SqliteConnection};
 use tokio::fs::File;
 
+use crate::opened_file::OpenedFile;
+
 /// SQLite's primary result code for "no space left", on disk or under its own page limit.
 const SQLITE_FULL: &str = "13";
 
@@ -63,12 +65,17 @@ pub(super) trait Storage: Send + 'static {
 
     /// Opens the file again after a failure and makes everything durable that it then holds.
     fn reopen(&mut self) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Leaves everything in the one file, after the last record.
+    fn finish(&mut self) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
 /// `log.db` through the one connection that appends.
 pub(super) struct SqliteStorage {
     options: SqliteConnectOptions,
     connection: SqliteConnection,
+    /// Which file it is; noted once it is there as a whole.
+    opened: Option<OpenedFile>,
 }
 
 /// How every connection to the file is opened: a write-ahead log, each commit on the disk before it answers.
@@ -109,7 +116,33 @@ impl SqliteStorage {
             options = options.pragma("max_page_count", (max_bytes / PAGE_BYTES).max(1).to_string());
         }
         let connection = options.connect().await?;
-        Ok(Self { options, connection })
+        Ok(Self {
+            options: options.create_if_missing(false),
+            connection,
+            opened: None,
+        })
+    }
+
+    /// Acknowledges nothing from now on unless the file still stands under its name.
+    pub(super) fn watch(&mut self, opened: OpenedFile) {
+        self.opened = Some(opened);
+    }
+
+    fn check_name(&self) -> Result<(), StorageError> {
+        let checked = self.opened.as_ref().map_or(Ok(()), OpenedFile::check);
+        checked.map_err(|lost| StorageError::Failed(lost.to_string()))
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), StorageError> {
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.connection)
+            .await?;
+        if busy != 0 {
+            return Err(StorageError::Failed(
+                "a reader holds the write-ahead log".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// The connection, for the one who opens the log.
@@ -135,7 +168,7 @@ impl Storage for SqliteStorage {
             .persistent(often)
             .execute(&mut self.connection)
             .await?;
-        Ok(())
+        self.check_name()
     }
 
     async fn tail(&mut self) -> Result<Position, StorageError> {
@@ -158,17 +191,15 @@ impl Storage for SqliteStorage {
     /// After a failed fsync the operating system may have dropped what it holds as written. A checkpoint writes
     /// every page into the file again and syncs that, so what is read afterwards is durable.
     async fn reopen(&mut self) -> Result<(), StorageError> {
+        self.check_name()?;
         let fresh = self.options.connect().await?;
         let broken = std::mem::replace(&mut self.connection, fresh);
         drop(broken.close_hard().await);
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut self.connection)
-            .await?;
-        if busy != 0 {
-            return Err(StorageError::Failed(
-                "a reader holds the write-ahead log".to_owned(),
-            ));
-        }
-        Ok(())
+        self.checkpoint().await
+    }
+
+    async fn finish(&mut self) -> Result<(), StorageError> {
+        self.check_name()?;
+        self.checkpoint().await
     }
 }

@@ -8,7 +8,7 @@ use domain::log::{AppendError, Placed};
 use domain::{Boundary, Expected, Position, Record};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::recent::Recent;
 use super::storage::{Row, Storage, StorageError};
@@ -75,12 +75,19 @@ impl<S: Storage> Writer<S> {
             tokio::select! {
                 received = queue.recv_many(&mut waiting, BATCH_RECORDS) => {
                     if received == 0 {
-                        return;
+                        return self.finish().await;
                     }
                     self.commit_all(&mut waiting).await;
                 }
                 () = stop.cancelled(), if !queue.is_closed() => queue.close(),
             }
+        }
+    }
+
+    /// After the last record: whoever copies the file then has all of it.
+    async fn finish(&mut self) {
+        if let Err(failure) = self.storage.finish().await {
+            warn!(%failure, "log.db's write-ahead log stays beside it at the end; keep them together, nothing is lost");
         }
     }
 
