@@ -30,8 +30,8 @@ impl Lifecycle {
         let doors = Tasks::default();
         Ok(Self {
             draining: doors.token().child_token(),
+            tasks: doors.beside(),
             doors,
-            tasks: Tasks::default(),
             signals: Signals::listen()?,
         })
     }

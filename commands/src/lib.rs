@@ -7,11 +7,13 @@
 //! - [`log`]: the event log's adapters: memory for tests, SQLite for one machine, NATS JetStream for many.
 //! - [`keyring`]: data keys in sealed pages, wrapped by the master key.
 //! - [`jetstream`]: what both share in NATS JetStream.
+//! - [`compute`]: threads for what takes the processor for long, with fair shares.
 //! - [`tasks`]: named background tasks; [`entropy`]: where randomness enters.
 
 mod aggregate;
 pub mod bootstrap;
 pub mod bus;
+pub mod compute;
 pub mod entropy;
 pub mod jetstream;
 pub mod keyring;

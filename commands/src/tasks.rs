@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::spawner::{Share, Work};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, error_span, warn};
+
+use crate::compute::Pool;
 
 /// How long shutting down waits for tasks before it says which ones.
 const SLOW: Duration = Duration::from_secs(5);
@@ -22,6 +25,7 @@ pub struct Tasks {
     root: CancellationToken,
     failed: Arc<AtomicBool>,
     running: Arc<Mutex<Vec<&'static str>>>,
+    pool: Pool,
 }
 
 impl Tasks {
@@ -31,6 +35,20 @@ impl Tasks {
             root,
             ..Self::default()
         }
+    }
+
+    /// Other tasks with an end of their own, which share the threads for computing with these.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The threads for computing.
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Cancelled when the process shall end: every task stops when it sees this.
@@ -100,6 +118,10 @@ impl domain::Spawner for Tasks {
     fn shutdown(&self) -> BoxFuture<'static, ()> {
         let root = self.root.clone();
         Box::pin(async move { root.cancelled().await })
+    }
+
+    fn compute(&self, share: Share, work: Work) {
+        self.pool.compute(share, work);
     }
 }
 

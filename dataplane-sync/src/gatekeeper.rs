@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::Clock;
 use domain::fingerprint::Fingerprint;
 use domain::token::{self, TokenHash};
+use domain::{Clock, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -125,12 +125,16 @@ impl Gatekeeper {
         let hash = token::read(bearer).map_err(|_| Denied::NotValid)?;
         let stored = self.tokens.token(hash).await?;
         let admission = instance_tokens::admit(stored.as_ref(), self.clock.now())?;
-        let id = stored.map(|StoredToken { record, .. }| record.id);
+        let record = stored.map(|StoredToken { record, .. }| record);
+        let expires_at = record.as_ref().and_then(|record| record.expires_at);
+        let expires_at = expires_at.map(Timestamp::seconds);
         Ok(Pass {
             admission,
-            credential: id.map(|id| format!("token:{id}")).unwrap_or_default(),
+            credential: record
+                .map(|record| format!("token:{}", record.id))
+                .unwrap_or_default(),
             certificate: None,
-            withdrawn: self.in_use_by(Credential::Token(hash), admission, None, None),
+            withdrawn: self.in_use_by(Credential::Token(hash), admission, None, expires_at),
         })
     }
 
@@ -216,10 +220,21 @@ impl Gatekeeper {
                 () = tokio::time::sleep(RECHECK) => (),
                 () = self.shutdown.cancelled() => return,
             }
+            self.withdraw_expired();
             // While they can't be looked up nobody is thrown out: instances outlive a control plane in trouble.
             self.recheck_tokens().await;
             self.recheck_pinned().await;
             self.recheck_issued().await;
+        }
+    }
+
+    /// What has ended by itself needn't be looked up.
+    fn withdraw_expired(&self) {
+        let now = self.clock.now().seconds();
+        let ended =
+            self.used(|credential, used| used.expires_at.filter(|end| *end < now).map(|_| *credential));
+        for credential in ended {
+            self.withdraw(credential, &"it has expired");
         }
     }
 

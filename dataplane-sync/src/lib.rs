@@ -12,6 +12,7 @@
 //! - [`agent`]: a runtime instance: replica, store, and what it feeds a gateway.
 //! - [`configurations`], [`instance_tokens`], [`node_certificates`], [`observed_nodes`]: what this room asks for;
 //!   [`projected`] answers it.
+//! - [`guesses`]: who shows tokens that open nothing is slowed, here and at the API.
 //! - [`outlook`]: what instances couldn't express of a configuration that may come.
 //! - [`fleet_events`]: what of a fleet's life becomes an event.
 
@@ -24,6 +25,7 @@ pub mod fleet_events;
 mod fleet_merge;
 pub mod gatekeeper;
 mod group_authorities;
+pub mod guesses;
 pub mod hub;
 pub mod instance_tokens;
 pub mod kong;

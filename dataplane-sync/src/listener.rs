@@ -1,24 +1,31 @@
 //! The data-plane listener: accepts connections, speaks TLS, reads the request and hands it to its protocol by path.
+//!
+//! Whoever comes has a place. Where there are no more, those leave that have said nothing yet, the longest silent first.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::NodeId;
+use domain::places::{Entered, PlaceLimits, Places, Source, Ticket};
+use domain::rate::Rate;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::gatekeeper::{Gatekeeper, Pass, Refused};
+use crate::guesses::Guesses;
 use crate::hub::Hubs;
 use crate::kong::presence::{Identity, Presence};
 use crate::kong::request::NodeQuery;
@@ -37,6 +44,12 @@ const ENTRY: Duration = Duration::from_secs(10);
 /// How many connections shake hands at once, and for how long at most: who sends nothing waits before, and holds up nobody.
 const SHAKING_HANDS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(3);
+/// How often an address may show tokens that open nothing: a fleet behind one address whose token was revoked comes again
+/// and again.
+const GUESSES: Rate = Rate {
+    per_second: 20,
+    burst: 200,
+};
 /// How long accepting rests after it failed: mostly for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -50,13 +63,21 @@ pub struct Entrance {
     pub shared: Arc<Shared>,
     shaking_hands: Semaphore,
     refusals: RefusalLog,
+    guesses: Guesses,
+    places: Mutex<Places<CancellationToken>>,
+    opened: Instant,
     sessions: AtomicU64,
     connections: TaskTracker,
 }
 
 impl Entrance {
-    /// An entrance nobody has come through yet.
-    pub fn new(gatekeeper: Arc<Gatekeeper>, hubs: Arc<Hubs>, shared: Arc<Shared>) -> Self {
+    /// An entrance nobody has come through yet, with so many places.
+    pub fn new(
+        gatekeeper: Arc<Gatekeeper>,
+        hubs: Arc<Hubs>,
+        shared: Arc<Shared>,
+        limits: PlaceLimits,
+    ) -> Self {
         // Numbers of an earlier run don't come again in the logs.
         let first = shared.clock.now().0.unsigned_abs() * 1_000;
         Self {
@@ -65,6 +86,9 @@ impl Entrance {
             shared,
             shaking_hands: Semaphore::new(SHAKING_HANDS),
             refusals: RefusalLog::default(),
+            guesses: Guesses::new(GUESSES),
+            places: Mutex::new(Places::new(limits)),
+            opened: Instant::now(),
             sessions: AtomicU64::new(first),
             connections: TaskTracker::new(),
         }
@@ -90,8 +114,10 @@ impl Entrance {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    self.connections
-                        .spawn(self.clone().enter(stream, address, tls.clone()));
+                    if let Some(place) = self.place(address) {
+                        let entering = self.clone().enter(stream, address, tls.clone(), place);
+                        self.connections.spawn(entering);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a data-plane connection wasn't accepted");
@@ -101,14 +127,45 @@ impl Entrance {
         }
     }
 
-    async fn enter(self: Arc<Self>, stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>) {
-        let entered = match self.encrypted(stream, tls).await {
+    /// A place for a connection, for which one that has said nothing yet may have to leave; none while there is nobody like that.
+    fn place(self: &Arc<Self>, address: SocketAddr) -> Option<Place> {
+        let leave = CancellationToken::new();
+        let source = Source::of(address.ip());
+        let entered = self.places().enter(source, self.opened.elapsed(), leave.clone());
+        let Entered::Taken(ticket, turned_out) = entered else {
+            metrics::counter!("dataplane_connections_refused", "reason" => "no place").increment(1);
+            tracing::debug!(%address, "no place for a data-plane connection: all are in use");
+            return None;
+        };
+        if let Some(turned_out) = turned_out {
+            metrics::counter!("dataplane_connections_refused", "reason" => "turned out").increment(1);
+            turned_out.cancel();
+        }
+        Some(Place {
+            entrance: Arc::clone(self),
+            ticket,
+            leave,
+        })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places<CancellationToken>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enter(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        place: Place,
+    ) {
+        let entered = match self.encrypted(stream, tls, &place).await {
             Ok(Stream::Tls(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
                 let chain = chain.unwrap_or_default().to_vec();
-                self.answer(*stream, address, chain).await
+                self.answer(*stream, address, chain, &place).await
             }
-            Ok(Stream::Plain(stream)) => self.answer(stream, address, Vec::new()).await,
+            Ok(Stream::Plain(stream)) => self.answer(stream, address, Vec::new(), &place).await,
             Err(error) => {
                 metrics::counter!("dataplane_connections_refused", "reason" => "handshake").increment(1);
                 Err(error)
@@ -119,12 +176,18 @@ impl Entrance {
         }
     }
 
-    async fn encrypted(&self, stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Stream> {
+    async fn encrypted(
+        &self,
+        stream: TcpStream,
+        tls: Option<TlsAcceptor>,
+        place: &Place,
+    ) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         let Some(tls) = tls else {
             return Ok(Stream::Plain(stream));
         };
-        self.in_time(async { stream.peek(&mut [0]).await }).await?;
+        self.in_time(place.silent(async { stream.peek(&mut [0]).await }))
+            .await?;
         let accept = async {
             let _shaking_hands = self.shaking_hands.acquire().await.map_err(io::Error::other)?;
             tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await?
@@ -138,11 +201,12 @@ impl Entrance {
         stream: Stream,
         address: SocketAddr,
         chain: Vec<CertificateDer<'static>>,
+        place: &Place,
     ) -> io::Result<()>
     where
         Stream: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let knock = self.in_time(Knock::read(stream)).await?;
+        let knock = self.in_time(place.silent(Knock::read(stream))).await?;
         match knock.path() {
             native::PATH => self.native(knock, address).await,
             // A node's control plane address may have a path of its own before this.
@@ -280,13 +344,23 @@ impl Entrance {
     where
         Stream: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        if let Err(seconds) = self.guesses.may_show(address.ip(), knock.bearer()) {
+            metrics::counter!("dataplane_connections_refused", "reason" => "guessing").increment(1);
+            let reason =
+                format!("too many tokens from this address opened nothing: try again in {seconds} s");
+            return knock.refuse(429, &reason).await;
+        }
         let pass: Pass = match self.gatekeeper.admit(knock.bearer()).await {
             Ok(pass) => pass,
             Err(refused) => {
+                if matches!(refused, Refused::Denied(_)) {
+                    self.guesses.was_no_good(address.ip(), knock.bearer());
+                }
                 self.refusals.refused(address.ip(), &refused);
                 return knock.refuse(status(&refused), &refused.to_string()).await;
             }
         };
+        self.guesses.was_good(knock.bearer());
         let hub = match self.hubs.hub(pass.admission.group).await {
             Ok(hub) => hub,
             Err(error) => return knock.refuse(503, &error.to_string()).await,
@@ -306,6 +380,34 @@ impl Entrance {
             done = tokio::time::timeout(ENTRY, step) => done?,
             () = self.shared.shutdown.cancelled() => Err(io::Error::other("the process is shutting down")),
         }
+    }
+}
+
+/// A connection's place, until it is dropped.
+struct Place {
+    entrance: Arc<Entrance>,
+    ticket: Ticket,
+    leave: CancellationToken,
+}
+
+impl Place {
+    /// A step in which the peer is to speak: meanwhile it may have to leave.
+    async fn silent<Out>(&self, step: impl Future<Output = io::Result<Out>>) -> io::Result<Out> {
+        let entrance = &self.entrance;
+        entrance.places().quiet(self.ticket, entrance.opened.elapsed());
+        tokio::select! {
+            done = step => {
+                entrance.places().busy(self.ticket);
+                done
+            }
+            () = self.leave.cancelled() => Err(io::Error::other("others need its place")),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.entrance.places().leave(self.ticket);
     }
 }
 

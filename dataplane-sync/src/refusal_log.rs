@@ -1,9 +1,12 @@
-//! Says in the log who is refused: an instance that is comes again every few seconds, and needn't be named each time.
+//! Says in the log who is refused: an instance that is comes again every few seconds, and needn't be named each time. However many
+//! tokens and certificates an address shows, there is one line a minute for it and each kind of refusal.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::places::Source;
 use tokio::time::Instant;
 
 use crate::gatekeeper::Refused;
@@ -13,10 +16,17 @@ const QUIET: Duration = Duration::from_secs(60);
 /// How many refusals are remembered.
 const REMEMBERED: usize = 1_024;
 
+/// A refusal that was said.
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    unsaid: u64,
+}
+
 /// Who was refused of late, and why.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
-    said: Mutex<Vec<(IpAddr, String, Instant)>>,
+    said: Mutex<HashMap<(Source, &'static str), Said>>,
 }
 
 impl RefusalLog {
@@ -24,27 +34,30 @@ impl RefusalLog {
     pub(crate) fn refused(&self, address: IpAddr, refused: &Refused) {
         metrics::counter!("dataplane_connections_refused", "reason" => refused.name()).increment(1);
         let reason = refused.to_string();
-        if self.is_new(address, &reason, Instant::now()) {
-            tracing::warn!(%address, reason, "an instance was refused");
-        } else {
-            tracing::debug!(%address, reason, "an instance was refused again");
+        match self.is_new(Source::of(address), refused.name(), Instant::now()) {
+            Some(unsaid) => tracing::warn!(%address, reason, unsaid, "an instance was refused"),
+            None => tracing::debug!(%address, reason, "an instance was refused again"),
         }
     }
 
-    fn is_new(&self, address: IpAddr, reason: &str, now: Instant) -> bool {
+    /// How many refusals like this weren't said since the last one that was; none if this one isn't said either.
+    fn is_new(&self, source: Source, reason: &'static str, now: Instant) -> Option<u64> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.retain(|(.., at)| now.duration_since(*at) < QUIET);
-        if said
-            .iter()
-            .any(|(known, why, _)| *known == address && why == reason)
+        if let Some(known) = said.get_mut(&(source, reason))
+            && now.duration_since(known.at) < QUIET
         {
-            return false;
+            known.unsaid += 1;
+            return None;
         }
-        if said.len() == REMEMBERED {
-            said.remove(0);
+        let unsaid = said.remove(&(source, reason)).map_or(0, |known| known.unsaid);
+        if said.len() >= REMEMBERED {
+            said.retain(|_, known| now.duration_since(known.at) < QUIET);
+            if said.len() >= REMEMBERED {
+                return None;
+            }
         }
-        said.push((address, reason.to_owned(), now));
-        true
+        said.insert((source, reason), Said { at: now, unsaid: 0 });
+        Some(unsaid)
     }
 }
 
@@ -56,11 +69,22 @@ mod tests {
 
     #[test]
     fn the_same_refusal_is_said_once_a_minute() {
-        let (one, other) = (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into());
+        let source = |address: Ipv4Addr| Source::of(address.into());
+        let (one, other) = (source(Ipv4Addr::LOCALHOST), source(Ipv4Addr::UNSPECIFIED));
         let (log, now) = (RefusalLog::default(), Instant::now());
-        assert!(log.is_new(one, "revoked", now));
-        assert!(!log.is_new(one, "revoked", now));
-        assert!(log.is_new(other, "revoked", now) && log.is_new(one, "expired", now));
-        assert!(log.is_new(one, "revoked", now + QUIET));
+        assert_eq!(log.is_new(one, "token", now), Some(0));
+        assert_eq!(log.is_new(one, "token", now), None);
+        assert_eq!(log.is_new(one, "token", now), None);
+        assert!(log.is_new(other, "token", now).is_some());
+        assert!(log.is_new(one, "unknown", now).is_some());
+        assert_eq!(log.is_new(one, "token", now + QUIET), Some(2));
+    }
+
+    #[test]
+    fn a_crowd_of_addresses_fills_neither_the_log_nor_the_memory() {
+        let (log, now) = (RefusalLog::default(), Instant::now());
+        let address = |number: u32| Source::of(Ipv4Addr::from(number).into());
+        let said = (0..10_000).filter(|number| log.is_new(address(*number), "token", now).is_some());
+        assert_eq!(said.count(), REMEMBERED);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::gateway::SharedCommands;
+use domain::places::PlaceLimits;
 use domain::system::Authority;
 use domain::{Clock, Spawner};
 use futures::FutureExt as _;
@@ -45,6 +46,8 @@ pub enum Protection {
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// How many connections there may be at once.
+    pub connections: PlaceLimits,
     /// How connections are protected.
     pub protection: Protection,
     /// Groups' configurations.
@@ -124,7 +127,12 @@ impl DataplaneSync {
             push_rest: options.push_rest,
             shutdown: shutdown.clone(),
         });
-        let entrance = Arc::new(Entrance::new(gatekeeper.clone(), hubs, shared));
+        let entrance = Arc::new(Entrance::new(
+            gatekeeper.clone(),
+            hubs,
+            shared,
+            options.connections,
+        ));
         let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
         for (address, tls) in options.listen.into_iter().zip(tls) {
             let failed = |error| StartError::Listen { address, error };

@@ -9,6 +9,7 @@
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
 //! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`], [`health`]: the seams that other rooms implement.
 //! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
+//! - [`places`]: who may be connected, and who leaves when there is no room; [`rate`]: how often somebody may do something.
 //! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot; [`signing`]: what the installation
 //!   signs with.
 
@@ -31,6 +32,8 @@ pub mod identifiers;
 pub mod keyring;
 pub mod log;
 pub mod organization;
+pub mod places;
+pub mod rate;
 pub mod schema;
 pub mod secret;
 pub mod signing;

@@ -38,6 +38,11 @@ impl ApiClient {
         }
     }
 
+    /// Where the server is: `http://127.0.0.1:<port>`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The token that is sent.
     pub fn token(&self) -> &str {
         &self.token

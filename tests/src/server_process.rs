@@ -70,6 +70,7 @@ pub struct ServerProcess {
     arguments: Vec<String>,
     api_port: Port,
     dataplane_port: Port,
+    operations_port: Port,
     home: TempDir,
 }
 
@@ -99,6 +100,7 @@ impl ServerProcess {
             arguments: Vec::new(),
             api_port: Port::reserve(),
             dataplane_port: Port::reserve(),
+            operations_port: Port::reserve(),
             home,
         }
     }
@@ -198,6 +200,11 @@ impl ServerProcess {
         self.dataplane_port.address().to_string()
     }
 
+    /// Where health and metrics are answered: `http://127.0.0.1:<port>`.
+    pub fn operations_url(&self) -> String {
+        format!("http://{}", self.operations_port.address())
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(self.home.path())
@@ -258,6 +265,7 @@ impl ServerProcess {
             .envs(self.environment.iter().cloned())
             .arg("serve")
             .args(["--listen", &self.api_port.address().to_string()])
+            .args(["--ops-listen", &self.operations_port.address().to_string()])
             .args(["--dataplane-listen", &self.dataplane_port.address().to_string()])
             .args(self.storage_arguments())
             .args(&self.arguments);

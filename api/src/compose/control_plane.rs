@@ -19,9 +19,11 @@ use projections::Projections;
 use tracing::{info, warn};
 
 use super::data_directory::DataDirectory;
+use super::file_descriptors;
 use super::first_start;
 use super::http_listener::HttpListener;
 use super::lost_files;
+use super::operations_listener::OperationsListener;
 use super::read_side;
 use super::storage::Storage;
 use super::tls;
@@ -49,8 +51,14 @@ pub async fn serve(
     // Bound before log and keys are made: an address that is taken leaves no installation behind.
     let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listener = HttpListener::bind(settings.listen, tls)
+    let descriptors = file_descriptors::raise_limit();
+    let limits = file_descriptors::within(settings.connections, descriptors, "API");
+    let listener = HttpListener::bind(settings.listen, tls, limits)
         .with_context(|| format!("the API can't listen on {}", settings.listen))?;
+    let operations = OperationsListener::bind(settings.ops_listen).with_context(|| {
+        let address = settings.ops_listen;
+        format!("health and metrics can't be served on {address}: give another address with --ops-listen")
+    })?;
 
     let metrics = measure(lifecycle.tasks())?;
     let health = Arc::new(Conditions::default());
@@ -91,7 +99,15 @@ pub async fn serve(
     let log_id = installation.system.state.log_id;
     let log_id = log_id.context("the installation has no identity")?;
     let heads = witness.follow(log_id, Arc::clone(&clock), lifecycle.tasks());
-    let dataplane = dataplane(&settings, &installation, &projections, &bus, &clock, &lifecycle)?;
+    let dataplane = dataplane(
+        &settings,
+        &installation,
+        &projections,
+        &bus,
+        &clock,
+        &lifecycle,
+        descriptors,
+    )?;
     let end = lifecycle.tasks().token().clone();
     lifecycle.tasks().spawn(
         "reactors",
@@ -123,8 +139,9 @@ pub async fn serve(
 
     let address = listener.local_address()?;
     let endpoint = control_plane_endpoint(&settings.dataplane, &dataplane);
-    listener.serve(
-        http::router(http::Parts {
+    let operations_address = operations.local_address()?;
+    let routers = http::routers(
+        http::Parts {
             commands: bus,
             projections: projections.clone(),
             nodes: Arc::clone(dataplane.nodes()),
@@ -142,14 +159,18 @@ pub async fn serve(
                 durability_unverified: storage.durability_doubt.clone(),
                 node_retention: settings.dataplane.node_retention,
                 group_retention: settings.group_retention,
+                request_rates: settings.request_rates,
+                request_memory: settings.request_memory,
             },
             draining: lifecycle.draining().clone(),
             shutdown: lifecycle.doors().token().clone(),
-        }),
-        lifecycle.doors(),
-        lifecycle.draining().clone(),
+        },
+        lifecycle.tasks(),
     );
+    operations.serve(routers.operations, lifecycle.tasks())?;
+    listener.serve(routers.api, lifecycle.doors(), lifecycle.draining().clone())?;
     info!("API: {scheme}://{address}");
+    info!("health and metrics: http://{operations_address}");
     for address in dataplane.local_addresses() {
         info!("runtime instances: {address}");
     }
@@ -224,6 +245,7 @@ fn dataplane(
     bus: &CommandBus,
     clock: &Arc<dyn Clock>,
     lifecycle: &Lifecycle,
+    descriptors: Option<u64>,
 ) -> anyhow::Result<DataplaneSync> {
     let system = &installation.system.state;
     let authority = system
@@ -242,6 +264,7 @@ fn dataplane(
     let projected = Arc::new(Projected::new(projections.clone()));
     Ok(DataplaneSync::start(dataplane_sync::Options {
         listen: settings.dataplane.listen.clone(),
+        connections: file_descriptors::within(settings.dataplane.connections, descriptors, "instances"),
         protection,
         configurations: projected.clone(),
         tokens: projected.clone(),

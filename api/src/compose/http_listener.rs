@@ -1,4 +1,4 @@
-//! The API's front door: accepts connections, speaks TLS if it has a certificate, and has them served until the program stops.
+//! A front door: accepts connections, speaks TLS if it has a certificate, and has them served until the program stops.
 //!
 //! It listens before there is anything to serve: who connects meanwhile waits to be accepted, and nobody is refused.
 
@@ -9,33 +9,33 @@ use std::time::Duration;
 
 use axum::Router;
 use commands::tasks::Tasks;
+use domain::places::PlaceLimits;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::http_connection::HttpConnections;
+use super::http_presence::{Presence, Presences};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;
-/// How many connections are served at once; more wait.
-const CONNECTIONS: usize = 10_000;
-/// How long a TLS handshake may take.
+/// How long a TLS handshake may take, from the connection's first moment on.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait when the operating system has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// A bound listener that doesn't accept yet.
 pub struct HttpListener {
-    socket: TcpListener,
+    socket: std::net::TcpListener,
     tls: Option<TlsAcceptor>,
+    limits: PlaceLimits,
 }
 
 impl HttpListener {
-    /// Binds the address.
-    pub fn bind(address: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+    /// Binds the address; so many connections are served at once.
+    pub fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, limits: PlaceLimits) -> io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
         } else {
@@ -44,8 +44,10 @@ impl HttpListener {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(Self {
-            socket: socket.listen(BACKLOG)?,
+            // It belongs to the runtime that serves it, which may be another one.
+            socket: socket.listen(BACKLOG)?.into_std()?,
             tls,
+            limits,
         })
     }
 
@@ -55,15 +57,17 @@ impl HttpListener {
     }
 
     /// Serves the router on every connection until the doors' token is cancelled; from `draining` on so, that clients leave.
-    pub fn serve(self, router: Router, doors: &Tasks, draining: CancellationToken) {
+    pub fn serve(self, router: Router, doors: &Tasks, draining: CancellationToken) -> io::Result<()> {
+        let socket = TcpListener::from_std(self.socket)?;
         let connections = HttpConnections::new(router, draining, doors.token().clone());
         let door = Door {
             connections: Arc::new(connections),
             tls: self.tls,
             doors: doors.clone(),
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            presences: Presences::new(self.limits),
         };
-        doors.spawn("http listener", door.accept(self.socket));
+        doors.spawn("http listener", door.accept(socket));
+        Ok(())
     }
 }
 
@@ -73,26 +77,19 @@ struct Door {
     connections: Arc<HttpConnections>,
     tls: Option<TlsAcceptor>,
     doors: Tasks,
-    places: Arc<Semaphore>,
+    presences: Presences,
 }
 
 impl Door {
     async fn accept(self, socket: TcpListener) {
         let stop = self.doors.token().clone();
-        let arrival = async || {
-            let place = Arc::clone(&self.places)
-                .acquire_owned()
-                .await
-                .expect("nobody closes the semaphore");
-            (place, socket.accept().await)
-        };
         loop {
-            let (place, accepted) = tokio::select! {
-                arrived = arrival() => arrived,
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.enter(stream, peer, place),
+                Ok((stream, peer)) => self.enter(stream, peer),
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
                     tokio::select! {
@@ -110,36 +107,41 @@ impl Door {
     /// Lets those in whose connections the operating system has made already: to them the door was open.
     fn enter_last(&self, socket: TcpListener) -> io::Result<()> {
         let socket = socket.into_std()?;
-        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+        loop {
             match socket.accept() {
                 Ok((stream, peer)) => {
                     stream.set_nonblocking(true)?;
-                    self.enter(TcpStream::from_std(stream)?, peer, place);
+                    self.enter(TcpStream::from_std(stream)?, peer);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
-    fn enter(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let serve = self.clone().serve(stream, peer, place);
-        self.doors.spawn("http connection", serve);
+    fn enter(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.presences.enter(peer) {
+            Some(presence) => {
+                let serve = self.clone().serve(stream, peer, Arc::new(presence));
+                self.doors.spawn("http connection", serve);
+            }
+            None => debug!(%peer, "no place for a connection: all are busy"),
+        }
     }
 
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, presence: Arc<Presence>) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "the connection is gone already");
             return;
         }
         let Some(tls) = &self.tls else {
-            return self.connections.serve(stream, peer).await;
+            return self.connections.serve(stream, peer, presence).await;
         };
-        match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.connections.serve(stream, peer).await,
-            Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
-            Err(_) => debug!(%peer, "a TLS handshake took too long"),
+        let handshake = timeout(HANDSHAKE, tls.accept(stream));
+        match presence.unless_outstayed(handshake).await {
+            Some(Ok(Ok(stream))) => self.connections.serve(stream, peer, presence).await,
+            Some(Ok(Err(error))) => debug!(%peer, %error, "a TLS handshake failed"),
+            Some(Err(_)) | None => debug!(%peer, "a TLS handshake took too long"),
         }
     }
 }
@@ -152,6 +154,11 @@ mod tests {
 
     use super::*;
 
+    const PLACES: PlaceLimits = PlaceLimits {
+        in_all: 100,
+        per_source: 100,
+    };
+
     #[tokio::test]
     async fn what_is_in_hand_is_answered_after_the_doors_close() {
         let (entered, mut inside) = tokio::sync::mpsc::channel(1);
@@ -163,10 +170,12 @@ mod tests {
             "answered"
         };
         let doors = Tasks::default();
-        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None, PLACES).unwrap();
         let url = format!("http://{}/", listener.local_address().unwrap());
         let draining = doors.token().child_token();
-        listener.serve(Router::new().route("/", get(handler)), &doors, draining);
+        listener
+            .serve(Router::new().route("/", get(handler)), &doors, draining)
+            .unwrap();
 
         let ask = async { reqwest::get(&url).await.unwrap().text().await.unwrap() };
         let stop = async {
@@ -185,10 +194,10 @@ mod tests {
     async fn while_it_drains_new_requests_are_answered_and_their_clients_sent_elsewhere() {
         let doors = Tasks::default();
         let draining = doors.token().child_token();
-        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None, PLACES).unwrap();
         let url = format!("http://{}/", listener.local_address().unwrap());
         let router = Router::new().route("/", get(|| async { "answered" }));
-        listener.serve(router, &doors, draining.clone());
+        listener.serve(router, &doors, draining.clone()).unwrap();
         let client = reqwest::Client::new();
         let closes = async || {
             let answer = client.get(&url).send().await.unwrap();
@@ -210,10 +219,10 @@ mod tests {
     async fn a_client_of_http_2_hears_that_it_shall_go() {
         let doors = Tasks::default();
         let draining = doors.token().child_token();
-        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let listener = HttpListener::bind("127.0.0.1:0".parse().unwrap(), None, PLACES).unwrap();
         let address = listener.local_address().unwrap();
         let router = Router::new().route("/", get(|| async { "answered" }));
-        listener.serve(router, &doors, draining.clone());
+        listener.serve(router, &doors, draining.clone()).unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut requests, connection) = hyper::client::conn::http2::handshake(
             hyper_util::rt::TokioExecutor::new(),

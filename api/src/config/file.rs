@@ -58,6 +58,14 @@ mod tests {
         let flags = parse(
             r#"
             listen = "127.0.0.1:1"
+            ops-listen = "127.0.0.1:4"
+            connections = 100
+            connections-per-address = 10
+            requests-per-token = 0
+            requests-per-address = 0
+            request-memory = 64
+            dataplane-connections = 100
+            dataplane-connections-per-address = 10
             dataplane-listen = ["127.0.0.1:2", "127.0.0.1:3"]
             dataplane-name = ["control-plane.test"]
             dataplane-shared-cert = ["e"]
@@ -82,7 +90,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 20, "this test names every key");
+        assert_eq!(known_keys().len(), 28, "this test names every key");
     }
 
     #[test]

@@ -54,6 +54,38 @@ pub struct ServeFlags {
     /// Where the API listens [default: 127.0.0.1:8088]
     #[arg(long, value_name = "ADDRESS", env = "RUNTIME_MANAGER_LISTEN")]
     pub listen: Option<SocketAddr>,
+    /// Where health and metrics are answered, without a token and over plain HTTP: /healthz, /readyz, /metrics
+    /// [default: 127.0.0.1:8089]
+    #[arg(long, value_name = "ADDRESS", env = "RUNTIME_MANAGER_OPS_LISTEN")]
+    pub ops_listen: Option<SocketAddr>,
+    /// How many connections the API serves at once; beyond it the idlest are closed [default: 10000]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_CONNECTIONS")]
+    pub connections: Option<usize>,
+    /// How many of them may come from one address [default: 2000; with --behind-proxy all]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_CONNECTIONS_PER_ADDRESS")]
+    pub connections_per_address: Option<usize>,
+    /// How many requests may be sent with one token in a second, and four times as many at once; 0: any number [default: 20000]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_REQUESTS_PER_TOKEN")]
+    pub requests_per_token: Option<u32>,
+    /// How many requests may come from one address in a second, and four times as many at once; 0: any number
+    /// [default: 40000; with --behind-proxy any number]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_REQUESTS_PER_ADDRESS")]
+    pub requests_per_address: Option<u32>,
+    /// How much memory the requests in flight may take together; one caller gets half of it, and a byte of a body counts
+    /// for eight [default: 768]
+    #[arg(long, value_name = "MEBIBYTES", env = "RUNTIME_MANAGER_REQUEST_MEMORY")]
+    pub request_memory: Option<usize>,
+    /// How many connections runtime instances may have at once; beyond it those are closed that have said nothing yet
+    /// [default: 20000]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_DATAPLANE_CONNECTIONS")]
+    pub dataplane_connections: Option<usize>,
+    /// How many of them may come from one address [default: 10000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "RUNTIME_MANAGER_DATAPLANE_CONNECTIONS_PER_ADDRESS"
+    )]
+    pub dataplane_connections_per_address: Option<usize>,
     /// Where runtime instances connect; repeatable [default: 127.0.0.1:8005]
     #[arg(
         long,
@@ -181,6 +213,16 @@ impl ServeFlags {
     pub fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
+            ops_listen: self.ops_listen.or(other.ops_listen),
+            connections: self.connections.or(other.connections),
+            connections_per_address: self.connections_per_address.or(other.connections_per_address),
+            requests_per_token: self.requests_per_token.or(other.requests_per_token),
+            requests_per_address: self.requests_per_address.or(other.requests_per_address),
+            request_memory: self.request_memory.or(other.request_memory),
+            dataplane_connections: self.dataplane_connections.or(other.dataplane_connections),
+            dataplane_connections_per_address: self
+                .dataplane_connections_per_address
+                .or(other.dataplane_connections_per_address),
             dataplane_listen: either(self.dataplane_listen, other.dataplane_listen),
             dataplane_name: either(self.dataplane_name, other.dataplane_name),
             dataplane_shared_cert: either(self.dataplane_shared_cert, other.dataplane_shared_cert),

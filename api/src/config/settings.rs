@@ -6,11 +6,31 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use domain::Secret;
+use domain::places::PlaceLimits;
+use domain::rate::Rate;
 
 use super::file;
 use super::flags::{LogFormat, ServeFlags, StorageFlags};
+use crate::http::RequestRates;
 
 const LISTEN: &str = "127.0.0.1:8088";
+const OPS_LISTEN: &str = "127.0.0.1:8089";
+const CONNECTIONS: PlaceLimits = PlaceLimits {
+    in_all: 10_000,
+    per_source: 2_000,
+};
+/// In a second.
+const REQUESTS_PER_TOKEN: u32 = 20_000;
+const REQUESTS_PER_ADDRESS: u32 = 40_000;
+/// Mebibytes.
+const REQUEST_MEMORY: usize = 768;
+/// Mebibytes: an ordinary body must fit.
+const LEAST_REQUEST_MEMORY: usize = 32;
+/// A whole fleet may come from one address.
+const DATAPLANE_CONNECTIONS: PlaceLimits = PlaceLimits {
+    in_all: 20_000,
+    per_source: 10_000,
+};
 const DATAPLANE_LISTEN: &str = "127.0.0.1:8005";
 const PUSH_INTERVAL: Duration = Duration::from_secs(1);
 const NODE_RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -27,6 +47,14 @@ const LONGEST_DRAIN: u32 = 600;
 pub struct Settings {
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Where health and metrics are answered.
+    pub ops_listen: SocketAddr,
+    /// How many connections the API serves at once.
+    pub connections: PlaceLimits,
+    /// How many requests a token and an address may send.
+    pub request_rates: RequestRates,
+    /// How much memory requests in flight may take together, in bytes.
+    pub request_memory: usize,
     /// The API's certificate; none serves plain HTTP.
     pub tls: Option<TlsFiles>,
     /// How runtime instances connect.
@@ -57,6 +85,8 @@ pub struct TlsFiles {
 pub struct DataplaneSettings {
     /// Where they connect; at least one address.
     pub listen: Vec<SocketAddr>,
+    /// How many connections there may be at once.
+    pub connections: PlaceLimits,
     /// Host names and addresses by which they reach it, beside those it listens on.
     pub public_names: Vec<String>,
     /// Pairs for `cluster_mtls=shared`: the first for the first address, and so on.
@@ -154,13 +184,31 @@ impl Settings {
             );
             return Err(wrong("listen", reason));
         }
+        let behind_proxy = flags.behind_proxy == Some(true);
         let storage = storage(flags.storage)?;
         Ok(Self {
             listen,
+            ops_listen: flags
+                .ops_listen
+                .unwrap_or(OPS_LISTEN.parse().expect("the default is an address")),
+            request_rates: RequestRates {
+                per_token: rate(flags.requests_per_token.unwrap_or(REQUESTS_PER_TOKEN)),
+                per_address: rate(flags.requests_per_address.unwrap_or(match behind_proxy {
+                    // All of them come from the proxy's address.
+                    true => 0,
+                    false => REQUESTS_PER_ADDRESS,
+                })),
+            },
+            request_memory: request_memory(flags.request_memory)?,
+            connections: connections(flags.connections, flags.connections_per_address, behind_proxy)?,
             tls,
             drain: drain(flags.drain_seconds, &storage.log)?,
             dataplane: dataplane(
                 flags.dataplane_listen,
+                dataplane_connections(
+                    flags.dataplane_connections,
+                    flags.dataplane_connections_per_address,
+                )?,
                 flags.dataplane_name,
                 shared_pairs(flags.dataplane_shared_cert, flags.dataplane_shared_key)?,
                 flags
@@ -215,6 +263,59 @@ fn drain(seconds: Option<u32>, log: &LogEngine) -> Result<Duration, SettingsErro
     Ok(Duration::from_secs(seconds.into()))
 }
 
+fn connections(
+    in_all: Option<usize>,
+    per_address: Option<usize>,
+    behind_proxy: bool,
+) -> Result<PlaceLimits, SettingsError> {
+    let in_all = at_least_one("connections", in_all)?.unwrap_or(CONNECTIONS.in_all);
+    let per_address = at_least_one("connections-per-address", per_address)?;
+    Ok(PlaceLimits {
+        in_all,
+        // All of them come from the proxy's address.
+        per_source: match behind_proxy {
+            true => per_address.unwrap_or(in_all),
+            false => per_address.unwrap_or(CONNECTIONS.per_source),
+        },
+    })
+}
+
+fn dataplane_connections(
+    in_all: Option<usize>,
+    per_address: Option<usize>,
+) -> Result<PlaceLimits, SettingsError> {
+    let in_all = at_least_one("dataplane-connections", in_all)?;
+    let per_address = at_least_one("dataplane-connections-per-address", per_address)?;
+    Ok(PlaceLimits {
+        in_all: in_all.unwrap_or(DATAPLANE_CONNECTIONS.in_all),
+        per_source: per_address.unwrap_or(DATAPLANE_CONNECTIONS.per_source),
+    })
+}
+
+/// A rate, and how much of it at once.
+const fn rate(per_second: u32) -> Rate {
+    Rate {
+        per_second,
+        burst: per_second.saturating_mul(4),
+    }
+}
+
+fn request_memory(mebibytes: Option<usize>) -> Result<usize, SettingsError> {
+    let mebibytes = mebibytes.unwrap_or(REQUEST_MEMORY);
+    if mebibytes < LEAST_REQUEST_MEMORY {
+        let reason = format!("must be at least {LEAST_REQUEST_MEMORY}");
+        return Err(wrong("request-memory", reason));
+    }
+    Ok(mebibytes << 20)
+}
+
+fn at_least_one(flag: &'static str, count: Option<usize>) -> Result<Option<usize>, SettingsError> {
+    match count {
+        Some(0) => Err(wrong(flag, "must be at least 1")),
+        count => Ok(count),
+    }
+}
+
 fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, SettingsError> {
     match (certificate, key) {
         (None, None) => Ok(None),
@@ -226,6 +327,7 @@ fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Optio
 
 fn dataplane(
     mut listen: Vec<SocketAddr>,
+    connections: PlaceLimits,
     public_names: Vec<String>,
     shared_pairs: Vec<TlsFiles>,
     push_interval: Duration,
@@ -242,6 +344,7 @@ fn dataplane(
     }
     Ok(DataplaneSettings {
         listen,
+        connections,
         public_names,
         shared_pairs,
         push_interval,

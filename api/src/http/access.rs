@@ -1,6 +1,7 @@
 //! Who a request's token belongs to and which group its path names, checked in one place before a handler can run
 //! (DESIGN §11). Both are remembered for a moment, so that a request costs no look-up in the database.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,9 +17,13 @@ use super::endpoint::Permission;
 use super::exchange::Caller;
 use super::reads::Reads;
 use super::refusal::Refusal;
+use super::request_rates::Counted;
+use super::services::Services;
 
 /// How long a look-up is remembered, in milliseconds: how late a change made through another process may be seen.
 const REMEMBERED: i64 = 1_000;
+/// The same where an answer under way depends on it: it ends within a second.
+const KNOWN_FOR: i64 = 300;
 /// More entries than this are not remembered at once.
 const REMEMBERED_AT_MOST: usize = 20_000;
 
@@ -44,34 +49,104 @@ impl Access {
         self.groups.clear();
     }
 
-    /// The holder of the request's token.
-    pub(crate) async fn caller(
+    /// The holder of the request's token, and by what the token is found again. Who is refused is counted, and slowed.
+    pub(crate) async fn sign_in(
         &self,
         headers: &HeaderMap,
+        address: Option<IpAddr>,
+        counted: &Counted,
         reads: &Reads,
         now: Timestamp,
-    ) -> Result<Caller, Refusal> {
-        let text = presented_token(headers)?;
-        let hash = token::read(text).map_err(|garbled| unauthenticated(&garbled.to_string()))?;
-        let caller = match recall(&self.tokens, &hash, now) {
-            Some(caller) => caller,
-            None => {
-                let changes = self.changes.load(Ordering::SeqCst);
-                let caller = reads
-                    .caller(hash)
-                    .await?
-                    .ok_or_else(|| unauthenticated("this token is not known here"))?;
-                self.remember(&self.tokens, hash, caller.clone(), now, changes);
-                caller
-            }
+    ) -> Result<(TokenHash, Caller), Refusal> {
+        let refused = |refusal: Refusal| {
+            counted.sign_in_refused(address, &refusal.message);
+            refusal
         };
-        if caller.token.revoked_at.is_some() {
-            return Err(unauthenticated("this token was revoked: ask for a new one"));
+        let text = presented_token(headers).inspect_err(|refusal| {
+            // Nobody was guessing: this is only counted.
+            counted.sign_in_refused(None, &refusal.message);
+        })?;
+        let hash = token::read(text).map_err(|garbled| refused(unauthenticated(&garbled.to_string())))?;
+        if let Some(address) = address {
+            counted.may_show(address, text).map_err(refused)?;
         }
-        if !caller.token.works_at(now) {
-            return Err(unauthenticated("this token has expired: ask for a new one"));
+        let caller = self.look_up(hash, REMEMBERED, reads, now).await?;
+        let caller = caller
+            .ok_or_else(|| unauthenticated("this token is not known here"))
+            .and_then(|caller| usable(caller, now));
+        let caller = caller.map_err(|refusal| {
+            if let Some(address) = address {
+                counted.was_no_good(address, text);
+            }
+            refused(refusal)
+        })?;
+        counted.was_good(text);
+        Ok((hash, caller))
+    }
+
+    /// Whether a token still allows what it allowed, in a group if it was about one.
+    pub(crate) async fn still_allows(
+        &self,
+        hash: TokenHash,
+        permission: Permission,
+        group: Option<&GroupRecord>,
+        services: &Services,
+        now: Timestamp,
+    ) -> Result<bool, Refusal> {
+        let reads = &services.reads;
+        let caller = self.look_up(hash, KNOWN_FOR, reads, now).await?;
+        let Some(caller) = caller.and_then(|caller| usable(caller, now).ok()) else {
+            return Ok(false);
+        };
+        let Some(group) = group else {
+            return Ok(authorize(&caller, permission, None).is_ok());
+        };
+        let named = group.id.0.to_string();
+        if authorize(&caller, permission, Some(&named)).is_err() {
+            return Ok(false);
         }
-        Ok(caller)
+        let deleted_too = permission == Permission::ReadHistory;
+        let known = self.look_up_group(&caller, &named, KNOWN_FOR, reads, now).await?;
+        Ok(known.is_some_and(|known| deleted_too || known.deleted_at.is_none()))
+    }
+
+    async fn look_up(
+        &self,
+        hash: TokenHash,
+        remembered: i64,
+        reads: &Reads,
+        now: Timestamp,
+    ) -> Result<Option<Caller>, Refusal> {
+        if let Some(caller) = recall(&self.tokens, &hash, remembered, now) {
+            return Ok(Some(caller));
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let Some(caller) = reads.caller(hash).await? else {
+            return Ok(None);
+        };
+        self.remember(&self.tokens, hash, caller.clone(), now, changes);
+        Ok(Some(caller))
+    }
+
+    async fn look_up_group(
+        &self,
+        caller: &Caller,
+        selector: &str,
+        remembered: i64,
+        reads: &Reads,
+        now: Timestamp,
+    ) -> Result<Option<Arc<GroupRecord>>, Refusal> {
+        let key = (caller.organization, selector.to_owned());
+        if let Some(group) = recall(&self.groups, &key, remembered, now) {
+            return Ok(Some(group));
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let Some(found) = reads.group(caller.organization, selector).await? else {
+            return Ok(None);
+        };
+        let group = Arc::new(found.record);
+        self.remember(&self.groups, key, Arc::clone(&group), now, changes);
+        Ok(Some(group))
     }
 
     /// The group a path names, by id or name; the caller must be allowed to see it.
@@ -83,17 +158,10 @@ impl Access {
         reads: &Reads,
         now: Timestamp,
     ) -> Result<Arc<GroupRecord>, Refusal> {
-        let key = (caller.organization, selector.to_owned());
-        let group = match recall(&self.groups, &key, now) {
-            Some(group) => group,
-            None => {
-                let changes = self.changes.load(Ordering::SeqCst);
-                let found = reads.group(caller.organization, selector).await?;
-                let group = Arc::new(found.ok_or_else(|| no_group(selector))?.record);
-                self.remember(&self.groups, key, Arc::clone(&group), now, changes);
-                group
-            }
-        };
+        let found = self
+            .look_up_group(caller, selector, REMEMBERED, reads, now)
+            .await?;
+        let group = found.ok_or_else(|| no_group(selector))?;
         if group.deleted_at.is_some() && !deleted_too {
             return Err(no_group(selector));
         }
@@ -122,11 +190,12 @@ impl Access {
 fn recall<Key: Eq + std::hash::Hash, Value: Clone>(
     map: &DashMap<Key, Remembered<Value>>,
     key: &Key,
+    remembered: i64,
     now: Timestamp,
 ) -> Option<Value> {
     let found = map.get(key)?;
     let age = now.0 - found.since.0;
-    (0..REMEMBERED).contains(&age).then(|| found.value.clone())
+    (0..remembered).contains(&age).then(|| found.value.clone())
 }
 
 /// Checks a permission; for one about a group, before the group is looked up, so that a token of one group learns
@@ -165,6 +234,17 @@ pub(crate) fn authorize_group(caller: &Caller, group: &GroupRecord) -> Result<()
         ))),
         _ => Ok(()),
     }
+}
+
+/// A token that was found, if it works.
+fn usable(caller: Caller, now: Timestamp) -> Result<Caller, Refusal> {
+    if caller.token.revoked_at.is_some() {
+        return Err(unauthenticated("this token was revoked: ask for a new one"));
+    }
+    if !caller.token.works_at(now) {
+        return Err(unauthenticated("this token has expired: ask for a new one"));
+    }
+    Ok(caller)
 }
 
 fn presented_token(headers: &HeaderMap) -> Result<&str, Refusal> {

@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use domain::Version;
+use hyper::body::Body as _;
 use serde::Serialize;
 
 use super::preconditions::entity_tag;
@@ -80,6 +81,18 @@ impl Answer {
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers_mut().insert(name, value);
         self
+    }
+
+    /// Whether its body is here as a whole, and not made while it is sent.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.body().size_hint().exact().is_some()
+    }
+
+    /// With another body, made from its headers and its body.
+    pub(crate) fn map_body(self, change: impl FnOnce(&HeaderMap, Body) -> Body) -> Self {
+        let (parts, body) = self.0.into_parts();
+        let body = change(&parts.headers, body);
+        Self(Response::from_parts(parts, body))
     }
 
     /// As axum wants it.

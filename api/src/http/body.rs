@@ -8,6 +8,7 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::memory_budget::Taken;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::unique_json::UniqueJson;
@@ -28,7 +29,13 @@ const DISCARDED: usize = 16 << 20;
 const FIRST_ALLOCATION: usize = 1 << 20;
 
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+/// Each piece takes from the budget for bodies.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    memory: &mut Taken,
+) -> Result<Bytes, Refusal> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
@@ -40,16 +47,37 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     }
     let mut whole = Vec::with_capacity(announced.min(FIRST_ALLOCATION));
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| {
-            Refusal::bad_request(format!("the request's body could not be read: {error}"))
-        })?;
-        if whole.len() + piece.len() > limit {
+        let piece = piece.map_err(|error| unreadable_piece(&error))?;
+        let fits = match whole.len() + piece.len() > limit {
+            true => Err(too_large(limit)),
+            false => memory.take_for(piece.len()),
+        };
+        if let Err(refusal) = fits {
+            // It isn't needed while the rest comes.
+            drop(whole);
+            memory.give_back();
             discard(&mut pieces).await;
-            return Err(too_large(limit));
+            return Err(refusal);
         }
         whole.extend_from_slice(&piece);
     }
     Ok(whole.into())
+}
+
+/// A body doesn't come, or so slowly that it isn't waited for any longer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "it doesn't come, or too slowly: send at least some of it every 30 s, and 256 bytes a second on the whole"
+)]
+pub struct TooSlow;
+
+fn unreadable_piece(error: &axum::Error) -> Refusal {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let status = match causes.any(|cause| cause.is::<TooSlow>()) {
+        true => StatusCode::REQUEST_TIMEOUT,
+        false => StatusCode::BAD_REQUEST,
+    };
+    Refusal::new(status, format!("the request's body could not be read: {error}"))
 }
 
 /// Takes and throws away the body of a request that was refused without it.

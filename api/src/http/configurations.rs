@@ -54,6 +54,7 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             at_version,
         )
         .reads(&READS)
+        .computes()
         .in_media("application/yaml")
         .answers(200, document.clone()),
         Endpoint::new(
@@ -64,6 +65,7 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             now,
         )
         .reads(&READS)
+        .computes()
         .reads(&[at])
         .in_media("application/yaml")
         .answers(200, document),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use axum::http::{Method, StatusCode};
 use dataplane_sync::nodes::ForgetError;
 use domain::declarative::parse;
-use domain::group::{
-    Decision, EntityChange, Group, GroupCommand, GroupError, decide, difference, hashing, matching,
-};
+use domain::group::{EntityChange, Group, GroupCommand, decide, difference, hashing, matching};
 use domain::organization::GroupRecord;
 use domain::{NodeId, Version};
 use serde::Serialize;
@@ -65,6 +63,7 @@ fn under(prefix: &str) -> [Endpoint; 2] {
             compare,
         )
         .reads(&compared)
+        .computes()
         .answers(200, answer.clone()),
         against_file
             .reads(&[FROM])
@@ -201,17 +200,15 @@ async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Re
         .unwrap_or(theirs);
     let here = reads.configuration(group, from).await?;
     let there = reads.configuration(other.id, to).await?;
-    let changes = beside_requests(move || {
-        let here = Group::of(from, here);
-        let there = matching::as_if_here(&here, &there);
-        difference(here.entities(), there.iter())
-    });
+    let here = Group::of(from, here);
+    let there = matching::as_if_here(&here, &there);
+    let changes = difference(here.entities(), there.iter());
     let with = json!({ "id": other.id, "name": other.name });
     Ok(Difference::new(
         from,
         Some(to),
         Some(Compared::With(with)),
-        &changes.await?,
+        &changes,
     ))
 }
 
@@ -240,23 +237,13 @@ async fn with_file(exchange: Exchange) -> Result<Answer, Refusal> {
         parse(&document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let entities = exchange.services.reads.configuration(group, from).await?;
     let mut context = exchange.context();
-    let decided = beside_requests(move || {
-        let state = Group::of(from, entities);
-        let command = GroupCommand::Declare {
-            declaration: Arc::new(declaration),
-            prune: true,
-            expected_version: None,
-        };
-        let command = hashing::hash(command, &state, &mut context);
-        decide(&state, &command, &mut context)
-    });
-    let decided: Result<Decision, GroupError> = decided.await?;
-    let changes = decided?.outcome.changes;
+    let state = Group::of(from, entities);
+    let command = GroupCommand::Declare {
+        declaration: Arc::new(declaration),
+        prune: true,
+        expected_version: None,
+    };
+    let command = hashing::hash(command, &state, &mut context);
+    let changes = decide(&state, &command, &mut context)?.outcome.changes;
     Ok(Answer::ok(&Difference::new(from, None, None, &changes)).at_version(newest))
-}
-
-/// Work that takes the processor for longer than other requests should wait.
-async fn beside_requests<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Refusal::unavailable(format!("comparing was cut short: {error}")))
 }

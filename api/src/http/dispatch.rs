@@ -1,7 +1,7 @@
 //! The journey of a request: method, token, permission, group, query, body; then its handler; then what every answer
 //! carries.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,6 +11,9 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
+use domain::spawner::Share;
+use futures::future::BoxFuture;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::access;
@@ -18,11 +21,17 @@ use super::answer::Answer;
 use super::body;
 use super::endpoint::{Endpoint, Permission};
 use super::exchange::{Caller, Exchange};
+use super::long_answers::Grounds;
 use super::prefixes::ADMIN;
 use super::query::Query;
 use super::refusal::{Form, Refusal};
 use super::request_id::RequestId;
 use super::services::Services;
+
+/// Up to how many bytes a body is read and decided on where everybody is served, unless its endpoint computes.
+const SMALL_BODY: usize = 16 * 1024;
+/// After how many seconds who met an overload may ask again.
+const RETRY_AFTER: u32 = 2;
 
 /// The endpoints of one path.
 pub(crate) struct Resource {
@@ -79,14 +88,16 @@ impl Resource {
         parts: &mut Parts,
         body: &mut Option<Body>,
     ) -> Result<Answer, Refusal> {
+        let address = address(parts);
+        if let Some(address) = address {
+            self.services.rates.sent_from(address)?;
+        }
         let parameters = path_parameters(parts).await?;
-        let (caller, group) = match endpoint.permission {
-            Permission::Public => (None, None),
-            permission => {
-                let (caller, group) = self.authorize(permission, parts, &parameters).await?;
-                (Some(caller), group)
-            }
+        let grounds = match endpoint.permission {
+            Permission::Public => None,
+            permission => Some(self.authorize(permission, parts, address, &parameters).await?),
         };
+        let caller = grounds.as_ref().map(|grounds| grounds.caller.clone());
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         if endpoint.form == Form::Problem {
             let known = endpoint
@@ -95,15 +106,13 @@ impl Resource {
                 .filter(|parameter| parameter.place == "query");
             query.refuse_unknown(known.map(|parameter| parameter.name))?;
         }
+        let share = caller.as_ref().map_or(Share::Program, Caller::share);
+        let mut memory = self.services.memory.request(share);
         let body = body.take().unwrap_or_default();
-        let body = body::read(&parts.headers, body, endpoint.body_limit).await?;
+        let body = body::read(&parts.headers, body, endpoint.body_limit, &mut memory).await?;
         if let Some(taken) = &endpoint.request {
             body::check_media_type(&parts.headers, &body, taken.media_types)?;
         }
-        let source = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(address)| address.ip().to_string());
         let exchange = Exchange {
             services: Arc::clone(&self.services),
             request_id,
@@ -113,29 +122,73 @@ impl Resource {
             query,
             headers: std::mem::take(&mut parts.headers),
             body,
-            source,
+            source: address.map(|address| address.to_string()),
             caller,
-            group,
+            group: grounds.as_ref().and_then(|grounds| grounds.group.clone()),
         };
-        (endpoint.handler)(exchange).await
+        let computes = endpoint.computes || exchange.body.len() > SMALL_BODY;
+        let answered = (endpoint.handler)(exchange);
+        let answered = async {
+            match computes {
+                true => self.computed(share, answered).await,
+                false => answered.await,
+            }
+        };
+        match grounds {
+            // What a change comes to is told, whoever made it.
+            Some(grounds) if endpoint.method != Method::GET => {
+                answered.await.map(|answer| grounds.bind(answer))
+            }
+            Some(grounds) => grounds.hold(answered).await.map(|answer| grounds.bind(answer)),
+            None => answered.await,
+        }
+    }
+
+    /// What a handler answers, all of whose steps run on the threads for computing.
+    async fn computed(
+        &self,
+        share: Share,
+        answered: BoxFuture<'static, Result<Answer, Refusal>>,
+    ) -> Result<Answer, Refusal> {
+        let answered = answered.instrument(Span::current());
+        let driven = self.services.pool.drive(share, answered).await;
+        driven.unwrap_or_else(|overloaded| {
+            metrics::counter!("http_requests_overloaded_total").increment(1);
+            let mut refusal = Refusal::unavailable(overloaded.to_string());
+            refusal.kind = Some("overloaded");
+            refusal.retry_after = Some(RETRY_AFTER);
+            Err(refusal)
+        })
     }
 
     async fn authorize(
         &self,
         permission: Permission,
         parts: &Parts,
+        address: Option<IpAddr>,
         parameters: &[(String, String)],
-    ) -> Result<(Caller, Option<Arc<domain::organization::GroupRecord>>), Refusal> {
-        let (reads, now) = (&self.services.reads, self.services.clock.now());
-        let found = self.services.access.caller(&parts.headers, reads, now);
-        let caller = found.await?;
+    ) -> Result<Grounds, Refusal> {
+        let services = &self.services;
+        let (reads, now) = (&services.reads, services.clock.now());
+        let signed_in = services
+            .access
+            .sign_in(&parts.headers, address, &services.rates, reads, now);
+        let (token, caller) = signed_in.await?;
+        services.rates.sent_with(caller.token.id)?;
+        let grounds = |caller, group| Grounds {
+            services: Arc::clone(services),
+            token,
+            caller,
+            permission,
+            group,
+        };
         let named = parameters
             .iter()
             .find(|(name, _)| name == "group" && permission.concerns_a_group())
             .map(|(_, value)| value.as_str());
         access::authorize(&caller, permission, named)?;
         let Some(selector) = named else {
-            return Ok((caller, None));
+            return Ok(grounds(caller, None));
         };
         let deleted_too = permission == Permission::ReadHistory;
         let found = self
@@ -151,7 +204,7 @@ impl Resource {
             _ => refusal,
         })?;
         access::authorize_group(&caller, &group)?;
-        Ok((caller, Some(group)))
+        Ok(grounds(caller, Some(group)))
     }
 
     fn methods(&self) -> String {
@@ -200,6 +253,12 @@ impl Resource {
             .map_or(Form::Problem, |endpoint| endpoint.form);
         refusal.into_response(form, request_id)
     }
+}
+
+/// Where a request comes from, if it came over a network.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|ConnectInfo(address)| address.ip())
 }
 
 async fn path_parameters(parts: &mut Parts) -> Result<Vec<(String, String)>, Refusal> {

@@ -131,6 +131,8 @@ pub(crate) struct Endpoint {
     pub(crate) success: Success,
     /// The largest body, in bytes.
     pub(crate) body_limit: usize,
+    /// Whether answering takes the processor for long even where the request is small.
+    pub(crate) computes: bool,
     /// What runs.
     pub(crate) handler: Handler,
 }
@@ -161,6 +163,7 @@ impl Endpoint {
                 schema: Value::Bool(true),
             },
             body_limit: BODY_LIMIT,
+            computes: false,
             handler: Arc::new(move |exchange| Box::pin(handler(exchange))),
         }
     }
@@ -211,6 +214,13 @@ impl Endpoint {
     #[must_use]
     pub(crate) const fn takes_large_bodies(mut self) -> Self {
         self.body_limit = LARGE_BODY_LIMIT;
+        self.computes()
+    }
+
+    /// Answered by the threads for computing, however small the request is.
+    #[must_use]
+    pub(crate) const fn computes(mut self) -> Self {
+        self.computes = true;
         self
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use domain::organization::{GroupRecord, TokenRecord};
+use domain::spawner::Share;
 use domain::token::Role;
 use domain::{Actor, Cause, Context, Digest, GroupId, Idempotency, Kind, OrganizationId};
 use serde::de::DeserializeOwned;
@@ -26,6 +27,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// On whose account its requests are computed: those with tokens for one group share the group's.
+    pub(crate) fn share(&self) -> Share {
+        match self.token.group {
+            Some(group) => Share::Group(group),
+            None => Share::Token(self.token.id),
+        }
+    }
+
     /// Whether secrets are shown to it: a permission of its own, which admins have.
     pub(crate) fn reads_secrets(&self) -> bool {
         self.token.role == Role::Admin

@@ -2,11 +2,13 @@
 //!
 //! - [`endpoints`] is the table; [`endpoint`] one row of it. [`dispatch`] is the journey of a request, [`exchange`] what a
 //!   handler gets, [`answer`] and [`refusal`] what it gives back.
-//! - [`access`]: whose token it is and what it may do. [`reads`] and [`writes`]: queries that see what was durable when
+//! - [`access`]: whose token it is and what it may do; [`long_answers`] end with it. [`request_rates`] and [`memory_budget`]: how much
+//!   somebody may ask for at once. [`reads`] and [`writes`]: queries that see what was durable when
 //!   they came, and commands.
 //! - Resources, one file each: [`groups`], [`entities`] with [`entity_routes`] and [`entity_lists`], [`versions`], [`history_export`],
 //!   [`configurations`], [`differences`], [`transactions`], [`apply`], [`rollback`], [`events`], [`nodes`], [`tokens`],
-//!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`log_head`], [`operations`].
+//!   [`node_certificates`], [`provisioning`], [`deck`] with [`konnect_schemas`], [`log_head`], [`operations`];
+//!   [`monitoring`] answers the last on a listener of its own.
 //! - The rest of Kong's Admin API: [`consumer_groups`], [`schemas`], [`tags`], [`upstream_health`], [`admin_node`], [`switched_off`]; the
 //!   places where it is served are in [`prefixes`], its pages in [`kong_pages`], its other bodies in [`forms`] and [`multipart`].
 
@@ -44,7 +46,10 @@ mod kong_node;
 mod kong_pages;
 mod konnect_schemas;
 mod log_head;
+mod long_answers;
+mod memory_budget;
 mod moment;
+mod monitoring;
 mod multipart;
 mod node_certificates;
 mod nodes;
@@ -63,6 +68,7 @@ mod reads;
 mod refusal;
 mod refused_commands;
 mod request_id;
+mod request_rates;
 mod restorations;
 mod reverts;
 mod rollback;
@@ -89,6 +95,7 @@ use axum::extract::Request;
 use axum::http::{Response, StatusCode};
 use axum::middleware;
 use axum::routing::any;
+use commands::tasks::Tasks;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
@@ -98,13 +105,30 @@ use self::refusal::{Form, Refusal};
 use self::request_id::RequestId;
 use self::services::Services;
 
+pub use self::body::TooSlow as BodyTooSlow;
 pub use self::openapi::document as openapi_document;
+pub use self::request_rates::RequestRates;
 pub use self::services::{Entropy, Parts, Settings};
 
-/// The whole API.
-pub fn router(parts: Parts) -> Router {
+/// What is served, and where.
+pub struct Routers {
+    /// The whole API.
+    pub api: Router,
+    /// Health, readiness and metrics, without tokens, for the operations' listener; may be served by another runtime.
+    pub operations: Router,
+}
+
+/// Everything that is served, for as long as the tasks run.
+pub fn routers(parts: Parts, tasks: &Tasks) -> Routers {
     let entropy = parts.entropy;
-    let services = Arc::new(Services::from(parts));
+    let services = Arc::new(Services::new(parts, tasks.pool().clone()));
+    Routers {
+        operations: monitoring::router(&services, tasks),
+        api: api(services, entropy),
+    }
+}
+
+fn api(services: Arc<Services>, entropy: Entropy) -> Router {
     let mut by_path: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for endpoint in endpoints::all() {
         by_path.entry(endpoint.path.clone()).or_default().push(endpoint);

@@ -19,6 +19,9 @@ use super::services::Services;
 /// How long each check of readiness may take: shorter than a load balancer's patience.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The media type of Prometheus' text format.
+pub(crate) const METRICS_TEXT: &str = "text/plain; version=0.0.4";
+
 /// The endpoints of operations.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -59,7 +62,12 @@ async fn healthz(_: Exchange) -> Result<Answer, Refusal> {
 }
 
 async fn readyz(exchange: Exchange) -> Result<Answer, Refusal> {
-    let services = &exchange.services;
+    let (status, body) = readiness(&exchange.services).await;
+    Ok(Answer::json(status, &body))
+}
+
+/// Whether requests can be taken; the body says why not.
+pub(crate) async fn readiness(services: &Services) -> (StatusCode, Value) {
     let (log, keyring, views) = tokio::join!(
         in_time(log(services)),
         in_time(keyring(services)),
@@ -87,7 +95,7 @@ async fn readyz(exchange: Exchange) -> Result<Answer, Refusal> {
         },
         "conditions": conditions.iter().map(shown).collect::<Vec<_>>(),
     });
-    Ok(Answer::json(status, &body))
+    (status, body)
 }
 
 fn shown(condition: &Condition) -> Value {
@@ -124,7 +132,7 @@ fn failed(reason: &str) -> Value {
 
 async fn metrics(exchange: Exchange) -> Result<Answer, Refusal> {
     let text = exchange.services.metrics.render();
-    Ok(Answer::text(StatusCode::OK, "text/plain; version=0.0.4", text))
+    Ok(Answer::text(StatusCode::OK, METRICS_TEXT, text))
 }
 
 async fn openapi_json(_: Exchange) -> Result<Answer, Refusal> {

@@ -46,6 +46,7 @@ fn under(prefix: &str, kind: Kind) -> Endpoint {
         move |exchange| restore(exchange, kind),
     )
     .reads(&[DRY_RUN, CASCADE])
+    .computes()
     .reads(&WRITE_HEADERS)
     .takes(json!({
         "type": "object",

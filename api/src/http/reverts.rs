@@ -31,6 +31,7 @@ fn under(prefix: &str) -> Endpoint {
         revert,
     )
     .reads(&[DRY_RUN])
+    .computes()
     .reads(&WRITE_HEADERS)
     .answers(200, json!({ "$ref": "#/components/schemas/ChangeReport" }))
 }

@@ -30,6 +30,7 @@ fn under(prefix: &str) -> Endpoint {
         roll_back,
     )
     .reads(&[DRY_RUN])
+    .computes()
     .reads(&WRITE_HEADERS)
     .takes(json!({
         "type": "object",

@@ -69,6 +69,7 @@ where
     let summary = "Say whether a body fits; what it refers to isn't looked up";
     Endpoint::new(Method::POST, path, Permission::ReadGroup, summary, handler)
         .takes_media(&KONG_MEDIA_TYPES, json!({ "type": "object" }))
+        .computes()
         .answers(200, json!({ "type": "object" }))
         .by_kongs_rules()
 }

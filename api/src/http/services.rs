@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commands::bus::CommandBus;
+use commands::compute::Pool;
 use commands::log::witness::Heads;
 use dataplane_sync::NodeRegistry;
 use domain::signing::SigningKey;
@@ -13,7 +14,9 @@ use projections::Projections;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::memory_budget::MemoryBudget;
 use super::reads::Reads;
+use super::request_rates::{Counted, RequestRates};
 use crate::health::Conditions;
 
 /// Fresh 256-bit randomness: request ids and tokens are made of it.
@@ -32,6 +35,10 @@ pub struct Settings {
     pub node_retention: Duration,
     /// How long after its deletion a group is purged; none: never.
     pub group_retention: Option<Duration>,
+    /// How many requests a token and an address may send.
+    pub request_rates: RequestRates,
+    /// How much memory requests in flight may take together, in bytes.
+    pub request_memory: usize,
 }
 
 /// What the API is made of.
@@ -83,10 +90,14 @@ pub(crate) struct Services {
     pub(crate) draining: CancellationToken,
     pub(crate) shutdown: CancellationToken,
     pub(crate) access: Access,
+    pub(crate) pool: Pool,
+    pub(crate) rates: Counted,
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
-impl From<Parts> for Services {
-    fn from(parts: Parts) -> Self {
+impl Services {
+    /// These parts, with these threads for computing.
+    pub(crate) fn new(parts: Parts, pool: Pool) -> Self {
         Self {
             commands: parts.commands,
             reads: Reads::new(parts.projections, Arc::clone(&parts.log)),
@@ -99,10 +110,13 @@ impl From<Parts> for Services {
             entropy: parts.entropy,
             health: parts.health,
             metrics: parts.metrics,
+            rates: Counted::new(parts.settings.request_rates),
+            memory: MemoryBudget::new(parts.settings.request_memory),
             settings: parts.settings,
             draining: parts.draining,
             shutdown: parts.shutdown,
             access: Access::default(),
+            pool,
         }
     }
 }

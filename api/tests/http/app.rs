@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use api::clock::SystemClock;
 use api::compose::authority;
 use api::health::Conditions;
-use api::http::{Parts, Settings, router};
+use api::http::{Parts, RequestRates, Settings, routers};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -16,6 +16,7 @@ use commands::log::MemoryLog;
 use commands::log::head::{LogHead, SignedHead};
 use commands::log::witness::Heads;
 use commands::tasks::Tasks;
+use domain::rate::Rate;
 use domain::signing::SigningKey;
 use domain::token::{self, Role};
 use domain::{Clock, Digest, EventLog, Keyring, OrganizationId, Position, Spawner, Timestamp};
@@ -188,7 +189,7 @@ impl Site {
         let projections = projections.await.unwrap();
         let tail = self.log.tail().await.unwrap();
         projections.caught_up_to(tail).await.unwrap();
-        router(Parts {
+        let parts = Parts {
             commands: bus.clone(),
             projections,
             nodes: Arc::new(surroundings::nodes(spawner, Arc::clone(&self.clock))),
@@ -206,10 +207,16 @@ impl Site {
                 durability_unverified: Some("the log is in memory".to_owned()),
                 node_retention: std::time::Duration::from_secs(3600),
                 group_retention: Some(std::time::Duration::from_secs(24 * 3600)),
+                request_rates: RequestRates {
+                    per_token: Rate::UNLIMITED,
+                    per_address: Rate::UNLIMITED,
+                },
+                request_memory: 768 << 20,
             },
             draining: self.tasks.token().child_token(),
             shutdown: self.tasks.token().clone(),
-        })
+        };
+        routers(parts, &self.tasks).api
     }
 }
 

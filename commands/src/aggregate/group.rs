@@ -4,11 +4,33 @@ use domain::codec::DecodeError;
 use domain::commit::Changes;
 use domain::gateway::CommandError;
 use domain::group::decide::OperationResult;
-use domain::group::{Group, GroupCommand, GroupEvent, Outcome, decide, stored};
+use domain::group::{Action, Group, GroupCommand, GroupEvent, Outcome, decide, stored};
 use domain::{Actor, Boundary, Change, Context, DataKeys, EntityId, Kind, Position, Timestamp, Version};
+
+use serde_json::Value;
 
 use super::{Aggregate, Decided, Recalled};
 use crate::reactors::{Watched, Watchlist};
+
+/// How many values the bodies of a light command have at most; a long text counts for several.
+const LIGHT_VALUES: usize = 512;
+/// How much of a text counts as one value, in bytes.
+const LIGHT_TEXT: usize = 64;
+
+fn spend(values: usize, budget: &mut usize) -> bool {
+    *budget = budget.saturating_sub(values);
+    *budget > 0
+}
+
+/// Whether a value is within the budget, looking at no more of it.
+fn fits(value: &Value, budget: &mut usize) -> bool {
+    match value {
+        Value::Array(elements) => spend(1, budget) && elements.iter().all(|element| fits(element, budget)),
+        Value::Object(members) => spend(1, budget) && members.values().all(|member| fits(member, budget)),
+        Value::String(text) => spend(1 + text.len() / LIGHT_TEXT, budget),
+        _ => spend(1, budget),
+    }
+}
 
 impl Aggregate for Group {
     type Command = GroupCommand;
@@ -34,6 +56,28 @@ impl Aggregate for Group {
             events: decision.events,
             told: decision.outcome,
         })
+    }
+
+    fn is_heavy(command: &GroupCommand) -> bool {
+        match command {
+            GroupCommand::Operate { operations, .. } => {
+                let mut budget = LIGHT_VALUES;
+                !operations.iter().all(|operation| match &operation.action {
+                    Action::Create(body) | Action::Put(body) | Action::Patch(body) => {
+                        body.values().all(|value| fits(value, &mut budget))
+                    }
+                    _ => spend(1, &mut budget),
+                })
+            }
+            GroupCommand::Expire { entities } => entities.len() > LIGHT_VALUES,
+            GroupCommand::Declare { .. }
+            | GroupCommand::RollBack { .. }
+            | GroupCommand::Revert { .. }
+            | GroupCommand::RestoreEntity { .. }
+            | GroupCommand::EraseConsumer { .. }
+            | GroupCommand::CountAnew { .. } => true,
+            GroupCommand::Seal | GroupCommand::Unseal => false,
+        }
     }
 
     fn outcome(&self, told: Outcome) -> Outcome {

@@ -36,6 +36,11 @@ pub(crate) trait Aggregate: Clone + Default + Send + Sync + 'static {
     /// Refuses a command or turns it into events; none mean "already so".
     fn decide(&self, command: &Self::Command, context: &mut Context) -> Result<Decided<Self>, CommandError>;
 
+    /// Whether deciding this command may take the processor for longer than others should wait.
+    fn is_heavy(_command: &Self::Command) -> bool {
+        false
+    }
+
     /// What a caller is told, this being the state after the decision.
     fn outcome(&self, told: Self::Told) -> Self::Outcome;
 

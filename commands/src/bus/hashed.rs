@@ -1,7 +1,8 @@
-//! Slow hashes of secrets, on a thread of their own: a boundary's writer would keep everybody else waiting.
+//! Slow hashes of secrets, on a thread for computing: a boundary's writer would keep everybody else waiting.
 
 use domain::gateway::CommandError;
 use domain::group::{GroupCommand, hashing};
+use domain::spawner::{Share, computed};
 use domain::{Boundary, Context, GroupId};
 
 use super::CommandBus;
@@ -20,8 +21,8 @@ impl CommandBus {
         let known = self.inner.groups.known(Boundary::Group(group)).await?;
         let mut salts = Context::new(self.inner.surroundings.clock.now(), entropy::seed());
         let work = move || hashing::hash(command, &known.state, &mut salts);
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| CommandError::Unavailable(format!("hashing a secret was cut short: {error}")))
+        let spawner = &*self.inner.surroundings.spawner;
+        let hashed = computed(spawner, Share::Group(group), work).await;
+        hashed.ok_or_else(|| CommandError::Unavailable("the program is shutting down".to_owned()))
     }
 }

@@ -101,6 +101,11 @@ impl<A: Aggregate> Batch<A> {
         batch
     }
 
+    /// About how many bytes its changes take.
+    pub(crate) const fn size(&self) -> usize {
+        self.size
+    }
+
     /// Decides one command; gives it back if its change doesn't fit this commit any more.
     fn add(&mut self, request: Request<A>, clock: &dyn Clock) -> Option<Request<A>> {
         if let Some(verdict) = self.replay(&request.cause) {

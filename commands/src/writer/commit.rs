@@ -1,11 +1,12 @@
 //! One commit: keys durable first, then the record or, for a change too big for one, its parts.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use domain::codec::changes::needed_keys;
 use domain::codec::{EncodedChanges, encode_changes};
 use domain::gateway::CommandError;
-use domain::keyring::KeyringError;
+use domain::keyring::{KeyNotLoaded, KeyringError};
 use domain::log::AppendError;
 use domain::{Change, CommitId, Digest, KeyId, Timestamp};
 use tracing::debug;
@@ -15,6 +16,9 @@ use super::append::Fate;
 use super::{Writer, measures};
 use crate::aggregate::Aggregate;
 use crate::entropy;
+
+/// From how many bytes on changes are encoded on a thread for computing.
+const HEAVY: usize = 64 * 1024;
 
 /// Why changes are not (known to be) durable.
 pub(crate) enum CommitError {
@@ -43,9 +47,13 @@ impl From<AppendError> for CommitError {
 
 impl<A: Aggregate> Writer<A> {
     /// Makes changes durable after the boundary's last record; all of them or none.
-    pub(super) async fn commit(&mut self, changes: &[Change<A::Event>]) -> Result<(), CommitError> {
+    pub(super) async fn commit(
+        &mut self,
+        changes: &Arc<Vec<Change<A::Event>>>,
+        size: usize,
+    ) -> Result<(), CommitError> {
         let id = commit_id(self.surroundings.clock.now());
-        let encoded = self.encode(id, changes).await?;
+        let encoded = self.encode(id, changes, size).await?;
         let started = Instant::now();
         let (mut first, mut bytes) = (None, 0);
         for index in 0..encoded.parts() {
@@ -71,23 +79,42 @@ impl<A: Aggregate> Writer<A> {
     async fn encode(
         &self,
         id: CommitId,
-        changes: &[Change<A::Event>],
-    ) -> Result<EncodedChanges, KeyringError> {
-        let keyring = &*self.surroundings.keyring;
-        let limit = self.surroundings.log.record_limit();
-        let encode = || encode_changes(id, self.boundary, changes, keyring, limit);
+        changes: &Arc<Vec<Change<A::Event>>>,
+        size: usize,
+    ) -> Result<EncodedChanges, CommitError> {
         let own = KeyId {
             boundary: self.boundary,
             owner: None,
         };
         // Every boundary has its key from the first event on, whether or not that one holds a secret (DESIGN §4).
-        if keyring.data_key(own).is_ok()
-            && let Ok(encoded) = encode()
+        if self.surroundings.keyring.data_key(own).is_ok()
+            && let Ok(encoded) = self.encoded(id, changes, size).await?
         {
             return Ok(encoded);
         }
-        keyring.ensure(&needed_keys(self.boundary, changes)).await?;
-        encode().map_err(|missing| KeyringError::Missing(missing.0))
+        let needed = needed_keys(self.boundary, changes);
+        self.surroundings.keyring.ensure(&needed).await?;
+        let encoded = self.encoded(id, changes, size).await?;
+        encoded.map_err(|missing| KeyringError::Missing(missing.0).into())
+    }
+
+    /// Encodes: here, or on a thread for computing where there is much of it.
+    async fn encoded(
+        &self,
+        id: CommitId,
+        changes: &Arc<Vec<Change<A::Event>>>,
+        size: usize,
+    ) -> Result<Result<EncodedChanges, KeyNotLoaded>, CommitError> {
+        let (surroundings, boundary) = (Arc::clone(&self.surroundings), self.boundary);
+        let changes = Arc::clone(changes);
+        let encode = move || {
+            let limit = surroundings.log.record_limit();
+            encode_changes(id, boundary, &changes, &*surroundings.keyring, limit)
+        };
+        match size < HEAVY {
+            true => Ok(encode()),
+            false => self.computed(encode).await.ok_or(CommitError::Unresolved),
+        }
     }
 }
 

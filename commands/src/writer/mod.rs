@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::gateway::CommandError;
+use domain::spawner::{Share, computed};
 use domain::state_store::StateStore;
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -179,12 +180,13 @@ impl<A: Aggregate> Writer<A> {
         if !self.refreshes.is_empty() {
             self.refresh().await?;
         }
-        let batch = Batch::decide(&self.fold.state, &mut self.waiting, &*self.surroundings.clock);
+        let mut batch = self.decide().await?;
         if batch.changes.is_empty() {
             return self.answer_without_commit(batch).await;
         }
         let began = Instant::now();
-        match self.commit(&batch.changes).await {
+        let changes = Arc::new(std::mem::take(&mut batch.changes));
+        match self.commit(&changes, batch.size()).await {
             Ok(()) => {
                 let took = began.elapsed();
                 self.fold.applied(batch.scratch);
@@ -206,6 +208,35 @@ impl<A: Aggregate> Writer<A> {
                 Err(End::Shutdown)
             }
         }
+    }
+
+    /// Decides what waits: here, or on a thread for computing where one of the commands may take long.
+    async fn decide(&mut self) -> Result<Batch<A>, End> {
+        let clock = Arc::clone(&self.surroundings.clock);
+        let heavy = self.waiting.iter().any(|request| A::is_heavy(&request.command));
+        if !heavy {
+            return Ok(Batch::decide(&self.fold.state, &mut self.waiting, &*clock));
+        }
+        let (state, mut waiting) = (self.fold.state.clone(), std::mem::take(&mut self.waiting));
+        let decided = self.computed(move || {
+            let batch = Batch::decide(&state, &mut waiting, &*clock);
+            (batch, waiting)
+        });
+        let (batch, waiting) = decided.await.ok_or(End::Shutdown)?;
+        self.waiting = waiting;
+        Ok(batch)
+    }
+
+    /// What work comes to on a thread for computing; nothing if the process ends before.
+    async fn computed<Out: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Out + Send + 'static,
+    ) -> Option<Out> {
+        let share = match self.boundary {
+            Boundary::Group(group) => Share::Group(group),
+            Boundary::System | Boundary::Organization(_) => Share::Program,
+        };
+        computed(&*self.surroundings.spawner, share, work).await
     }
 
     /// Refusals and "already so" hold only for the newest state, which no commit has proven this one to be.

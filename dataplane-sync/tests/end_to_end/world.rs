@@ -19,6 +19,7 @@ use domain::fingerprint::Fingerprint;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{GroupCommand, Outcome};
 use domain::organization::{OrganizationCommand, OrganizationOutcome, TokenRecord};
+use domain::places::PlaceLimits;
 use domain::system::Authority;
 use domain::token::{self, Role, TokenHash};
 use domain::{
@@ -98,6 +99,10 @@ impl World {
         };
         let service = DataplaneSync::start(Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            connections: PlaceLimits {
+                in_all: 1_000,
+                per_source: 1_000,
+            },
             protection,
             configurations: Arc::new(configuration.clone()),
             tokens: tokens.clone(),

@@ -1,7 +1,6 @@
 {{/* The pod, the same in both modes but for where its data directory lies. */}}
 {{- define "runtime-manager.pod" -}}
 {{- $cluster := eq .Values.mode "cluster" -}}
-{{- $scheme := ternary "HTTPS" "HTTP" (not (empty .Values.api.tlsSecretName)) -}}
 metadata:
   labels:
     {{- include "runtime-manager.labels" . | nindent 4 }}
@@ -50,17 +49,19 @@ spec:
           containerPort: {{ .Values.api.port }}
         - name: dataplane
           containerPort: {{ .Values.dataplane.port }}
+        - name: operations
+          containerPort: {{ .Values.operations.port }}
       startupProbe:
-        httpGet: { path: /healthz, port: api, scheme: {{ $scheme }} }
+        httpGet: { path: /healthz, port: operations }
         periodSeconds: 5
         failureThreshold: {{ div .Values.startupSeconds 5 }}
       livenessProbe:
-        httpGet: { path: /healthz, port: api, scheme: {{ $scheme }} }
+        httpGet: { path: /healthz, port: operations }
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
       readinessProbe:
-        httpGet: { path: /readyz, port: api, scheme: {{ $scheme }} }
+        httpGet: { path: /readyz, port: operations }
         periodSeconds: 2
         timeoutSeconds: 5
         failureThreshold: 2

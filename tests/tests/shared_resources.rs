@@ -1,0 +1,230 @@
+//! What one caller asks for leaves enough for the others: processors, memory, and requests by the second.
+
+use std::future::IntoFuture as _;
+
+use bytes::Bytes;
+use domain::token::{self, Role};
+use reqwest::{Body, StatusCode};
+use serde_json::json;
+use tests::api_client::{Answer, ApiClient};
+use tests::eventually::eventually;
+use tests::server_process::{Log, ServerProcess};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// More dear requests of one caller than may wait.
+const DEAR: usize = 100;
+/// How many services are compared in each.
+const SERVICES: usize = 4_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dear_requests_of_one_caller_keep_nobody_else_waiting() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let (api, other) = (server.api(), another_admin(&server).await);
+    api.create_group("dear").await;
+    other.create_group("cheap").await;
+    let services: Vec<_> = (0..SERVICES)
+        .map(|number| json!({ "name": format!("s{number}"), "host": "s.test" }))
+        .collect();
+    let file = json!({ "_format_version": "3.0", "services": services });
+    let dear: Vec<JoinHandle<Answer>> = (0..DEAR)
+        .map(|_| tokio::spawn(api.post("/v2/runtime-groups/dear/diff", &file).into_future()))
+        .collect();
+    let mut refused = None;
+    let (mut waiting, mut answered) = (Vec::new(), 0);
+    // Some are refused at once, which says that as many as may wait do.
+    for request in dear {
+        if refused.is_none() || request.is_finished() {
+            let answer = request.await.expect("a dear request is answered");
+            match answer.status {
+                StatusCode::SERVICE_UNAVAILABLE => refused = Some(answer),
+                status => {
+                    assert_eq!(status, StatusCode::OK, "{}", answer.text());
+                    answered += 1;
+                }
+            }
+        } else {
+            waiting.push(request);
+        }
+    }
+    let refused = refused.expect("one caller can't have everything computed at once");
+    assert!(refused.text().contains("overloaded"), "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert!(answered < DEAR);
+
+    let service = json!({ "name": "orders", "host": "orders.test" });
+    other
+        .group("cheap")
+        .put("services/orders", &service)
+        .await
+        .expect_status(201);
+    let cheap = other.post(
+        "/v2/runtime-groups/cheap/diff",
+        &json!({ "_format_version": "3.0" }),
+    );
+    cheap.await.expect_status(200);
+    assert!(
+        waiting.iter().any(|request| !request.is_finished()),
+        "the dear ones aren't through yet"
+    );
+    for request in waiting {
+        let status = request.await.expect("a dear request is answered").status;
+        assert!([200, 503].contains(&status.as_u16()), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_one_caller_leave_memory_to_the_others() {
+    let mut server = ServerProcess::prepare(Log::Sqlite).with_arguments(&["--request-memory", "32"]);
+    server.start_again();
+    server.ready().await;
+    let (api, other) = (server.api(), another_admin(&server).await);
+    api.create_group("greedy").await;
+    // A byte counts for eight, and one caller gets half of the 32 MiB.
+    let whole = vec![b' '; 1 << 20];
+    let too_large = api
+        .post("/v2/runtime-groups/greedy/transactions", &json!({}))
+        .bytes(whole.repeat(3));
+    let refused = too_large.await.expect_status(413);
+    assert!(
+        refused.text().contains("--request-memory is 32 MiB"),
+        "{}",
+        refused.text()
+    );
+
+    let (first, _first) = upload(&api, "greedy");
+    let (second, _second) = upload(&api, "greedy");
+    for pieces in [&first, &second] {
+        pieces
+            .send(whole.clone().into())
+            .await
+            .expect("the server takes it");
+    }
+    let refused = eventually("the caller's memory is used up", async || {
+        let answer = api
+            .post("/v2/runtime-groups", &json!({ "name": "x".repeat(60_000) }))
+            .await;
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => Ok(answer),
+            _ => Err(answer.text()),
+        }
+    })
+    .await;
+    assert!(refused.text().contains("request-memory"), "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    other.create_group("modest").await;
+
+    drop((first, second));
+    eventually("the memory is given back", async || {
+        let answer = api
+            .post("/v2/runtime-groups", &json!({ "name": "x".repeat(60_000) }))
+            .await;
+        match answer.status {
+            StatusCode::BAD_REQUEST => Ok(()),
+            _ => Err(answer.text()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_many_requests_hears_when_to_go_on_and_others_go_on() {
+    let mut server = ServerProcess::prepare(Log::Sqlite).with_arguments(&["--requests-per-token", "2"]);
+    server.start_again();
+    server.ready().await;
+    let (api, other) = (server.api(), another_admin(&server).await);
+    let refused = eventually("the token is throttled", async || {
+        let answer = api.get("/v2/runtime-groups").await;
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => Ok(answer),
+            status => Err(status),
+        }
+    })
+    .await;
+    assert_eq!(refused.header("retry-after"), Some("1"), "{}", refused.text());
+    other.get("/v2/runtime-groups").await.expect_status(200);
+    eventually("the token works again", async || {
+        match api.get("/v2/runtime-groups").await.status {
+            StatusCode::OK => Ok(()),
+            status => Err(status),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_is_slowed_and_named_once_while_good_tokens_go_on_working() {
+    let mut server = ServerProcess::start(Log::Sqlite).await;
+    let api = server.api();
+    api.get("/v2/runtime-groups").await.expect_status(200);
+    let mut seed = [0; 32];
+    let slowed = eventually("guessing is slowed", async || {
+        seed[0] += 1;
+        let guess = api.with_token(token::write(Role::Admin, seed).expose());
+        let answer = guess.get("/v2/runtime-groups").await;
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => Ok(answer),
+            status => {
+                assert_eq!(status, StatusCode::UNAUTHORIZED);
+                Err(status)
+            }
+        }
+    })
+    .await;
+    assert!(slowed.text().contains("guessing"), "{}", slowed.text());
+    assert!(slowed.header("retry-after").is_some());
+    api.get("/v2/runtime-groups").await.expect_status(200);
+
+    let metrics = reqwest::get(format!("{}/metrics", server.operations_url())).await;
+    let metrics = metrics
+        .expect("metrics are answered")
+        .text()
+        .await
+        .expect("metrics are a text");
+    let refused = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("http_sign_ins_refused_total "));
+    let refused: u64 = refused
+        .and_then(|count| count.parse().ok())
+        .expect("refusals are counted");
+    assert!(refused > 100, "{refused}");
+    let named = server
+        .process()
+        .printed()
+        .matches("a sign-in was refused")
+        .count();
+    assert_eq!(named, 1, "{}", server.process().printed());
+}
+
+async fn another_admin(server: &ServerProcess) -> ApiClient {
+    let body = json!({ "name": "another", "role": "admin" });
+    let made = server
+        .api()
+        .post("/v2/tokens", &body)
+        .await
+        .expect_status(201)
+        .json();
+    server.api_as(made["token"].as_str().expect("a new token is shown"))
+}
+
+/// A transaction whose body comes in pieces.
+fn upload(
+    api: &ApiClient,
+    group: &str,
+) -> (
+    mpsc::Sender<Bytes>,
+    JoinHandle<reqwest::Result<reqwest::Response>>,
+) {
+    let (pieces, mut coming) = mpsc::channel::<Bytes>(1);
+    let body = futures::stream::poll_fn(move |context| {
+        coming
+            .poll_recv(context)
+            .map(|piece| piece.map(Ok::<_, std::io::Error>))
+    });
+    let request = reqwest::Client::new()
+        .post(format!("{}/v2/runtime-groups/{group}/transactions", api.base()))
+        .bearer_auth(api.token())
+        .header("content-type", "application/json")
+        .body(Body::wrap_stream(body));
+    (pieces, tokio::spawn(request.send()))
+}
