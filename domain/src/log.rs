@@ -64,6 +64,9 @@ pub enum AppendError {
     /// The log may or may not hold the record, or may hold it later: send the same record with the same guard again.
     #[error("the log gave no definite answer: {0}")]
     Unknown(String),
+    /// The log can't be reached for the moment: nothing was stored.
+    #[error("the log takes nothing for the moment: {0}")]
+    Away(String),
     /// The log has no room: nothing was stored.
     #[error("the log is full: {0}; free space or raise its limit, then writing resumes by itself")]
     Full(String),

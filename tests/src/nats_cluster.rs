@@ -1,5 +1,7 @@
 //! A JetStream cluster on this machine: several nats-servers that replicate to each other.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::eventually::eventually;
@@ -74,10 +76,11 @@ impl NatsCluster {
         cluster
     }
 
-    /// Waits until every member is healthy and they agree on a leader with nobody missing.
+    /// Waits until every member runs, they agree on a leader with nobody missing, and every stream has a leader whose copies are current.
+    /// Consumers don't count: one that went with its server is its reader's to make again.
     pub async fn ready(&mut self) {
         for member in &mut self.members {
-            member.ready().await;
+            member.runs().await;
         }
         for member in &self.members {
             eventually(
@@ -85,6 +88,35 @@ impl NatsCluster {
                 async || self.judge(&meta_group(member).await?),
             )
             .await;
+        }
+        eventually("every stream has a leader and current copies", async || {
+            self.judge_streams().await
+        })
+        .await;
+    }
+
+    /// Looks at each stream as its leader sees it; one that nobody leads is known to its members all the same.
+    async fn judge_streams(&self) -> Result<(), String> {
+        let (mut known, mut current) = (BTreeSet::new(), BTreeSet::new());
+        for member in &self.members {
+            let report = member.monitored("jsz?streams=true&config=true").await?;
+            let accounts = report["account_details"].as_array().into_iter().flatten();
+            let streams = accounts
+                .filter_map(|account| account["stream_detail"].as_array())
+                .flatten();
+            for stream in streams {
+                let name = stream["name"].to_string();
+                if stream["cluster"]["leader"] == member.name() && copies_are_current(stream) {
+                    current.insert(name.clone());
+                }
+                known.insert(name);
+            }
+        }
+        let missing: Vec<_> = known.difference(&current).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{missing:?} aren't current"))
         }
     }
 
@@ -179,6 +211,18 @@ impl NatsCluster {
         })
         .await
     }
+}
+
+/// Whether all of a stream's copies hold what its leader holds, by the leader's report.
+fn copies_are_current(stream: &Value) -> bool {
+    let others = stream["cluster"]["replicas"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let wanted = stream["config"]["num_replicas"].as_u64().unwrap_or(1);
+    let current = others
+        .iter()
+        .filter(|copy| copy["current"] == true && copy["offline"] != true);
+    current.count() as u64 + 1 == wanted
 }
 
 fn reserve(size: usize) -> Vec<Ports> {

@@ -86,14 +86,23 @@ impl NatsServer {
         }
     }
 
-    /// Waits until JetStream answers.
+    /// Waits until JetStream answers and has all that it held.
     pub async fn ready(&mut self) {
+        self.healthy("healthz").await;
+    }
+
+    /// Waits until JetStream runs, whatever it holds.
+    pub(crate) async fn runs(&mut self) {
+        self.healthy("healthz?js-enabled-only=true").await;
+    }
+
+    async fn healthy(&mut self, question: &str) {
         let what = format!("{} is healthy", self.name);
         let monitor = self.monitor_url();
         let process = &mut self.process;
         eventually(&what, async || {
             process.must_run();
-            let health = monitored(&monitor, "healthz").await?;
+            let health = monitored(&monitor, question).await?;
             if health["status"] == "ok" {
                 Ok(())
             } else {

@@ -13,6 +13,7 @@ use commands::log::witness::Witness;
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
 use dataplane_sync::{DataplaneSync, ProcessId, Protection, SharedPair};
+use domain::health::Health;
 use domain::{Clock, Secret};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use projections::Projections;
@@ -62,7 +63,8 @@ pub async fn serve(
 
     let metrics = measure(lifecycle.tasks())?;
     let health = Arc::new(Conditions::default());
-    let mut storage = Storage::open(&settings.storage, lifecycle.tasks()).await?;
+    let heard: Arc<dyn Health> = health.clone();
+    let mut storage = Storage::open(&settings.storage, &heard, lifecycle.tasks()).await?;
     storage.log = Arc::new(WatchedLog::new(storage.log, health.clone()));
     let end = lifecycle.tasks().token().clone();
     let lost_files = lost_files::watch(storage.files.clone(), health.clone());

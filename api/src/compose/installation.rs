@@ -6,7 +6,7 @@ use commands::tasks::Tasks;
 use tracing::warn;
 
 use super::data_directory::DataDirectory;
-use super::storage::{MASTER_KEY_FILE, Storage};
+use super::storage::{self, MASTER_KEY_FILE, Storage};
 use crate::config::{DatabaseEngine, LogEngine, StorageSettings};
 
 /// Log and keyring of an installation, and the data directory that this process holds for it.
@@ -48,7 +48,7 @@ impl Installation {
     async fn open_in(settings: &StorageSettings, directory: Option<DataDirectory>) -> anyhow::Result<Self> {
         require_master_key(settings)?;
         let tasks = Tasks::default();
-        let storage = Storage::open(settings, &tasks).await?;
+        let storage = Storage::open(settings, &storage::unheard(), &tasks).await?;
         Ok(Self {
             storage,
             tasks,

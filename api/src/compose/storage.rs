@@ -10,6 +10,7 @@ use commands::keyring::{KeyPages, MasterKey, NatsPages, PagedKeyring, SqlitePage
 use commands::log::{NatsLog, SqliteLog};
 use commands::opened_file::OpenedFile;
 use commands::tasks::Tasks;
+use domain::health::Health;
 use domain::signing::SigningKey;
 use domain::{EventLog, Keyring};
 
@@ -47,7 +48,11 @@ pub struct Storage {
 
 impl Storage {
     /// Opens, or makes, log and keyring; the data directory must be held by this process.
-    pub async fn open(settings: &StorageSettings, tasks: &Tasks) -> anyhow::Result<Self> {
+    pub async fn open(
+        settings: &StorageSettings,
+        health: &Arc<dyn Health>,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
         let master = master_key(&settings.data_dir)?;
         match &settings.log {
             LogEngine::Sqlite => sqlite(&settings.data_dir, master, tasks).await,
@@ -55,7 +60,7 @@ impl Storage {
                 url,
                 replicas,
                 monitor,
-            } => nats(url, *replicas, monitor.as_deref(), master, tasks).await,
+            } => nats(url, *replicas, monitor.as_deref(), master, health, tasks).await,
         }
     }
 
@@ -73,9 +78,14 @@ impl Storage {
     pub async fn open_read_only(settings: &StorageSettings, tasks: &Tasks) -> anyhow::Result<Self> {
         match &settings.log {
             LogEngine::Sqlite => sqlite_read_only(&settings.data_dir).await,
-            LogEngine::Nats { .. } => Self::open(settings, tasks).await,
+            LogEngine::Nats { .. } => Self::open(settings, &unheard(), tasks).await,
         }
     }
+}
+
+/// Whom a program tells that only looks: nobody.
+pub fn unheard() -> Arc<dyn Health> {
+    Arc::new(())
 }
 
 /// The master key from the environment or, without one there, from the data directory.
@@ -128,6 +138,7 @@ async fn nats(
     replicas: Option<usize>,
     monitor: Option<&str>,
     master: MasterKey,
+    health: &Arc<dyn Health>,
     tasks: &Tasks,
 ) -> anyhow::Result<Storage> {
     let durability_doubt = durability_doubt(monitor).await?;
@@ -144,9 +155,10 @@ async fn nats(
         stop.run_until_cancelled(heard.hear_others()).await;
     });
     let log = NatsLog::open(connection).await?;
-    let (fail_over, stop) = (log.clone().fail_over(), tasks.token().clone());
-    tasks.spawn("NATS failover", async move {
-        stop.run_until_cancelled(fail_over).await;
+    let watch = log.clone().watch(Arc::clone(health));
+    let stop = tasks.token().clone();
+    tasks.spawn("NATS watch", async move {
+        stop.run_until_cancelled(watch).await;
     });
     Ok(Storage {
         identity: log.identity(),

@@ -1,10 +1,16 @@
 //! The connection to NATS: which servers, whose credentials, and the oldest version that keeps its promises.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
+use tracing::warn;
+
+use super::patience;
+use super::standing::Standing;
 
 /// The oldest server that is accepted. Older ones lose acknowledged messages or guards when members of a cluster
 /// change or are partitioned (<https://jepsen.io/analyses/nats-2.12.1>).
@@ -15,6 +21,12 @@ const ENVELOPE_BYTES: usize = 8 * 1024;
 
 /// The largest payload that the log or the keyring publishes.
 const LARGEST_PAYLOAD: usize = 900 * 1024;
+
+/// How long servers that don't answer yet are waited for.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// How often something is asked, at least, while its answer is waited for: a message to a server that has just lost its leader is lost.
+const TRIES: u32 = 3;
 
 /// Where the servers are and how the streams are kept.
 #[derive(Clone)]
@@ -27,7 +39,8 @@ pub struct Options {
     pub replicas: usize,
     /// How many bytes the log may have when its stream is made; unlimited unless given.
     pub max_bytes: Option<u64>,
-    /// How long an answer of the server is waited for before the outcome counts as unknown.
+    /// How long an answer is waited for, and asked for again meanwhile, before it counts as missing. Less than a command's deadline, so
+    /// that whoever gave it hears what is away.
     pub timeout: Duration,
 }
 
@@ -46,15 +59,20 @@ impl std::fmt::Debug for Options {
 }
 
 impl Options {
-    /// One replica, no limit, answers within 5 seconds.
+    /// One replica, no limit, answers within 4 seconds.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             ca_file: None,
             replicas: 1,
             max_bytes: None,
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(4),
         }
+    }
+
+    /// How long one try of several waits for an answer.
+    pub(crate) fn try_timeout(&self) -> Duration {
+        self.timeout / TRIES
     }
 }
 
@@ -101,6 +119,8 @@ pub struct Connection {
     pub(crate) client: Client,
     pub(crate) context: Context,
     pub(crate) options: Options,
+    /// What is away at the moment.
+    pub(crate) standing: Arc<Standing>,
 }
 
 impl Connection {
@@ -108,17 +128,10 @@ impl Connection {
     pub async fn open(options: Options) -> Result<Self, ConnectError> {
         let servers = addresses(&options.url)?;
         let unreachable = |reason: async_nats::ConnectError| ConnectError::Unreachable {
-            servers: servers
-                .iter()
-                .map(|server| format!("{}:{}", server.host(), server.port()))
-                .collect::<Vec<_>>()
-                .join(", "),
+            servers: named(&servers),
             reason: reason.to_string(),
         };
-        let client = connect_options(&options, &servers)
-            .connect(servers.as_slice())
-            .await
-            .map_err(unreachable)?;
+        let client = connect(&options, &servers).await.map_err(unreachable)?;
         let server = client.server_info();
         if !is_new_enough(&server.version) {
             return Err(ConnectError::TooOld {
@@ -130,13 +143,70 @@ impl Connection {
             return Err(ConnectError::SmallPayload(server.max_payload));
         }
         let mut context = jetstream::new(client.clone());
-        context.set_timeout(options.timeout);
+        context.set_timeout(options.try_timeout());
         Ok(Self {
             client,
             context,
             options,
+            standing: Arc::default(),
         })
     }
+
+    /// How long an answer is waited for now.
+    pub(crate) fn patience(&self) -> Duration {
+        self.standing.patience(self.options.timeout)
+    }
+
+    /// Asks until there is an answer or an error that doesn't pass, as long as an answer is waited for now. What is known to be away is said
+    /// instead of what the last try met.
+    pub(crate) async fn ask<Answer, Error, Asking>(
+        &self,
+        passes: impl Fn(&Error) -> bool,
+        unavailable: impl Fn(String) -> Error,
+        ask: impl Fn() -> Asking,
+    ) -> Result<Answer, Error>
+    where
+        Asking: Future<Output = Result<Answer, Error>>,
+    {
+        let late = || unavailable("it doesn't answer in time".to_owned());
+        let answer = patience::ask(self.patience(), &passes, late, ask).await;
+        answer.map_err(|error| match self.standing.trouble() {
+            Some(trouble) if passes(&error) => unavailable(trouble),
+            _ => error,
+        })
+    }
+
+    /// The servers' addresses as they were given, without credentials.
+    pub(crate) fn servers(&self) -> String {
+        addresses(&self.options.url).map_or_else(|_| String::new(), |servers| named(&servers))
+    }
+}
+
+/// Connects to any of the servers. Those that start beside this process are waited for; a refusal isn't asked again.
+async fn connect(options: &Options, servers: &[ServerAddr]) -> Result<Client, async_nats::ConnectError> {
+    let said = AtomicBool::new(false);
+    let starting = |error: &async_nats::ConnectError| {
+        matches!(error.kind(), ConnectErrorKind::Io | ConnectErrorKind::TimedOut)
+    };
+    let late = || async_nats::ConnectError::new(ConnectErrorKind::TimedOut);
+    patience::ask(CONNECTING, starting, late, || async {
+        let connected = connect_options(options, servers).connect(servers).await;
+        connected.inspect_err(|error| {
+            if starting(error) && !said.swap(true, Ordering::Relaxed) {
+                let servers = named(servers);
+                warn!(servers, %error, "NATS doesn't answer yet");
+            }
+        })
+    })
+    .await
+}
+
+/// Addresses as people read them, without credentials.
+fn named(servers: &[ServerAddr]) -> String {
+    let named = servers
+        .iter()
+        .map(|server| format!("{}:{}", server.host(), server.port()));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 fn addresses(url: &str) -> Result<Vec<ServerAddr>, ConnectError> {
@@ -159,7 +229,7 @@ fn connect_options(options: &Options, servers: &[ServerAddr]) -> ConnectOptions 
     let mut connect = ConnectOptions::new()
         .name("runtime-manager")
         .connection_timeout(Duration::from_secs(5))
-        .request_timeout(Some(options.timeout))
+        .request_timeout(Some(options.try_timeout()))
         .ping_interval(Duration::from_secs(10))
         .max_reconnects(None);
     if let Some(file) = &options.ca_file {

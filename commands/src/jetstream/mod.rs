@@ -4,9 +4,15 @@
 //! - [`stream`]: the two streams, made as they must be or refused for a named difference.
 //! - [`publish`]: a guarded publish, and what its answer means.
 //! - [`durability`]: whether the server syncs before it acknowledges.
+//! - [`patience`]: asking again until the caller's deadline; [`standing`]: what is away, and for how long; [`diagnosis`]: what is wrong.
+//! - [`leader`]: whether a stream's leader has a majority.
 
 mod connection;
+mod diagnosis;
+pub(crate) mod leader;
+pub(crate) mod patience;
 pub(crate) mod publish;
+mod standing;
 pub(crate) mod stream;
 
 pub mod durability;

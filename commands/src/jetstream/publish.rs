@@ -1,15 +1,19 @@
-//! A guarded publish: stored only if the subject's last message is the expected one.
+//! A guarded publish: stored only if the subject's last message is the expected one. The guard and the message stay the same at each try,
+//! so that trying again stores it once at most.
 
 use std::collections::BTreeMap;
 
+use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
-use async_nats::{HeaderMap, Request, header};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::{HeaderMap, Request, RequestErrorKind, header};
 use bytes::Bytes;
 use domain::log::AppendError;
 use futures::StreamExt;
 use serde::Deserialize;
 
 use super::connection::Connection;
+use super::patience::Patience;
 
 /// What must be the last message, by its sequence number; 0 for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,30 @@ struct Refusal {
     description: String,
 }
 
+/// What one try met instead of an acknowledgement.
+#[derive(Debug, PartialEq)]
+enum Obstacle {
+    /// The guard doesn't hold at the server that was asked: the last sequence number there, unless a message is on its way.
+    Guard { last: Option<u64> },
+    /// Anything else.
+    Other(AppendError),
+}
+
+impl From<AppendError> for Obstacle {
+    fn from(error: AppendError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Obstacle> for AppendError {
+    fn from(met: Obstacle) -> Self {
+        match met {
+            Obstacle::Guard { .. } => Self::Conflict,
+            Obstacle::Other(error) => error,
+        }
+    }
+}
+
 impl Publish<'_> {
     /// The sequence number that the guard expects.
     const fn expected(&self) -> u64 {
@@ -81,18 +109,81 @@ impl Publish<'_> {
 }
 
 impl Connection {
-    /// Publishes and waits for the answer. Everything that isn't one for certain is `Unknown`.
-    pub(crate) async fn publish(&self, publish: Publish<'_>) -> Result<Acknowledged, AppendError> {
+    /// Publishes, again and again while that may help, as long as an answer is waited for. A guard that doesn't hold needn't be a conflict:
+    /// an earlier try whose outcome isn't known may have stored the message itself, and a server that has just become the leader
+    /// may not have read as far as the guard yet. Then it is looked whose message won, if any.
+    pub(crate) async fn publish(
+        &self,
+        stream: &Stream,
+        publish: Publish<'_>,
+    ) -> Result<Acknowledged, AppendError> {
+        let limit = self.patience();
+        if limit.is_zero() {
+            let trouble = self.standing.trouble().unwrap_or_default();
+            return Err(AppendError::Away(trouble));
+        }
+        let mut patience = Patience::new(limit);
+        // What the tries have met that may have stored the message after all.
+        let mut doubt = None;
+        let mut refusal = None;
+        let mut up_to_date = false;
+        loop {
+            let tried = tokio::time::timeout_at(patience.until(), self.try_publish(publish.clone()));
+            let met = match tried.await {
+                Ok(Ok(acknowledged)) => return Ok(acknowledged),
+                Ok(Err(met)) => met,
+                Err(late) => unknown(late).into(),
+            };
+            match met {
+                Obstacle::Guard { last }
+                    if doubt.is_none() && (last > Some(publish.expected()) || up_to_date) =>
+                {
+                    return Err(AppendError::Conflict);
+                }
+                Obstacle::Guard { .. } => match winner(stream, &publish).await {
+                    Ok(Winner::This(acknowledged)) => return Ok(acknowledged),
+                    Ok(Winner::Another) => return Err(AppendError::Conflict),
+                    Ok(Winner::None { up_to_date: so }) => {
+                        up_to_date = so;
+                        refusal = Some(AppendError::Conflict);
+                    }
+                    Err(reason) => refusal = Some(AppendError::Away(reason)),
+                },
+                Obstacle::Other(AppendError::Unknown(reason)) => doubt = Some(reason),
+                Obstacle::Other(error @ AppendError::Away(_)) => refusal = Some(error),
+                Obstacle::Other(_) if doubt.is_some() => {}
+                Obstacle::Other(definite) => return Err(definite),
+            }
+            if !patience.rest().await {
+                return Err(match (doubt, refusal, self.standing.trouble()) {
+                    (Some(_), _, Some(trouble)) => AppendError::Unknown(trouble),
+                    (Some(reason), _, None) => AppendError::Unknown(reason),
+                    (None, _, Some(trouble)) => AppendError::Away(trouble),
+                    (None, Some(refusal), None) => refusal,
+                    (None, None, None) => AppendError::Away("NATS: it doesn't answer in time".to_owned()),
+                });
+            }
+        }
+    }
+
+    /// Publishes once and waits for the answer. Everything that isn't one for certain is `Unknown`.
+    async fn try_publish(&self, publish: Publish<'_>) -> Result<Acknowledged, Obstacle> {
+        if self.client.connection_state() != State::Connected {
+            // The client would keep it and send it later.
+            let servers = self.servers();
+            return Err(AppendError::Away(format!("NATS: not connected to {servers}")).into());
+        }
         let (headers, expected) = (publish.headers(), publish.expected());
         let request = Request::new()
             .headers(headers)
             .payload(publish.payload)
-            .timeout(Some(self.options.timeout));
-        let answer = self
-            .client
-            .send_request(publish.subject, request)
-            .await
-            .map_err(unknown)?;
+            .timeout(Some(self.options.try_timeout()));
+        let answer = self.client.send_request(publish.subject, request).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            // The server has handed it to nobody.
+            RequestErrorKind::NoResponders => AppendError::Away(format!("NATS: {error}")),
+            _ => unknown(error),
+        })?;
         read_answer(&answer.payload, expected)
     }
 
@@ -124,13 +215,48 @@ impl Connection {
             let Some(expected) = waiting.remove(answer.subject.as_str()) else {
                 continue;
             };
-            if let Err(error) = read_answer(&answer.payload, expected)
+            if let Err(met) = read_answer(&answer.payload, expected)
                 && failure.as_ref().is_none_or(|(first, _)| expected < *first)
             {
-                failure = Some((expected, error));
+                failure = Some((expected, met));
             }
         }
-        failure.map_or(Ok(()), |(_, error)| Err(error))
+        failure.map_or(Ok(()), |(_, met)| Err(met.into()))
+    }
+}
+
+/// Whose message stands after a publish's guard.
+enum Winner {
+    This(Acknowledged),
+    Another,
+    /// Nobody's: the conflict is with a message that is on its way, or the server hasn't read as far as the guard.
+    None {
+        up_to_date: bool,
+    },
+}
+
+/// Looks whose message stands after a publish's guard; an error if that can't be seen.
+async fn winner(stream: &Stream, publish: &Publish<'_>) -> Result<Winner, String> {
+    let unseen = |error: &dyn std::fmt::Display| format!("NATS: {error}");
+    let next = stream.raw_message_builder().sequence(publish.expected() + 1);
+    let next = match publish.guard {
+        Guard::Subject(_) => next.next_by_subject(publish.subject.as_str()).send().await,
+        Guard::Stream(_) => next.send().await,
+    };
+    match next {
+        Ok(found) if found.payload == publish.payload && found.subject.as_str() == publish.subject => {
+            Ok(Winner::This(Acknowledged {
+                sequence: found.sequence,
+                duplicate: false,
+            }))
+        }
+        Ok(_) => Ok(Winner::Another),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+            let info = stream.get_info().await.map_err(|error| unseen(&error))?;
+            let up_to_date = info.state.last_sequence >= publish.expected();
+            Ok(Winner::None { up_to_date })
+        }
+        Err(error) => Err(unseen(&error)),
     }
 }
 
@@ -139,7 +265,7 @@ fn unknown(error: impl std::fmt::Display) -> AppendError {
 }
 
 /// What the server says of a message that was guarded by `expected`.
-fn read_answer(payload: &[u8], expected: u64) -> Result<Acknowledged, AppendError> {
+fn read_answer(payload: &[u8], expected: u64) -> Result<Acknowledged, Obstacle> {
     let answer: Answer = serde_json::from_slice(payload).map_err(unknown)?;
     match answer.error {
         Some(refusal) => Err(refusal.meaning()),
@@ -147,21 +273,20 @@ fn read_answer(payload: &[u8], expected: u64) -> Result<Acknowledged, AppendErro
             sequence: answer.seq,
             duplicate: answer.duplicate,
         }),
-        None => Err(unknown(format!(
-            "position {} acknowledged after {expected}",
-            answer.seq
-        ))),
+        None => Err(unknown(format!("position {} acknowledged after {expected}", answer.seq)).into()),
     }
 }
 
 impl Refusal {
     /// What the server's error code means for the message. Only codes that are given before anything is stored are
     /// definite (`server/errors.json` of nats-server).
-    fn meaning(self) -> AppendError {
+    fn meaning(self) -> Obstacle {
         let text = format!("{} ({})", self.description, self.code.0);
-        match self.code {
+        let error = match self.code {
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
-                AppendError::Conflict
+                let last = self.description.rsplit(' ').next();
+                let last = last.and_then(|last| last.parse().ok());
+                return Obstacle::Guard { last };
             }
             ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
             | ErrorCode::INSUFFICIENT_RESOURCES
@@ -175,7 +300,8 @@ impl Refusal {
             | ErrorCode::STREAM_NOT_MATCH
             | ErrorCode::STREAM_SEALED => AppendError::Refused(text),
             _ => AppendError::Unknown(format!("NATS: {text}")),
-        }
+        };
+        error.into()
     }
 }
 
@@ -183,7 +309,7 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    fn meaning(code: u64, description: &str) -> AppendError {
+    fn meaning(code: u64, description: &str) -> Obstacle {
         Refusal {
             code: ErrorCode(code),
             description: description.to_owned(),
@@ -192,22 +318,28 @@ mod tests {
     }
 
     #[test]
-    fn both_codes_of_a_lost_race_are_conflicts() {
-        assert_eq!(meaning(10071, "wrong last sequence: 7"), AppendError::Conflict);
-        assert_eq!(meaning(10164, "wrong last sequence"), AppendError::Conflict);
+    fn both_codes_of_a_guard_that_does_not_hold_are_known() {
+        assert_eq!(
+            meaning(10071, "wrong last sequence: 7"),
+            Obstacle::Guard { last: Some(7) }
+        );
+        assert_eq!(
+            meaning(10164, "wrong last sequence"),
+            Obstacle::Guard { last: None }
+        );
     }
 
     #[test]
     fn a_full_store_is_full_whichever_limit_it_reached() {
         for code in [10002, 10023, 10028, 10047] {
             assert!(
-                matches!(meaning(code, "exceeded"), AppendError::Full(_)),
+                matches!(meaning(code, "exceeded"), Obstacle::Other(AppendError::Full(_))),
                 "{code}"
             );
         }
         assert!(matches!(
             meaning(10077, "maximum bytes exceeded"),
-            AppendError::Full(_)
+            Obstacle::Other(AppendError::Full(_))
         ));
     }
 
@@ -220,7 +352,10 @@ mod tests {
             (10167, "busy"),
         ] {
             assert!(
-                matches!(meaning(code, description), AppendError::Unknown(_)),
+                matches!(
+                    meaning(code, description),
+                    Obstacle::Other(AppendError::Unknown(_))
+                ),
                 "{code}"
             );
         }

@@ -1,6 +1,7 @@
 //! The streams: made once as they must be; an existing one that could forget or lose is refused.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -11,15 +12,13 @@ use async_nats::jetstream::stream::{
 use tracing::warn;
 
 use super::connection::{ConnectError, Connection};
+use super::{leader, patience};
 
 /// The metadata entry with the version of what the stream holds.
 const FORMAT_KEY: &str = "runtime-manager.format";
 
-/// How often opening a stream is tried again.
-const ATTEMPTS: u32 = 20;
-
-/// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long opening a stream waits for a leader with a majority: some elections, which servers that start together may need.
+const OPENING: Duration = Duration::from_secs(30);
 
 /// The version of what the streams hold.
 const FORMAT: &str = "1";
@@ -39,26 +38,39 @@ pub(crate) fn keep_everything(connection: &Connection, name: &str, subjects: &st
 }
 
 /// The stream of this name, made with this configuration if there is none. A cluster that is just starting has no
-/// leader yet, so failures are tried again for a while.
+/// leader yet, or one without a majority: that is waited for.
 pub(crate) async fn open(connection: &Connection, wanted: Config) -> Result<Stream, ConnectError> {
     let refused = |reason: String| ConnectError::Stream {
         name: wanted.name.clone(),
         reason,
     };
-    let mut failures = 0;
-    let stream = loop {
-        match get_or_create(connection, &wanted).await {
-            Ok(stream) => break stream,
-            Err(reason) if failures < ATTEMPTS => {
-                failures += 1;
-                warn!(
-                    stream = wanted.name,
-                    reason, "JetStream doesn't answer as it should yet"
-                );
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(reason) => return Err(refused(reason)),
-        }
+    let said = AtomicBool::new(false);
+    let opened = patience::ask(
+        OPENING,
+        |_: &String| true,
+        || format!("it didn't answer within {} s", OPENING.as_secs()),
+        || async {
+            let stream = get_or_create(connection, &wanted).await;
+            let led = stream.and_then(|stream| {
+                let cluster = stream.cached_info().cluster.as_ref();
+                let led = leader::silence(cluster).is_some_and(|silence| silence < leader::LEASE);
+                led.then_some(stream)
+                    .ok_or_else(|| "the server that leads it doesn't hear from a majority".to_owned())
+            });
+            led.inspect_err(|reason| {
+                if !said.swap(true, Ordering::Relaxed) {
+                    let stream = &wanted.name;
+                    warn!(stream, reason, "JetStream doesn't answer as it should yet");
+                }
+            })
+        },
+    );
+    let stream = match opened.await {
+        Ok(stream) => stream,
+        Err(reason) => match connection.diagnose().await {
+            Some(fault) => return Err(refused(fault.to_string())),
+            None => return Err(refused(reason)),
+        },
     };
     let differences = differences(&wanted, stream.cached_info());
     if differences.is_empty() {

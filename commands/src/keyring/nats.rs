@@ -76,13 +76,25 @@ impl NatsPages {
         Ok(Self { connection, stream })
     }
 
+    /// Reads, and asks again what may pass, as long as an answer is waited for.
+    async fn patiently<Answer, Reading>(&self, read: impl Fn() -> Reading) -> Result<Answer, KeyringError>
+    where
+        Reading: Future<Output = Result<Answer, KeyringError>>,
+    {
+        let passes = |error: &KeyringError| matches!(error, KeyringError::Unavailable(_));
+        self.connection.ask(passes, unavailable, read).await
+    }
+
     /// The newest message of a subject, from the leader.
     async fn newest(&self, subject: &str) -> Result<Option<StreamMessage>, KeyringError> {
-        match self.stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unavailable(error)),
-        }
+        self.patiently(|| async {
+            match self.stream.get_last_raw_message_by_subject(subject).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(unavailable(error)),
+            }
+        })
+        .await
     }
 
     /// The messages from now on.
@@ -143,7 +155,7 @@ impl NatsPages {
             message_id: None,
             payload,
         };
-        match self.connection.publish(publish).await {
+        match self.connection.publish(&self.stream, publish).await {
             Ok(acknowledged) => Ok(acknowledged.sequence),
             Err(AppendError::Conflict) => Err(PutError::Conflict),
             Err(error) => Err(unavailable(error).into()),
@@ -184,14 +196,15 @@ impl PageStore for NatsPages {
             return Ok(());
         };
         loop {
-            let first = self
-                .stream
-                .get_first_raw_message_by_subject(&subject, 1)
-                .await
-                .map_err(unavailable)?;
+            let first = || async {
+                let first = self.stream.get_first_raw_message_by_subject(&subject, 1);
+                first.await.map_err(unavailable)
+            };
+            let first = self.patiently(first).await?;
             if first.sequence >= newest.sequence {
                 return Ok(());
             }
+            // Not asked again as it is: a message that is gone already is an error.
             self.stream
                 .delete_message(first.sequence)
                 .await
@@ -209,16 +222,12 @@ impl PageStore for NatsPages {
     }
 
     async fn addresses(&self) -> Result<Vec<PageAddress>, KeyringError> {
-        let subjects = self
-            .stream
-            .info_with_subjects(format!("{PREFIX}rt.>"))
-            .await
-            .map_err(unavailable)?;
-        let subjects: Vec<_> = subjects
-            .map_ok(|(subject, _)| subject)
-            .try_collect()
-            .await
-            .map_err(unavailable)?;
+        let subjects = || async {
+            let subjects = self.stream.info_with_subjects(format!("{PREFIX}rt.>")).await;
+            let subjects = subjects.map_err(unavailable)?.map_ok(|(subject, _)| subject);
+            subjects.try_collect::<Vec<_>>().await.map_err(unavailable)
+        };
+        let subjects = self.patiently(subjects).await?;
         let mut addresses = subjects
             .iter()
             .map(|subject| address(subject))

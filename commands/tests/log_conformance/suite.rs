@@ -48,15 +48,18 @@ pub(crate) async fn append(
             .await
         {
             Err(AppendError::Unknown(_)) => unknown = true,
+            Err(AppendError::Away(_)) => {}
             Err(AppendError::Conflict) if unknown => {
-                let next = log
-                    .read_boundary(boundary, Position(expected.sequence()))
-                    .next()
-                    .await;
-                return match next {
-                    Some(Ok(record)) if record.bytes == text => Ok(record.position),
-                    _ => Err(AppendError::Conflict),
-                };
+                let guard = Position(expected.sequence());
+                let winner = eventually("the log shows whose record won", async || {
+                    log.read_boundary(boundary, guard).try_next().await
+                })
+                .await;
+                match winner {
+                    Some(record) if record.bytes == text => return Ok(record.position),
+                    Some(_) => return Err(AppendError::Conflict),
+                    None => {}
+                }
             }
             definite => return definite,
         }

@@ -236,7 +236,10 @@ impl Target<'_> {
             let Err(source) = self.log.append_at(records.clone()).await else {
                 break;
             };
-            let definite = !matches!(source, AppendError::Unknown(_) | AppendError::Conflict);
+            let definite = !matches!(
+                source,
+                AppendError::Unknown(_) | AppendError::Away(_) | AppendError::Conflict
+            );
             if definite || attempt == ATTEMPTS {
                 return Err(ImportError::Append { position, source });
             }

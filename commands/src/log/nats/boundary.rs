@@ -1,14 +1,13 @@
 //! Reading one boundary up to what the leader holds at the call: a few records one by one, many with a consumer.
 
-use async_nats::jetstream::consumer::pull;
 use domain::log::ReadError;
 use domain::{Boundary, EventLog, Position, Record};
-use futures::StreamExt;
+use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tracing::debug;
 
-use super::follow::{messages, position};
-use super::{NatsLog, found, record, unavailable};
+use super::follow::{Messages, position};
+use super::{NatsLog, found, record};
 
 /// So many records are read one by one from the leader, which is what catching up after a conflict needs. A consumer
 /// costs as much as about this many reads before it delivers the first.
@@ -35,8 +34,14 @@ pub(super) fn read(
         let mut reading = reading?;
         match reading.next().await {
             Ok(Some(record)) => Some((Ok(record), Some(reading))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error), None)),
+            Ok(None) => {
+                reading.close().await;
+                None
+            }
+            Err(error) => {
+                reading.close().await;
+                Some((Err(error), None))
+            }
         }
     })
     .boxed()
@@ -50,7 +55,7 @@ struct Reading {
     /// The boundary's last position when the reading began.
     end: Option<Position>,
     single_reads: u32,
-    messages: Option<pull::Stream>,
+    messages: Option<Messages>,
 }
 
 impl Reading {
@@ -87,13 +92,11 @@ impl Reading {
     /// The next record, from the leader.
     async fn read_one(&self) -> Result<Record, ReadError> {
         let subject = self.boundary.subject();
-        let next = self
-            .log
-            .stream
-            .raw_message_builder()
-            .sequence(self.last.next().0)
-            .next_by_subject(subject);
-        found(next.send().await)?.ok_or_else(|| {
+        let next = || async {
+            let next = self.log.stream.raw_message_builder().sequence(self.last.next().0);
+            found(next.next_by_subject(subject.as_str()).send().await)
+        };
+        self.log.patiently(next).await?.ok_or_else(|| {
             ReadError::Damaged(format!(
                 "{} ends at {}, but had more records before",
                 self.boundary, self.last
@@ -109,7 +112,7 @@ impl Reading {
                 Err(ReadError::Unavailable(reason)) => reason,
                 definite => return definite,
             };
-            self.messages = None;
+            self.close().await;
             attempts += 1;
             if attempts == ATTEMPTS {
                 let boundary = self.boundary;
@@ -121,19 +124,22 @@ impl Reading {
         }
     }
 
+    async fn close(&mut self) {
+        if let Some(messages) = self.messages.take() {
+            messages.close(&self.log).await;
+        }
+    }
+
     async fn receive_once(&mut self) -> Result<Record, ReadError> {
         let messages = match &mut self.messages {
             Some(messages) => messages,
             None => {
-                let opened = messages(&self.log, self.last.next(), &self.boundary.subject()).await?;
+                let subject = self.boundary.subject();
+                let opened = Messages::open(&self.log, self.last.next(), &subject).await?;
                 self.messages.insert(opened)
             }
         };
-        let message = messages
-            .next()
-            .await
-            .ok_or_else(|| unavailable("the consumer ended"))?;
-        let message = message.map_err(unavailable)?;
+        let message = messages.next().await?;
         record(position(&message)?.0, &message.subject, message.payload.clone())
     }
 }

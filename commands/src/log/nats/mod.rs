@@ -5,16 +5,18 @@
 //! they get against positions.
 
 mod boundary;
-mod failover;
+mod copies;
 mod follow;
 mod quorum;
+mod watch;
 
 use std::sync::Arc;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RawMessageError, Stream};
+use async_nats::jetstream::stream::{Config, Info, LastRawMessageErrorKind, RawMessageError, Stream};
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::health::Health;
 use domain::log::{AppendError, Placed, ReadError};
 use domain::{Boundary, CommitId, EventLog, Expected, Position, Record, Timestamp};
 use futures::FutureExt;
@@ -87,9 +89,10 @@ impl NatsLog {
         })
     }
 
-    /// Leaves a server that can't reach the stream's leader for another one, again and again; never returns.
-    pub async fn fail_over(self) {
-        failover::watch(&self).await;
+    /// Watches the stream's leader and copies, raises what isn't well, and leaves a server that can't reach the leader for another one;
+    /// never returns.
+    pub async fn watch(self, health: Arc<dyn Health>) {
+        watch::watch(&self, &*health).await;
     }
 
     /// A text that stays the same as long as this is the same stream; one that was made again has another one.
@@ -107,16 +110,30 @@ impl NatsLog {
         Timestamp(i64::try_from(milliseconds).unwrap_or(i64::MAX))
     }
 
+    /// Reads, and asks again what may pass, as long as an answer is waited for.
+    async fn patiently<Answer, Reading>(&self, read: impl Fn() -> Reading) -> Result<Answer, ReadError>
+    where
+        Reading: Future<Output = Result<Answer, ReadError>>,
+    {
+        let passes = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
+        self.connection.ask(passes, unavailable, read).await
+    }
+
     /// The last position, if this is still the stream that was opened and nothing is missing in it.
     async fn checked_tail(&self) -> Result<Position, ReadError> {
         let info = self.stream.get_info().await.map_err(unavailable)?;
+        self.checked_position(&info)
+    }
+
+    /// The last position by what the leader says of the stream.
+    fn checked_position(&self, info: &Info) -> Result<Position, ReadError> {
         if info.created != self.stream.cached_info().created {
             return Err(ReadError::Damaged(format!(
                 "the stream {STREAM} was deleted and made again at {}; restore it from an export",
                 info.created
             )));
         }
-        let state = info.state;
+        let state = &info.state;
         if state.messages != state.last_sequence {
             return Err(ReadError::Damaged(format!(
                 "the stream {STREAM} holds {} messages, but its last position is {}; restore it from an export",
@@ -160,7 +177,7 @@ impl EventLog for NatsLog {
             message_id: Some(id.to_string()),
             payload: bytes.clone(),
         };
-        let acknowledged = self.connection.publish(publish).await?;
+        let acknowledged = self.connection.publish(&self.stream, publish).await?;
         let position = Position(acknowledged.sequence);
         if acknowledged.duplicate {
             return self.confirm_duplicate(position, boundary, &bytes).await;
@@ -197,17 +214,19 @@ impl EventLog for NatsLog {
         if position == Position::START {
             return Ok(None);
         }
-        found(self.stream.get_raw_message(position.0).await)
+        let read = || self.stream.get_raw_message(position.0).map(found);
+        self.patiently(read).await
     }
 
     async fn tail(&self) -> Result<Position, ReadError> {
-        self.quorum.vouched(&self.stream, || self.checked_tail()).await
+        self.patiently(|| self.quorum.vouched(&self.stream, || self.checked_tail()))
+            .await
     }
 
     async fn boundary_tail(&self, boundary: Boundary) -> Result<Option<Position>, ReadError> {
         let subject = boundary.subject();
         let last = || self.stream.get_last_raw_message_by_subject(&subject).map(found);
-        let last = self.quorum.vouched(&self.stream, last).await?;
+        let last = self.patiently(|| self.quorum.vouched(&self.stream, last)).await?;
         Ok(last.map(|record| record.position))
     }
 }

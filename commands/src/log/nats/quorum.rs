@@ -1,21 +1,15 @@
 //! Whether the server that answers for the stream still leads it. One that was cut off from the others goes on answering from what
 //! it has, until it notices: what it calls the newest record needn't be the newest any more.
-//!
-//! A follower waits at least 4 s for its leader before it wants another (`minElectionTimeout` in nats-server's `raft.go`), so a leader
-//! that has heard from a majority within less has no successor yet.
+//! A leader that has heard from a majority within its lease has no successor yet ([`leader`](crate::jetstream::leader)).
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use async_nats::jetstream::stream::{ClusterInfo, Stream};
+use async_nats::jetstream::stream::{Info, Stream};
 use domain::log::ReadError;
 use tokio::time::Instant;
 
 use super::unavailable;
-
-/// For how long after it heard from a majority a leader's answers count: an election's 4 s, less what clocks differ and an answer
-/// travels.
-const LEASE: Duration = Duration::from_secs(3);
+use crate::jetstream::leader::{LEASE, silence};
 
 /// How often an answer that took too long is asked for again.
 const ATTEMPTS: u32 = 3;
@@ -64,16 +58,16 @@ impl Quorum {
         if self.holds() {
             return Ok(());
         }
-        self.ask(stream).await
+        self.ask(stream).await.map(drop)
     }
 
-    /// Asks the leader whether it has a majority.
-    pub(super) async fn ask(&self, stream: &Stream) -> Result<(), ReadError> {
+    /// Asks the leader whether it has a majority; what else it says comes back.
+    pub(super) async fn ask(&self, stream: &Stream) -> Result<Info, ReadError> {
         let asked = Instant::now();
         let info = stream.get_info().await.map_err(unavailable)?;
         let heard = silence(info.cluster.as_ref()).and_then(|silence| asked.checked_sub(silence));
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
-        if self.holds() { Ok(()) } else { Err(lost()) }
+        if self.holds() { Ok(info) } else { Err(lost()) }
     }
 }
 
@@ -82,63 +76,4 @@ fn lost() -> ReadError {
     unavailable(
         "the server that leads the stream has lost the others, or they have just chosen another; try again",
     )
-}
-
-/// For how long a leader hasn't heard from so many of its followers that they are a majority with it; none if it never has.
-fn silence(cluster: Option<&ClusterInfo>) -> Option<Duration> {
-    let Some(cluster) = cluster.filter(|cluster| !cluster.replicas.is_empty()) else {
-        return Some(Duration::ZERO);
-    };
-    let ever_heard = cluster
-        .replicas
-        .iter()
-        .filter(|peer| peer.current || !peer.active.is_zero());
-    let mut silences: Vec<Duration> = ever_heard.map(|peer| peer.active).collect();
-    silences.sort_unstable();
-    // The leader itself is one of the majority of its followers and itself.
-    let needed = cluster.replicas.len().div_ceil(2);
-    silences.get(needed - 1).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use async_nats::jetstream::stream::PeerInfo;
-
-    use super::*;
-
-    fn led(silences: &[Option<u64>]) -> ClusterInfo {
-        let peer = |silence: &Option<u64>| PeerInfo {
-            name: "follower".to_owned(),
-            current: false,
-            active: Duration::from_secs(silence.unwrap_or_default()),
-            offline: false,
-            lag: None,
-        };
-        let replicas = silences.iter().map(peer).collect();
-        ClusterInfo {
-            replicas,
-            ..serde_json::from_str("{}").unwrap()
-        }
-    }
-
-    #[test]
-    fn a_server_without_followers_always_leads() {
-        assert_eq!(silence(None), Some(Duration::ZERO));
-        assert_eq!(silence(Some(&led(&[]))), Some(Duration::ZERO));
-    }
-
-    #[test]
-    fn a_majority_counts_with_the_leader_in_it() {
-        assert_eq!(
-            silence(Some(&led(&[Some(7), Some(1)]))),
-            Some(Duration::from_secs(1))
-        );
-        let five = led(&[Some(9), Some(1), Some(2), None]);
-        assert_eq!(silence(Some(&five)), Some(Duration::from_secs(2)));
-    }
-
-    #[test]
-    fn a_leader_that_never_heard_from_anybody_has_no_majority() {
-        assert_eq!(silence(Some(&led(&[None, None]))), None);
-    }
 }
