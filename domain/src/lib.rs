@@ -9,12 +9,14 @@
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
 //! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`], [`health`]: the seams that other rooms implement.
 //! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
+//! - [`bounded_json`]: values that somebody sends, within a budget.
 //! - [`places`]: who may be connected, and who leaves when there is no room; [`rate`]: how often somebody may do something.
 //! - [`declarative`]: decK files in and out; [`digest`]: the content hash of a snapshot; [`signing`]: what the installation
 //!   signs with.
 
 pub mod actor;
 pub mod boundary;
+pub mod bounded_json;
 mod bucket_tree;
 pub mod chain;
 pub mod clock;

@@ -2,6 +2,7 @@
 //! the batch is written once, with its end already known.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::fingerprint::Fingerprint;
 use domain::group::event::seal_body;
@@ -29,7 +30,7 @@ pub(crate) struct EntityRow {
     /// None: still valid.
     pub(crate) to: Option<Version>,
     pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) body: String,
+    pub(crate) body: Arc<str>,
     pub(crate) sealed: Option<Vec<u8>>,
 }
 
@@ -116,7 +117,7 @@ struct PutEntity {
     key: EntityKey,
     created: bool,
     expires_at: Option<Timestamp>,
-    body: String,
+    body: Arc<str>,
     sealed: Option<Vec<u8>>,
     /// What it is found by, where that changed.
     search_keys: Option<Vec<Vec<u8>>>,

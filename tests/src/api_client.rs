@@ -293,6 +293,12 @@ impl Call {
         self
     }
 
+    /// The same request with a body of this media type.
+    pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.request = self.request.header("content-type", media_type).body(body.into());
+        self
+    }
+
     /// Sends it; an error is one of the connection: what became of the request is then unknown.
     pub async fn attempt(self) -> Result<Answer, reqwest::Error> {
         let response = self.request.send().await?;

@@ -95,7 +95,7 @@ fn meaning(document: &Value) -> Vec<Meant> {
     for entity in &declared {
         let name = name(entity);
         for key in ["id", "name", "username", "custom_id"] {
-            if let Some(text) = entity.body.get(key).and_then(Value::as_str) {
+            if let Some(text) = entity.body.map().get(key).and_then(Value::as_str) {
                 names.insert((entity.kind, text.to_owned()), name.clone());
             }
         }
@@ -114,7 +114,7 @@ fn fields(
     declared: &[DeclaredEntity],
     names: &BTreeMap<(Kind, String), String>,
 ) -> Map<String, Value> {
-    let mut fields = entity.body.clone();
+    let mut fields = entity.body.map();
     // A password is written plain and dumped as its hash.
     fields.retain(|field, value| !value.is_null() && !matches!(field.as_str(), "id" | "password"));
     for key in &entity.kind.schema().foreign_keys {
@@ -142,9 +142,10 @@ fn fields(
 /// What people call an entity: by its name, else its id.
 fn name(entity: &DeclaredEntity) -> String {
     let fields = ["name", "username", "custom_id", "id"];
+    let body = entity.body.map();
     let mut found = fields
         .iter()
-        .filter_map(|field| entity.body.get(*field).and_then(Value::as_str));
+        .filter_map(|field| body.get(*field).and_then(Value::as_str));
     found.next().unwrap_or(&entity.path).to_owned()
 }
 

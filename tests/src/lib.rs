@@ -12,6 +12,7 @@
 //! - [`servers`]: those of one installation.
 //! - [`api_client`]: what a test says to a server over HTTP.
 //! - [`settable_machine`]: a machine whose clock tests set, for the whole program.
+//! - [`process_usage`]: what a process takes of the machine.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
 //! - [`sample_history`]: a past worth keeping; [`byte_search`]: what lies on a disk.
@@ -36,6 +37,7 @@ pub mod nats_server;
 pub mod port;
 pub mod postgres_server;
 pub mod process;
+pub mod process_usage;
 pub mod program;
 pub mod runbook;
 pub mod sample_history;

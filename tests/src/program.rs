@@ -58,7 +58,7 @@ fn build_targets(targets: &str) -> PathBuf {
 }
 
 /// A command that runs the program with nothing of this process's settings for it.
-pub(crate) fn command() -> Command {
+pub fn command() -> Command {
     command_of(program())
 }
 

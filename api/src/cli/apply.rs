@@ -57,6 +57,9 @@ impl Apply {
         if let Some(version) = self.expect_version {
             request = request.header("if-match", &format!("\"{version}\""));
         }
+        if self.dry_run {
+            request = request.only_asking();
+        }
         let answer = progress::spin("applying", request.send()).await?.json()?;
         self.connection
             .output

@@ -8,13 +8,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use domain::Secret;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::output::Output;
+use super::pending_change::PendingChange;
 use super::refusal::Refusal;
+use super::terminal;
 
 /// What stays as it is in one segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -89,8 +91,9 @@ impl Answer {
 #[must_use = "a request is sent with `send`"]
 pub struct Request<'a> {
     client: &'a Client,
-    method: Method,
     builder: RequestBuilder,
+    /// Whether something is another afterwards.
+    changes: bool,
 }
 
 /// A name as one segment of a path.
@@ -164,14 +167,12 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> Request<'_> {
         let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
-        let builder = self
-            .http
-            .request(method.clone(), url)
-            .bearer_auth(self.token.expose());
+        let changes = method != Method::GET;
+        let builder = self.http.request(method, url).bearer_auth(self.token.expose());
         Request {
             client: self,
-            method,
             builder,
+            changes,
         }
     }
 }
@@ -209,40 +210,157 @@ impl Request<'_> {
         let answer = builder.send().await.map_err(|error| client.unreachable(&error))?;
         match answer.status().is_success() {
             true => Ok(answer),
-            false => match complete(answer).await {
-                Ok(_) => bail!("the server's answer can't be understood"),
-                Err(refusal) => Err(refusal.into()),
-            },
+            false => Err(client.refused(answer).await),
         }
     }
 
-    /// Sends it. A change carries a fresh idempotency key, and is sent again under it while the server doesn't know its outcome.
+    /// Asks only: nothing is changed, so there is no outcome to learn.
+    pub const fn only_asking(mut self) -> Self {
+        self.changes = false;
+        self
+    }
+
+    /// Sends it. A change carries an idempotency key, under which it is sent again while its outcome isn't known; where that
+    /// is of no avail, the same command run again goes on with the same key.
     pub async fn send(self) -> anyhow::Result<Answer> {
         let Self {
             client,
-            method,
-            mut builder,
+            builder,
+            changes,
         } = self;
-        if method != Method::GET {
-            let key = blake3::Hash::from_bytes(commands::entropy::seed()).to_hex();
-            builder = builder.header("idempotency-key", key.as_str());
+        let mut request = builder.build()?;
+        if !changes {
+            return client
+                .send_until_answered(&request)
+                .await
+                .map_err(|failed| failed.error);
         }
+        let pending = PendingChange::begin(&identity(&request));
+        request
+            .headers_mut()
+            .insert("idempotency-key", HeaderValue::try_from(&pending.key)?);
+        if pending.resumed {
+            terminal::note(
+                "this command was cut off before: what follows is what it did then, unless it did nothing",
+            );
+        }
+        let sent = tokio::select! {
+            sent = client.send_until_answered(&request) => sent,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                return Err(Interrupted.into());
+            }
+        };
+        match sent {
+            Ok(answer) => {
+                pending.is_settled();
+                Ok(answer)
+            }
+            Err(Failed {
+                error,
+                in_doubt: true,
+            }) => bail!("{error:#}\n{IN_DOUBT}"),
+            // An earlier run may have been received all the same.
+            Err(Failed { error, .. }) if pending.resumed && !error.is::<Refusal>() => {
+                bail!("{error:#}\n{IN_DOUBT}")
+            }
+            Err(Failed { error, .. }) => {
+                pending.is_settled();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What to do where nobody knows whether a change was made.
+const IN_DOUBT: &str = "outcome unknown: the change is made as a whole or not at all. Running the same command again is safe: within an \
+     hour it tells what this one did, and changes nothing twice";
+
+/// Interrupted while a change was on its way.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {IN_DOUBT}")]
+pub struct Interrupted;
+
+/// Why there is no answer to a request.
+#[derive(Debug)]
+struct Failed {
+    error: anyhow::Error,
+    /// Whether the server may have carried it out.
+    in_doubt: bool,
+}
+
+/// What makes a request the same one: its path, with whose token, and all that it says. By which address the installation is
+/// reached doesn't matter: another of its servers knows the key as well.
+fn identity(request: &reqwest::Request) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |piece: &[u8]| {
+        hasher.update(&(piece.len() as u64).to_le_bytes()).update(piece);
+    };
+    put(request.method().as_str().as_bytes());
+    put(request.url().path().as_bytes());
+    put(request.url().query().unwrap_or_default().as_bytes());
+    for (name, value) in request.headers() {
+        put(name.as_str().as_bytes());
+        put(value.as_bytes());
+    }
+    put(request
+        .body()
+        .and_then(reqwest::Body::as_bytes)
+        .unwrap_or_default());
+    hasher.finalize()
+}
+
+impl Client {
+    /// Sends a request again while the server can't say what became of it, or went away while it was at it.
+    async fn send_until_answered(&self, request: &reqwest::Request) -> Result<Answer, Failed> {
+        let mut in_doubt = false;
         let mut attempt = 1;
         loop {
-            let again = builder.try_clone().filter(|_| attempt < ATTEMPTS);
-            let answer = builder.send().await.map_err(|error| client.unreachable(&error))?;
-            let pause = retry_after(&answer);
-            match (complete(answer).await, again) {
-                (Err(refusal), Some(again)) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => {
-                    sleep(pause).await;
-                    builder = again;
-                    attempt += 1;
+            // Every body here is bytes, which can be sent again.
+            let copy = request.try_clone().expect("a body of bytes");
+            let (error, pause) = match self.http.execute(copy).await {
+                Err(error) if error.is_connect() && !in_doubt => {
+                    let error = self.unreachable(&error);
+                    return Err(Failed { error, in_doubt });
                 }
-                (Err(refusal), _) if refusal.status == StatusCode::UNAUTHORIZED => {
-                    bail!("{refusal}\nthe token came from {}", client.token_source);
+                Err(error) => {
+                    in_doubt |= !error.is_connect();
+                    (self.gone(&error), PAUSE)
                 }
-                (answer, _) => return Ok(answer?),
+                Ok(answer) => {
+                    let pause = retry_after(&answer);
+                    match complete(answer).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(Incomplete::Refused(refusal)) => match refusal.status {
+                            StatusCode::SERVICE_UNAVAILABLE => {
+                                in_doubt |= refusal.outcome_unknown;
+                                (refusal.into(), pause)
+                            }
+                            StatusCode::UNAUTHORIZED => {
+                                let source = &self.token_source;
+                                let error = anyhow::anyhow!("{refusal}\nthe token came from {source}");
+                                return Err(Failed { error, in_doubt });
+                            }
+                            // What was refused under this key isn't made under it, nor was it before.
+                            status => {
+                                let in_doubt =
+                                    status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE;
+                                let error = refusal.into();
+                                return Err(Failed { error, in_doubt });
+                            }
+                        },
+                        Err(Incomplete::BrokenOff(error)) => {
+                            in_doubt = true;
+                            (self.gone(&error), PAUSE)
+                        }
+                    }
+                }
+            };
+            if attempt == ATTEMPTS {
+                return Err(Failed { error, in_doubt });
             }
+            sleep(pause).await;
+            attempt += 1;
         }
     }
 }
@@ -257,8 +375,7 @@ impl Request<'_> {
             .await
             .map_err(|error| client.unreachable(&error))?;
         if !answer.status().is_success() {
-            complete(answer).await?;
-            return Ok(());
+            return Err(client.refused(answer).await);
         }
         while let Some(piece) = answer.chunk().await.context("the server's answer broke off")? {
             take(&piece)?;
@@ -268,16 +385,43 @@ impl Request<'_> {
 }
 
 impl Client {
+    /// The refusal in an answer that isn't a success.
+    async fn refused(&self, answer: reqwest::Response) -> anyhow::Error {
+        match complete(answer).await {
+            Ok(_) => anyhow::anyhow!("the server's answer can't be understood"),
+            Err(Incomplete::Refused(refusal)) => refusal.into(),
+            Err(Incomplete::BrokenOff(error)) => self.unreachable(&error),
+        }
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let mut reason: &dyn std::error::Error = error;
-        while let Some(source) = reason.source() {
-            reason = source;
+        if !error.is_connect() {
+            return self.gone(error);
         }
         anyhow::anyhow!(
-            "the server at {} can't be reached: {reason}\nstart it with `runtime-manager serve`, or name another with --url or RUNTIME_MANAGER_URL",
-            self.url
+            "the server at {} can't be reached: {}\nstart it with `runtime-manager serve`, or name another with --url or RUNTIME_MANAGER_URL",
+            self.url,
+            root_of(error)
         )
     }
+
+    /// The same of a server that was there a moment ago.
+    fn gone(&self, error: &reqwest::Error) -> anyhow::Error {
+        anyhow::anyhow!(
+            "the server at {} went away before it had answered: {}",
+            self.url,
+            root_of(error)
+        )
+    }
+}
+
+/// What an error comes down to.
+fn root_of(error: &reqwest::Error) -> &dyn std::error::Error {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    reason
 }
 
 fn retry_after(answer: &reqwest::Response) -> Duration {
@@ -286,13 +430,15 @@ fn retry_after(answer: &reqwest::Response) -> Duration {
     seconds.map_or(PAUSE, Duration::from_secs).min(LONGEST_PAUSE)
 }
 
-async fn complete(answer: reqwest::Response) -> Result<Answer, Refusal> {
+/// Why an answer isn't a success with its whole body.
+enum Incomplete {
+    Refused(Refusal),
+    BrokenOff(reqwest::Error),
+}
+
+async fn complete(answer: reqwest::Response) -> Result<Answer, Incomplete> {
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let text = answer.text().await.map_err(|error| Refusal {
-        status,
-        message: format!("the server's answer broke off: {error}"),
-        request_id: None,
-    })?;
+    let text = answer.text().await.map_err(Incomplete::BrokenOff)?;
     if status.is_success() {
         Ok(Answer {
             status,
@@ -300,7 +446,7 @@ async fn complete(answer: reqwest::Response) -> Result<Answer, Refusal> {
             text,
         })
     } else {
-        Err(Refusal::read(status, &headers, &text))
+        Err(Incomplete::Refused(Refusal::read(status, &headers, &text)))
     }
 }
 

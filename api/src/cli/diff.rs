@@ -47,7 +47,7 @@ impl Diff {
             client.get(&path)
         } else {
             let file = declarative_files::read(&self.file)?;
-            client.post(&path).body(file.media_type, file.text)
+            client.post(&path).body(file.media_type, file.text).only_asking()
         };
         let answer = request.send().await?.json()?;
         self.connection.output.show(&answer, page)?;

@@ -1,5 +1,7 @@
 //! A difference for people: `+` what came to be, `~` what changed with each field before and after, `-` what is gone.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::terminal::{Style, paint};
@@ -73,8 +75,9 @@ fn field(field: &Value) -> String {
         return format!("    {path}: changed, a secret");
     }
     if let (Value::Array(was), Value::Array(is)) = (before, after) {
-        let gone = was.iter().filter(|item| !is.contains(item));
-        let come = is.iter().filter(|item| !was.contains(item));
+        let (before, after): (HashSet<_>, HashSet<_>) = (was.iter().collect(), is.iter().collect());
+        let gone = was.iter().filter(|item| !after.contains(item));
+        let come = is.iter().filter(|item| !before.contains(item));
         let gone = gone.map(|item| paint(&format!("-{}", short(item)), Style::Bad));
         let come = come.map(|item| paint(&format!("+{}", short(item)), Style::Good));
         let items: Vec<_> = gone.chain(come).collect();

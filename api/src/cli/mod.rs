@@ -1,6 +1,7 @@
 //! The command line: one file per command, each a struct of its flags and a `run`.
 //!
 //! - [`client`], [`refusal`]: the way to the server and back; [`output`], [`table`]: results for people and for programs.
+//! - [`pending_change`]: changes whose outcome isn't known yet.
 //! - [`undoing`]: what `rollback`, `revert` and `restore` share.
 //! - [`declarative_files`], [`environment`]: what `apply` reads.
 //! - [`outlook`]: what a dry run says of instances.
@@ -33,6 +34,7 @@ pub mod node_certificate;
 pub mod openapi;
 pub mod outlook;
 pub mod output;
+pub mod pending_change;
 pub mod private_file;
 pub mod progress;
 pub mod rebuild;
@@ -56,16 +58,19 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as UsageError;
 use clap::{Parser, Subcommand};
 
+use self::client::Interrupted;
 use self::ending::Ending;
 use self::terminal::Style;
 
 /// The exit code of a command line that can't be understood (`EX_USAGE`); 2 says "changed".
 const USAGE: u8 = 64;
+/// The exit code of a command that was interrupted (Ctrl-C), as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// A self-hosted control plane for fleets of API gateways
 ///
 /// Without a command, `serve` runs. Exit codes: 0 done, 1 refused or failed, 2 changed something (`apply`), 64 the command line
-/// can't be understood.
+/// can't be understood, 130 interrupted.
 #[derive(Parser, Debug)]
 #[command(name = "runtime-manager", version, max_term_width = 110)]
 struct CommandLine {
@@ -130,6 +135,10 @@ pub fn run() -> ExitCode {
     match runtime.block_on(line.command.run()) {
         Ok(ending) => ending.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            failed(&error);
+            ExitCode::from(INTERRUPTED)
+        }
         Err(error) => failed(&error),
     }
 }

@@ -6,6 +6,9 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+/// How the `type` ends of a problem that says nothing of what became of a request.
+const OUTCOME_UNKNOWN: &str = ":outcome-unknown";
+
 /// A refusal by the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -15,6 +18,8 @@ pub struct Refusal {
     pub message: String,
     /// The request's id, with which the server's log lines are found.
     pub request_id: Option<String>,
+    /// Whether the server can't say (yet) whether it did what was asked.
+    pub outcome_unknown: bool,
 }
 
 impl std::error::Error for Refusal {}
@@ -38,6 +43,9 @@ impl Refusal {
             status,
             message: message(&parsed).unwrap_or_else(|| without_words(status, body)),
             request_id: header.map(str::to_owned),
+            outcome_unknown: parsed["type"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with(OUTCOME_UNKNOWN)),
         }
     }
 }

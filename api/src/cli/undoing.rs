@@ -65,6 +65,9 @@ impl Undoing {
         if let Some(version) = self.expect_version {
             request = request.header("if-match", &format!("\"{version}\""));
         }
+        if self.dry_run {
+            request = request.only_asking();
+        }
         let answer = request.send().await?.json()?;
         let report = |answer: &Value| self.report(answer, &undone.effect);
         self.connection.output.show(&answer, report)?;

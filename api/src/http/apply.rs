@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use domain::declarative::parse;
+use domain::declarative::{Document, MOST_VALUES, parse};
 use domain::group::GroupCommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::Answer;
 use super::body;
@@ -54,13 +54,13 @@ fn under(prefix: &str) -> Endpoint {
     .answers(200, json!({ "$ref": "#/components/schemas/ChangeReport" }))
 }
 
-async fn apply(exchange: Exchange) -> Result<Answer, Refusal> {
+async fn apply(mut exchange: Exchange) -> Result<Answer, Refusal> {
     let dry_run = exchange.query.flag("dry_run")?;
     let prune = exchange.query.flag("prune")?;
     let expected_version = preconditions::expected_version(&exchange.headers)?;
-    let document = document(&exchange)?;
+    let document = document(&mut exchange)?;
     let declaration =
-        parse(&document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
+        parse(document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let command = GroupCommand::Declare {
         declaration: Arc::new(declaration),
         prune,
@@ -73,21 +73,22 @@ async fn apply(exchange: Exchange) -> Result<Answer, Refusal> {
     exchange.report(&accepted).await
 }
 
-/// The decK file in the request's body.
-pub(crate) fn document(exchange: &Exchange) -> Result<Value, Refusal> {
-    if exchange.body.is_empty() {
+/// The decK file in the request's body, which is needed no longer.
+pub(crate) fn document(exchange: &mut Exchange) -> Result<Document, Refusal> {
+    let text = exchange.take_body();
+    if text.is_empty() {
         return Err(Refusal::bad_request(
             "the body is empty: send a decK file (YAML or JSON)",
         ));
     }
     if body::media_type(&exchange.headers).as_deref() == Some(JSON) {
-        return body::unique_keys(&exchange.body);
+        return serde_json::from_slice(&text).map_err(|error| body::unreadable(&error));
     }
-    yaml(&exchange.body)
+    yaml(&text)
 }
 
 /// Reads YAML within bounds: anchors and aliases can't blow it up, and no key stands twice in a mapping.
-fn yaml(bytes: &[u8]) -> Result<Value, Refusal> {
+fn yaml(bytes: &[u8]) -> Result<Document, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|_| Refusal::bad_request("the file isn't valid UTF-8"))?;
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
@@ -97,7 +98,7 @@ fn yaml(bytes: &[u8]) -> Result<Value, Refusal> {
             max_documents: 1,
             max_depth: 100,
             max_events: 20_000_000,
-            max_nodes: 10_000_000,
+            max_nodes: MOST_VALUES,
             max_total_scalar_bytes: LARGE_BODY_LIMIT,
         },
     };
@@ -111,9 +112,18 @@ mod tests {
 
     #[test]
     fn yaml_reads_as_json_does() {
-        let document = yaml(b"_format_version: \"3.0\"\nservices:\n- name: s\n  port: 80\n").unwrap();
-        let expected = json!({"_format_version": "3.0", "services": [{"name": "s", "port": 80}]});
-        assert_eq!(document, expected);
+        let text = "_format_version: \"3.0\"\nservices:\n- name: s\n  port: 80\n  ratio: 0.5\n  tags: [a, null, true, -1]\n";
+        let expected = json!({
+            "_format_version": "3.0",
+            "services": [{"name": "s", "port": 80, "ratio": 0.5, "tags": ["a", null, true, -1]}],
+        });
+        assert_eq!(parse(yaml(text.as_bytes()).unwrap()), parse(&expected));
+    }
+
+    #[test]
+    fn a_list_of_numbers_is_refused_without_being_kept() {
+        let refused = parse(yaml(b"[0, 0, 0]").unwrap()).unwrap_err();
+        assert_eq!(refused.path, "the file");
     }
 
     #[test]

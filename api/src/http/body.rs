@@ -4,6 +4,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use domain::bounded_json::{self, NodeBudget, RepeatedKeys};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -11,7 +12,6 @@ use serde_json::{Map, Value};
 use super::memory_budget::Taken;
 use super::query::Query;
 use super::refusal::Refusal;
-use super::unique_json::UniqueJson;
 use super::{forms, multipart};
 
 /// The media types of entities by Kong's rules.
@@ -27,6 +27,12 @@ const DISCARDED: usize = 16 << 20;
 
 /// How much room is made on an announcement alone, in bytes; more is made as the body comes.
 const FIRST_ALLOCATION: usize = 1 << 20;
+
+/// How many values a body may have that is about one thing, in whatever form it comes.
+pub(crate) const MOST_VALUES: usize = 100_000;
+
+/// How many values a large body may have: one that is about many things.
+pub(crate) const MOST_VALUES_OF_LARGE: usize = 2_000_000;
 
 /// Reads a body of at most `limit` bytes.
 /// Each piece takes from the budget for bodies.
@@ -135,15 +141,26 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(name.trim().to_ascii_lowercase())
 }
 
-/// The body as a JSON object; an empty body is an empty object.
-pub(crate) fn object(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
+/// The body as a JSON object of at most so many values; an empty body is an empty object.
+pub(crate) fn object(body: &Bytes, most_values: usize) -> Result<Map<String, Value>, Refusal> {
     if body.is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(body).map_err(|error| unreadable(&error))? {
-        Value::Object(object) => Ok(object),
-        _ => Err(no_json("it must be an object, {…}")),
+    let budget = NodeBudget::new(most_values);
+    match bounded_json::from_slice(body, &budget, RepeatedKeys::LastCounts) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(no_json("it must be an object, {…}")),
+        Err(_) if budget.is_exhausted() => Err(too_many_values(most_values)),
+        Err(error) => Err(unreadable(&error)),
     }
+}
+
+/// The refusal of a body that has more values than its endpoint takes.
+pub(crate) fn too_many_values(most: usize) -> Refusal {
+    Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body has more than {most} values, the most this endpoint takes: send less at once"),
+    )
 }
 
 /// The fields of a body that is a form; none if it isn't one.
@@ -152,6 +169,9 @@ pub(crate) fn form(headers: &HeaderMap, body: &Bytes) -> Result<Option<Map<Strin
         Some("application/x-www-form-urlencoded") => {
             let text = std::str::from_utf8(body)
                 .map_err(|_| Refusal::bad_request("Cannot parse the form: it isn't valid UTF-8"))?;
+            if text.bytes().filter(|byte| *byte == b'&').count() >= MOST_VALUES {
+                return Err(too_many_values(MOST_VALUES));
+            }
             let pairs = Query::parse(text)?;
             let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             pairs.iter().map(owned).collect()
@@ -166,18 +186,13 @@ pub(crate) fn form(headers: &HeaderMap, body: &Bytes) -> Result<Option<Map<Strin
 }
 
 /// The body as a value of a type that knows its fields.
-pub(crate) fn typed<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    let object = Value::Object(object(body)?);
+pub(crate) fn typed<T: DeserializeOwned>(body: &Bytes, most_values: usize) -> Result<T, Refusal> {
+    let object = Value::Object(object(body, most_values)?);
     serde_json::from_value(object).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
 }
 
-/// The body as JSON in which no key stands twice in an object.
-pub(crate) fn unique_keys(body: &Bytes) -> Result<Value, Refusal> {
-    let UniqueJson(value) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-    Ok(value)
-}
-
-fn unreadable(error: &serde_json::Error) -> Refusal {
+/// The refusal of a body that isn't JSON.
+pub(crate) fn unreadable(error: &serde_json::Error) -> Refusal {
     let why = error.to_string();
     if why.contains("recursion limit") {
         return no_json("it is nested more than 127 levels deep");
@@ -196,7 +211,7 @@ mod tests {
     #[test]
     fn a_body_nested_ten_thousand_deep_is_refused_in_words() {
         let body = Bytes::from("{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000));
-        let refusal = object(&body).unwrap_err();
+        let refusal = object(&body, MOST_VALUES).unwrap_err();
         assert_eq!(refusal.message, "Cannot parse JSON body");
         assert_eq!(
             refusal.details.as_deref(),
@@ -206,9 +221,18 @@ mod tests {
 
     #[test]
     fn anything_but_an_object_is_refused_and_nothing_is_an_empty_object() {
-        assert!(object(&Bytes::from_static(b"[]")).is_err());
-        assert!(object(&Bytes::from_static(b"{\"a\":")).is_err());
-        assert!(object(&Bytes::new()).unwrap().is_empty());
+        let read = |body: &'static [u8]| object(&Bytes::from_static(body), MOST_VALUES);
+        assert!(read(b"[]").is_err());
+        assert!(read(b"{\"a\":").is_err());
+        assert!(read(b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_body_of_too_many_values_is_refused_whatever_its_size() {
+        let body = Bytes::from(format!("{{\"a\":[{}0]}}", "0,".repeat(MOST_VALUES)));
+        let refusal = object(&body, MOST_VALUES).unwrap_err();
+        assert_eq!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(object(&body, MOST_VALUES_OF_LARGE).is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::entity_changes::EntityChanges;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
+use super::streamed::StreamedObject;
 
 impl Exchange {
     /// The answer about what a change did. A repeated request's is in the history.
@@ -24,16 +25,15 @@ impl Exchange {
         } else {
             EntityChanges::decided(&accepted.outcome.changes)
         };
-        let body = json!({
+        let head = json!({
             "version": accepted.version,
             "changed": accepted.changed || accepted.replayed,
             "dry_run": false,
-            "changes": changes.shown(self.caller()?.reads_secrets()),
-            "left_out": left_out(&accepted.outcome.left_out),
         });
-        Ok(Answer::ok(&body)
-            .tagged(accepted.version)
-            .at_version(accepted.version))
+        let body = StreamedObject::beginning_with(&head)
+            .with_list("changes", changes.shown(self.caller()?.reads_secrets()))
+            .with("left_out", &left_out(&accepted.outcome.left_out));
+        Ok(body.ok().tagged(accepted.version).at_version(accepted.version))
     }
 
     /// The answer about what a command would do.
@@ -46,15 +46,16 @@ impl Exchange {
     pub(crate) async fn report_tried(&self, tried: DryRun) -> Result<Answer, Refusal> {
         let outcome = &tried.decision.outcome;
         let changes = EntityChanges::decided(&outcome.changes);
-        let body = json!({
+        let head = json!({
             "version": tried.version,
             "changed": !tried.decision.events.is_empty(),
             "dry_run": true,
-            "changes": changes.shown(self.caller()?.reads_secrets()),
             "left_out": left_out(&outcome.left_out),
             "nodes": self.hindered_nodes(&tried).await?,
         });
-        Ok(Answer::ok(&body).at_version(tried.version))
+        let body = StreamedObject::beginning_with(&head)
+            .with_list("changes", changes.shown(self.caller()?.reads_secrets()));
+        Ok(body.ok().at_version(tried.version))
     }
 
     /// The connected instances that couldn't express what a command would make of the configuration, and what of it.

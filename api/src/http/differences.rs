@@ -17,10 +17,11 @@ use super::access;
 use super::answer::Answer;
 use super::apply;
 use super::endpoint::{Endpoint, Parameter, Permission, query};
-use super::entity_changes::{EntityChanges, ShownChange};
+use super::entity_changes::EntityChanges;
 use super::exchange::Exchange;
 use super::groups;
 use super::refusal::Refusal;
+use super::streamed::StreamedObject;
 
 const FROM: Parameter = query(
     "from",
@@ -84,7 +85,8 @@ struct Difference {
     to: Option<Version>,
     #[serde(flatten)]
     compared_with: Option<Compared>,
-    changes: Vec<ShownChange>,
+    #[serde(skip)]
+    changes: EntityChanges,
 }
 
 /// What isn't another version of the same group.
@@ -106,8 +108,14 @@ impl Difference {
             from,
             to,
             compared_with,
-            changes: EntityChanges::decided(changes).listed(false),
+            changes: EntityChanges::decided(changes),
         }
+    }
+
+    fn answer(self) -> Answer {
+        StreamedObject::beginning_with(&self)
+            .with_list("changes", self.changes.shown(false))
+            .ok()
     }
 }
 
@@ -122,7 +130,7 @@ async fn compare(exchange: Exchange) -> Result<Answer, Refusal> {
             return Err(Refusal::invalid("node", "mutually_exclusive", why));
         }
     };
-    Ok(Answer::ok(&difference).at_version(newest))
+    Ok(difference.answer().at_version(newest))
 }
 
 async fn between_versions(exchange: &Exchange, newest: Version) -> Result<Difference, Refusal> {
@@ -225,16 +233,16 @@ async fn other_group(exchange: &Exchange, selector: &str) -> Result<Arc<GroupRec
     Ok(other)
 }
 
-async fn with_file(exchange: Exchange) -> Result<Answer, Refusal> {
+async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let group = exchange.group()?.id;
     let from = exchange
         .version_in("from", group, newest)
         .await?
         .unwrap_or(newest);
-    let document = apply::document(&exchange)?;
+    let document = apply::document(&mut exchange)?;
     let declaration =
-        parse(&document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
+        parse(document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let entities = exchange.services.reads.configuration(group, from).await?;
     let mut context = exchange.context();
     let state = Group::of(from, entities);
@@ -245,5 +253,7 @@ async fn with_file(exchange: Exchange) -> Result<Answer, Refusal> {
     };
     let command = hashing::hash(command, &state, &mut context);
     let changes = decide(&state, &command, &mut context)?.outcome.changes;
-    Ok(Answer::ok(&Difference::new(from, None, None, &changes)).at_version(newest))
+    Ok(Difference::new(from, None, None, &changes)
+        .answer()
+        .at_version(newest))
 }

@@ -123,6 +123,8 @@ impl Resource {
             headers: std::mem::take(&mut parts.headers),
             body,
             source: address.map(|address| address.to_string()),
+            most_values: endpoint.most_values,
+            digest: None,
             caller,
             group: grounds.as_ref().and_then(|grounds| grounds.group.clone()),
         };

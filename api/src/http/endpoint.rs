@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::body::{MOST_VALUES, MOST_VALUES_OF_LARGE};
 use super::exchange::Exchange;
 use super::refusal::{Form, Refusal};
 
@@ -133,6 +134,8 @@ pub(crate) struct Endpoint {
     pub(crate) body_limit: usize,
     /// Whether answering takes the processor for long even where the request is small.
     pub(crate) computes: bool,
+    /// How many values the body may have.
+    pub(crate) most_values: usize,
     /// What runs.
     pub(crate) handler: Handler,
 }
@@ -164,6 +167,7 @@ impl Endpoint {
             },
             body_limit: BODY_LIMIT,
             computes: false,
+            most_values: MOST_VALUES,
             handler: Arc::new(move |exchange| Box::pin(handler(exchange))),
         }
     }
@@ -214,6 +218,7 @@ impl Endpoint {
     #[must_use]
     pub(crate) const fn takes_large_bodies(mut self) -> Self {
         self.body_limit = LARGE_BODY_LIMIT;
+        self.most_values = MOST_VALUES_OF_LARGE;
         self.computes()
     }
 

@@ -10,7 +10,7 @@ use domain::{EntityId, Kind};
 use projections::ChangeDetail;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::field_changes::{ChangedPaths, FieldChange};
 use super::presentation;
@@ -20,7 +20,7 @@ use super::stored_fields::StoredFields;
 type Bodies = (Option<Arc<Entity>>, Option<Arc<Entity>>);
 
 /// What happened to entities, in order of kind and id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct EntityChanges(BTreeMap<(Kind, EntityId), Bodies>);
 
 /// What happened to one entity, as answers carry it.
@@ -72,18 +72,11 @@ impl EntityChanges {
         Self(decided.iter().map(one).collect())
     }
 
-    /// As answers carry it. A secret that changed is named among the changed fields even where it isn't shown.
-    pub(crate) fn shown(&self, with_secrets: bool) -> Vec<Value> {
-        self.listed(with_secrets)
-            .iter()
-            .map(|change| json!(change))
-            .collect()
-    }
-
-    /// The same for an answer that is written as it is: bodies that are shown as they are stored are copies of bytes.
-    pub(crate) fn listed(&self, with_secrets: bool) -> Vec<ShownChange> {
-        let one = |((kind, id), (before, after)): (&(Kind, EntityId), &Bodies)| {
-            let what = match (before, after) {
+    /// As answers carry it, one after another: each is forgotten when it is written. A secret that changed is named among the
+    /// changed fields even where it isn't shown; bodies that are shown as they are stored are copies of bytes.
+    pub(crate) fn shown(self, with_secrets: bool) -> impl Iterator<Item = ShownChange> + Send {
+        let one = move |((kind, id), (before, after)): ((Kind, EntityId), Bodies)| {
+            let what = match (&before, &after) {
                 (None, None) => return None,
                 (Some(before), Some(after)) if before.body == after.body => return None,
                 (Some(_), Some(_)) => "updated",
@@ -92,8 +85,8 @@ impl EntityChanges {
             };
             let shown = ShownChange {
                 what,
-                kind: *kind,
-                id: *id,
+                kind,
+                id,
                 name: None,
                 changed: Vec::new(),
                 fields: Vec::new(),
@@ -101,12 +94,12 @@ impl EntityChanges {
                 after: None,
             };
             let (before, after) = (before.as_deref(), after.as_deref());
-            Some(match presentation::is_shown_as_stored(*kind, with_secrets) {
+            Some(match presentation::is_shown_as_stored(kind, with_secrets) {
                 true => shown.with_stored(before, after),
                 false => shown.with_written(before, after, with_secrets),
             })
         };
-        self.0.iter().filter_map(one).collect()
+        self.0.into_iter().filter_map(one)
     }
 }
 
@@ -160,6 +153,7 @@ impl ShownChange {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -193,7 +187,7 @@ mod tests {
             change(Some(&gone), None),
             change(None, Some(&fresh)),
         ]);
-        let shown = changes.shown(false);
+        let shown: Vec<_> = changes.clone().shown(false).map(|change| json!(change)).collect();
         let said: Vec<_> = shown
             .iter()
             .map(|change| change["what"].as_str().unwrap())
@@ -204,7 +198,8 @@ mod tests {
         let fields = json!([{"path": "key", "before": blotted, "after": blotted}]);
         assert_eq!(shown[0]["fields"], fields);
         assert_eq!(shown[0]["after"]["key"], presentation::REDACTED);
-        assert_eq!(changes.shown(true)[0]["after"]["key"], "two");
+        let with_secrets = json!(changes.shown(true).next());
+        assert_eq!(with_secrets["after"]["key"], "two");
     }
 
     #[test]
@@ -225,9 +220,9 @@ mod tests {
             before: Some(Arc::clone(&before)),
             after: Some(Arc::clone(&after)),
         }]);
-        let written = serde_json::to_string(&changes.listed(false)).unwrap();
+        let written = serde_json::to_string(&changes.clone().shown(false).next()).unwrap();
         assert!(written.contains(before.body.as_ref()) && written.contains(after.body.as_ref()));
-        let shown = &changes.shown(false)[0];
+        let shown = json!(changes.shown(false).next());
         assert_eq!(
             (&shown["name"], &shown["changed"]),
             (&json!("orders"), &json!(["port"]))

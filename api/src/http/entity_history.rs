@@ -4,7 +4,7 @@
 use axum::http::{Method, StatusCode};
 use domain::Kind;
 use domain::group::{EntityChange, Selector};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Permission, query};
@@ -71,7 +71,11 @@ async fn list(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
             before: touched.before,
             after: touched.after,
         };
-        shown["changes"] = Value::from(EntityChanges::decided(&[change]).shown(with_secrets));
+        shown["changes"] = json!(
+            EntityChanges::decided(&[change])
+                .shown(with_secrets)
+                .collect::<Vec<_>>()
+        );
         shown
     };
     let data = changes.into_iter().map(one).collect();

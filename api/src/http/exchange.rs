@@ -59,6 +59,10 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Bytes,
+    /// How many values it may have.
+    pub(crate) most_values: usize,
+    /// The digest of method, path, query and body, where an idempotency key came with them.
+    pub(crate) digest: Option<Digest>,
     /// The caller's address, if it came over a network.
     pub(crate) source: Option<String>,
     /// Who asks; none on public endpoints.
@@ -103,7 +107,7 @@ impl Exchange {
 
     /// The body as a JSON object.
     pub(crate) fn object(&self) -> Result<Map<String, Value>, Refusal> {
-        body::object(&self.body)
+        body::object(&self.body, self.most_values)
     }
 
     /// The body as an object for an entity of a kind: JSON, or a form.
@@ -125,7 +129,7 @@ impl Exchange {
 
     /// The body as a value of a type that knows its fields.
     pub(crate) fn typed_body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        body::typed(&self.body)
+        body::typed(&self.body, self.most_values)
     }
 
     /// A header's text.
@@ -166,6 +170,14 @@ impl Exchange {
         })
     }
 
+    /// The body, for who needs it no longer than reading it takes.
+    pub(crate) fn take_body(&mut self) -> Bytes {
+        if self.headers.contains_key("idempotency-key") {
+            self.digest = Some(digest(&self.method, &self.path, &self.query, &self.body));
+        }
+        std::mem::take(&mut self.body)
+    }
+
     fn idempotency(&self) -> Result<Option<Idempotency>, Refusal> {
         let Some(key) = self.header("idempotency-key")? else {
             return Ok(None);
@@ -173,23 +185,30 @@ impl Exchange {
         if key.is_empty() || key.len() > 255 {
             return Err(Refusal::bad_request("Idempotency-Key must have 1 to 255 bytes"));
         }
-        let mut request = blake3::Hasher::new();
-        request
-            .update(self.method.as_str().as_bytes())
-            .update(&[0])
-            .update(self.path.as_bytes())
-            .update(&[0]);
-        for (name, value) in self.query.iter() {
-            request
-                .update(name.as_bytes())
-                .update(&[1])
-                .update(value.as_bytes())
-                .update(&[2]);
-        }
-        request.update(&[0]).update(&self.body);
         Ok(Some(Idempotency {
             key: key.to_owned(),
-            request: Digest(*request.finalize().as_bytes()),
+            request: self
+                .digest
+                .unwrap_or_else(|| digest(&self.method, &self.path, &self.query, &self.body)),
         }))
     }
+}
+
+/// What makes a repeated request the same one.
+fn digest(method: &Method, path: &str, query: &Query, body: &Bytes) -> Digest {
+    let mut request = blake3::Hasher::new();
+    request
+        .update(method.as_str().as_bytes())
+        .update(&[0])
+        .update(path.as_bytes())
+        .update(&[0]);
+    for (name, value) in query.iter() {
+        request
+            .update(name.as_bytes())
+            .update(&[1])
+            .update(value.as_bytes())
+            .update(&[2]);
+    }
+    request.update(&[0]).update(body);
+    Digest(*request.finalize().as_bytes())
 }

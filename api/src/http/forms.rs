@@ -1,22 +1,31 @@
 //! Forms as bodies of entities (`deck-go-kong.md` §5.7): `config.minute=5`, `paths[]=/a`, `paths[1]=/a`; the texts get
 //! the types that the kind's schema says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::Kind;
 use domain::schema::{FieldSchema, RecordSchema, ValueType};
 use serde_json::{Map, Number, Value};
 
+use super::body::{self, MOST_VALUES};
 use super::refusal::Refusal;
 
 /// How many names and indexes a key may have: far more than any schema is deep.
 const DEEPEST: usize = 32;
 
+/// How much of a key is shown where it is refused, in characters.
+const LONGEST_SHOWN: usize = 200;
+
 /// The object that a form's fields describe, every value still a text.
 pub(crate) fn object(fields: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {
-    let mut root = Node::Members(Vec::new());
+    let mut root = Node::Members(Members::default());
+    let mut nodes = 0;
     for (key, text) in fields {
         let steps = steps(&key).ok_or_else(|| refused(&key, "is nested too deep"))?;
+        nodes += steps.len();
+        if nodes > MOST_VALUES {
+            return Err(body::too_many_values(MOST_VALUES));
+        }
         root.put(&steps, text).map_err(|why| refused(&key, why))?;
     }
     match root.into_value() {
@@ -152,8 +161,29 @@ fn indexed(segment: &str) -> Option<(&str, Option<usize>)> {
 #[derive(Debug)]
 enum Node {
     Text(String),
-    Members(Vec<(String, Self)>),
+    Members(Members),
     Elements(BTreeMap<usize, Self>),
+}
+
+/// The members of a record in the order in which they came, each found by its name.
+#[derive(Debug, Default)]
+struct Members {
+    nodes: Vec<(String, Node)>,
+    places: HashMap<String, usize>,
+}
+
+impl Members {
+    fn get_or_insert(&mut self, name: &str, node: impl FnOnce() -> Node) -> &mut Node {
+        let place = match self.places.get(name) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(name.to_owned(), self.nodes.len());
+                self.nodes.push((name.to_owned(), node()));
+                self.nodes.len() - 1
+            }
+        };
+        &mut self.nodes[place].1
+    }
 }
 
 impl Node {
@@ -164,12 +194,7 @@ impl Node {
         };
         let slot = match (self, first) {
             (Self::Members(members), Step::Member(name)) => {
-                let position = members.iter().position(|(known, _)| known == name);
-                let position = position.unwrap_or_else(|| {
-                    members.push((name.clone(), Self::empty_for(rest)));
-                    members.len() - 1
-                });
-                &mut members[position].1
+                members.get_or_insert(name, || Self::empty_for(rest))
             }
             (Self::Elements(elements), Step::Element(index)) => {
                 let next = elements
@@ -186,7 +211,7 @@ impl Node {
 
     fn empty_for(steps: &[Step]) -> Self {
         match steps.first() {
-            Some(Step::Member(_)) => Self::Members(Vec::new()),
+            Some(Step::Member(_)) => Self::Members(Members::default()),
             // A text that comes first is added to nothing.
             Some(Step::Element(_)) | None => Self::Elements(BTreeMap::new()),
         }
@@ -215,6 +240,7 @@ impl Node {
         match self {
             Self::Text(text) => Value::String(text),
             Self::Members(members) => members
+                .nodes
                 .into_iter()
                 .map(|(name, node)| (name, node.into_value()))
                 .collect::<Map<_, _>>()
@@ -225,7 +251,8 @@ impl Node {
 }
 
 fn refused(key: &str, why: &str) -> Refusal {
-    Refusal::bad_request(format!("Cannot parse the form: the field '{key}' {why}"))
+    let shown: String = key.chars().take(LONGEST_SHOWN).collect();
+    Refusal::bad_request(format!("Cannot parse the form: the field '{shown}' {why}"))
 }
 
 #[cfg(test)]

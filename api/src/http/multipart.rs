@@ -1,18 +1,30 @@
 //! `multipart/form-data` bodies (RFC 7578): the texts of their fields, a file's content included.
 
+use super::body::{self, MOST_VALUES};
 use super::refusal::Refusal;
 
+/// The longest boundary, in bytes (RFC 2046): where a part ends costs no more than that for each byte of the body.
+const LONGEST_BOUNDARY: usize = 70;
+
 /// Names and texts in the order in which they stand in the body.
-pub(crate) fn fields(content_type: &str, body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+pub(crate) fn fields(content_type: &str, whole: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
     let boundary = parameter(content_type, "boundary")
         .filter(|boundary| !boundary.is_empty())
         .ok_or_else(|| refused("its Content-Type names no boundary"))?;
+    if boundary.len() > LONGEST_BOUNDARY {
+        return Err(refused(&format!(
+            "its boundary has more than {LONGEST_BOUNDARY} bytes"
+        )));
+    }
     let opening = format!("--{boundary}");
-    let start = find(body, opening.as_bytes()).ok_or_else(|| refused("its boundary doesn't occur"))?;
-    let mut rest = &body[start + opening.len()..];
+    let start = find(whole, opening.as_bytes()).ok_or_else(|| refused("its boundary doesn't occur"))?;
+    let mut rest = &whole[start + opening.len()..];
     let between = format!("\r\n{opening}");
     let mut fields = Vec::new();
     while !rest.starts_with(b"--") {
+        if fields.len() == MOST_VALUES {
+            return Err(body::too_many_values(MOST_VALUES));
+        }
         let line = find(rest, b"\r\n").ok_or_else(unfinished)?;
         // The line's end may be that of an empty part's headers too, so it stays.
         rest = &rest[line..];
@@ -83,8 +95,10 @@ mod tests {
 
     #[test]
     fn what_is_no_form_is_refused_in_words() {
+        let long = format!("multipart/form-data; boundary={}", "-".repeat(71));
         for (content_type, body, why) in [
             ("multipart/form-data", "", "its Content-Type names no boundary"),
+            (&long, "", "its boundary has more than 70 bytes"),
             (TYPE, "a=b", "its boundary doesn't occur"),
             (TYPE, "--x y\r\n", "it ends before its last boundary"),
             (TYPE, "--x y\r\n\r\n--x y--", "a part has no headers"),

@@ -275,6 +275,7 @@ fn own_schemas() -> Value {
             "version": whole, "changed": { "type": "boolean" }, "dry_run": { "type": "boolean" },
             "results": { "type": "array", "items": result }, "accepted": { "type": "boolean" }, "changes": changes,
             "errors": { "type": "array", "items": { "$ref": "#/components/schemas/RefusedOperation" } }, "nodes": hindered,
+            "refused": whole,
         })),
         "RefusedOperation": {
             "allOf": [{ "$ref": "#/components/schemas/Problem" }],

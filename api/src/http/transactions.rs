@@ -19,7 +19,11 @@ use super::groups;
 use super::preconditions;
 use super::presentation;
 use super::refusal::Refusal;
+use super::streamed::StreamedObject;
 use super::writes::WRITE_HEADERS;
+
+/// How many operations that would be refused are told of at most.
+const MOST_ERRORS: usize = 100;
 
 /// The endpoint, under both prefixes.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -83,9 +87,10 @@ async fn transact(exchange: Exchange) -> Result<Answer, Refusal> {
         "version": accepted.version,
         "changed": accepted.changed,
         "dry_run": false,
-        "results": shown(&accepted.outcome.results, with_secrets),
     });
-    Ok(Answer::ok(&body)
+    Ok(StreamedObject::beginning_with(&body)
+        .with_list("results", shown(accepted.outcome.results, with_secrets))
+        .ok()
         .tagged(accepted.version)
         .at_version(accepted.version))
 }
@@ -125,12 +130,15 @@ async fn rehearse(exchange: &Exchange, requests: Vec<Request>) -> Result<Answer,
         "accepted": refused.is_empty(),
         "changed": refused.is_empty() && !tried.decision.events.is_empty(),
         "dry_run": true,
-        "results": shown(&outcome.results, with_secrets),
-        "changes": EntityChanges::decided(&outcome.changes).shown(with_secrets),
-        "errors": refused.iter().map(error).collect::<Vec<_>>(),
+        "errors": refused.iter().take(MOST_ERRORS).map(error).collect::<Vec<_>>(),
+        "refused": refused.len(),
         "nodes": exchange.hindered_nodes(&tried).await?,
     });
-    Ok(Answer::ok(&body).at_version(tried.version))
+    let changes = EntityChanges::decided(&outcome.changes).shown(with_secrets);
+    let answer = StreamedObject::beginning_with(&body)
+        .with_list("results", shown(outcome.results.clone(), with_secrets))
+        .with_list("changes", changes);
+    Ok(answer.ok().at_version(tried.version))
 }
 
 fn place(number: usize) -> String {
@@ -141,8 +149,8 @@ fn read((number, request): (usize, Request)) -> Result<Operation, Refusal> {
     operation(request).map_err(|refusal| refusal.at(&place(number)))
 }
 
-fn shown(results: &[OperationResult], with_secrets: bool) -> Vec<Value> {
-    let one = |result: &OperationResult| {
+fn shown(results: Vec<OperationResult>, with_secrets: bool) -> impl Iterator<Item = Value> {
+    let one = move |result: OperationResult| {
         let status = match (&result.entity, result.created) {
             (Some(_), true) => StatusCode::CREATED,
             (Some(_), false) => StatusCode::OK,
@@ -152,7 +160,7 @@ fn shown(results: &[OperationResult], with_secrets: bool) -> Vec<Value> {
         let body = entity.map(|entity| presentation::body(entity, with_secrets));
         json!({ "status": status.as_u16(), "kind": result.kind, "id": result.id, "body": body })
     };
-    results.iter().map(one).collect()
+    results.into_iter().map(one)
 }
 
 fn operation(request: Request) -> Result<Operation, Refusal> {

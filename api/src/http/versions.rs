@@ -16,6 +16,7 @@ use super::pages::{self, AFTER, PAGE, Page};
 use super::preconditions;
 use super::presentation;
 use super::refusal::Refusal;
+use super::streamed::StreamedObject;
 
 /// The endpoints of history, under both prefixes.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -143,10 +144,13 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let mut body = shown(&detail.change);
     body["digest"] = Value::from(digest(&exchange, group, version).await?);
     let with_secrets = exchange.caller()?.reads_secrets();
-    body["changes"] = Value::from(EntityChanges::recorded(&detail).shown(with_secrets));
     let next = detail.next.map(|next| pages::cursor(next as u64));
     body["meta"] = json!({ "page": { "size": size, "next": next } });
-    Ok(Answer::ok(&body).tagged(version).at_version(newest))
+    Ok(StreamedObject::beginning_with(&body)
+        .with_list("changes", EntityChanges::recorded(&detail).shown(with_secrets))
+        .ok()
+        .tagged(version)
+        .at_version(newest))
 }
 
 /// The refusal to tell of a change before the first.

@@ -3,9 +3,11 @@
 use commands::bus::DryRun;
 use domain::Cause;
 use domain::gateway::{Accepted, CommandError, Commands as _};
-use domain::group::decide::Outcome;
-use domain::group::{GroupCommand, GroupError, Operation, Selector};
+use domain::group::decide::{OperationResult, Outcome};
+use domain::group::{GroupCommand, GroupError, Operation};
 use domain::organization::{OrganizationCommand, OrganizationOutcome};
+use domain::{EntityId, Kind};
+use projections::{ChangeDetail, EventDetail};
 
 use super::endpoint::{Parameter, header};
 use super::exchange::Exchange;
@@ -74,7 +76,7 @@ impl Exchange {
         Ok(decided.await)
     }
 
-    /// Fills in the bodies of a repeated request's entities, as they were then.
+    /// Tells a repeated request's results as they were then, from the history.
     pub(crate) async fn recall_bodies(&self, accepted: &mut Accepted<Outcome>) -> Result<(), Refusal> {
         if !accepted.replayed {
             return Ok(());
@@ -82,11 +84,8 @@ impl Exchange {
         let group = self.group()?.id;
         let reads = &self.services.reads;
         reads.caught_up_to(accepted.position).await?;
-        let version = Some(accepted.version);
-        for result in &mut accepted.outcome.results {
-            let selector = Selector::Id(result.id);
-            result.entity = reads.entity(group, result.kind, &selector, None, version).await?;
-        }
+        let recorded = reads.change(group, accepted.version).await?;
+        accepted.outcome.results = recorded.map(results_of).unwrap_or_default();
         Ok(())
     }
 
@@ -116,4 +115,18 @@ impl Exchange {
         self.services.access.forget();
         Ok(accepted?)
     }
+}
+
+/// What a recorded change left of each entity it touched, in order of first touch.
+fn results_of(change: ChangeDetail) -> Vec<OperationResult> {
+    let told = change.events.into_iter().filter(|event| !event.summary.repeated);
+    let result = |event: EventDetail| {
+        Some(OperationResult {
+            kind: Kind::named(event.summary.kind.as_deref()?)?,
+            id: EntityId(event.summary.id?),
+            created: event.before.is_none(),
+            entity: event.after,
+        })
+    };
+    told.filter_map(result).collect()
 }

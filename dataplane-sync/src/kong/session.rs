@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::Timestamp;
+use domain::bounded_json::{self, NodeBudget, RepeatedKeys};
 use serde_json::Value;
 
 use super::basic_info::BasicInfo;
@@ -17,6 +18,8 @@ use crate::native::DISCONNECT_SECONDS;
 
 /// How long a node may take for its basic_info (§1.4).
 const BASIC_INFO_MILLIS: i64 = 5_000;
+/// How many values what a node says may have.
+const MOST_VALUES: usize = 100_000;
 /// How long its first ping is waited for, which says what it has.
 const FIRST_PING_MILLIS: i64 = 1_000;
 /// How long a push takes at most to be applied, whatever its size …
@@ -162,7 +165,7 @@ impl Session {
         match message {
             Message::Ping(payload) => self.ping(payload, now),
             Message::Binary(bytes) if self.arrived.is_none() => self.basic_info(&bytes, now),
-            Message::Binary(bytes) => match serde_json::from_slice::<Value>(&bytes) {
+            Message::Binary(bytes) => match said_by(&bytes) {
                 Ok(said) if said["type"] == "error" => {
                     vec![Output::Report(Report::Failed(said["error"].clone()))]
                 }
@@ -251,6 +254,11 @@ impl Session {
 
 const fn millis_after(at: Timestamp, millis: i64) -> Timestamp {
     Timestamp(at.0 + millis)
+}
+
+/// What a node says after it has introduced itself.
+fn said_by(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    bounded_json::from_slice(bytes, &NodeBudget::new(MOST_VALUES), RepeatedKeys::LastCounts)
 }
 
 #[cfg(test)]

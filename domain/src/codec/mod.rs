@@ -2,12 +2,13 @@
 //! compressed with zstd above 4 KiB, secrets sealed on the way in and opened on the way out.
 //!
 //! - [`envelope`]: one record of the log: a whole commit, or a part of a change too big for one.
-//! - [`changes`]: the payload: changes with named, versioned events.
+//! - [`changes`]: the payload: changes with named, versioned events; `payload` are its bytes.
 //! - [`event`]: what each family of events implements to stand in a change.
 
 pub mod changes;
 pub mod envelope;
 pub mod event;
+mod payload;
 
 pub use changes::{EncodedChanges, decode_changes, encode_changes};
 pub use envelope::{Envelope, Part};

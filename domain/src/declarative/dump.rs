@@ -99,7 +99,7 @@ impl<'entities> Tree<'entities> {
     /// An entity that refers to exactly one other nests under it where decK nests it: what can't be without the other,
     /// routes, and plugins unless they are a consumer group's.
     fn parent_of(&self, entity: &Entity) -> Option<Key> {
-        let [reference] = entity.references.as_slice() else {
+        let [reference] = &*entity.references else {
             return None;
         };
         let parent = (reference.kind, reference.id);

@@ -3,10 +3,15 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::document::{Document, List};
 use super::older_formats::mark_regular_expressions;
-use super::{Declaration, DeclaredEntity, memberships};
+use super::{Declaration, DeclaredBody, DeclaredEntity, memberships};
 use crate::Kind;
+use crate::group::decide::CHANGE_LIMIT;
 use crate::schema::{Secrets, ValueType};
+
+/// How much of an entity's name stands beside its place, in characters.
+const LONGEST_NAME: usize = 100;
 
 /// Why a document isn't a declarative file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +33,9 @@ impl DeclarationError {
 }
 
 /// Reads a document. What it says about single fields is checked later, when it is applied to a group.
-pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
-    let Value::Object(root) = document else {
+pub fn parse(document: impl Into<Document>) -> Result<Declaration, DeclarationError> {
+    let Document { head, lists } = document.into();
+    let Some(root) = &head else {
         return Err(DeclarationError::at(
             "the file",
             "must be a mapping with _format_version and entities",
@@ -46,12 +52,11 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
         secrets: secrets(root.get("_transform"))?,
         plugin_configs: plugin_configs(root.get("_plugin_configs"))?,
         entities: Vec::new(),
+        size: 0,
     };
-    for (key, value) in root {
-        if key.starts_with('_') {
-            check_known(key)?;
-            continue;
-        }
+    root.keys().try_for_each(|key| check_known(key))?;
+    for (key, list) in lists {
+        let key = key.as_str();
         let kind = Kind::named(key).or_else(|| Kind::in_collection(&key.replace('_', "-")));
         let kind =
             kind.ok_or_else(|| DeclarationError::at(key, "isn't a kind of entity that this version knows"))?;
@@ -67,7 +72,14 @@ pub fn parse(document: &Value) -> Result<Declaration, DeclarationError> {
                 "isn't written in files: upload it by itself",
             ));
         }
-        reader.list(key, kind, value, None)?;
+        let List::Items(items) = list else {
+            return Err(DeclarationError::at(key, "must be a list"));
+        };
+        for (index, item) in items.into_iter().enumerate() {
+            let item =
+                serde_json::from_str(&item).map_err(|error| DeclarationError::at(key, error.to_string()))?;
+            reader.entity(&format!("{key}[{index}]"), kind, item, None)?;
+        }
     }
     let konnect = root.get("_konnect").and_then(Value::as_object);
     let group = konnect.and_then(|konnect| {
@@ -166,6 +178,8 @@ struct Reader<'document> {
     /// `_plugin_configs`: fields of `config` that plugins naming one in `_config` don't set themselves.
     plugin_configs: Option<&'document Map<String, Value>>,
     entities: Vec<DeclaredEntity>,
+    /// Bytes of the entities' bodies so far.
+    size: usize,
 }
 
 impl Reader<'_> {
@@ -173,13 +187,13 @@ impl Reader<'_> {
         &mut self,
         path: &str,
         kind: Kind,
-        value: &Value,
+        value: Value,
         parent: Option<usize>,
     ) -> Result<(), DeclarationError> {
         match value {
             Value::Null => Ok(()),
             Value::Array(items) => items
-                .iter()
+                .into_iter()
                 .enumerate()
                 .try_for_each(|(index, item)| self.entity(&format!("{path}[{index}]"), kind, item, parent)),
             _ => Err(DeclarationError::at(path, "must be a list")),
@@ -190,11 +204,11 @@ impl Reader<'_> {
         &mut self,
         path: &str,
         kind: Kind,
-        value: &Value,
+        value: Value,
         parent: Option<usize>,
     ) -> Result<(), DeclarationError> {
         let fields = match (value, kind.schema().endpoint_key) {
-            (Value::Object(fields), _) => fields.clone(),
+            (Value::Object(fields), _) => fields,
             // A certificate's SNIs may be written as names alone.
             (Value::String(key), Some(field)) => Map::from_iter([(field.to_owned(), json!(key))]),
             _ => return Err(DeclarationError::at(path, "must be a mapping")),
@@ -202,6 +216,7 @@ impl Reader<'_> {
         let mut body = Map::new();
         let mut nested = Vec::new();
         let mut memberships = Vec::new();
+        let mut shared = None;
         for (field, value) in fields {
             if let Some((membership, far)) = memberships::listed_in(kind, &field) {
                 memberships.push((field, membership, far, value));
@@ -209,23 +224,33 @@ impl Reader<'_> {
             }
             match child_kind(kind, &field, &value) {
                 Some(child) => nested.push((field, child, value)),
-                None if matches!(field.as_str(), "_comment" | "_ignore" | "_config") => {}
+                None if field == "_config" => shared = Some(value),
+                None if matches!(field.as_str(), "_comment" | "_ignore") => {}
                 None => {
                     body.insert(field.clone(), reference(kind, &field, value));
                 }
             }
         }
         self.fill_defaults(kind, &mut body);
-        let shared = value.get("_config").filter(|shared| !shared.is_null());
-        if let Some(shared) = shared.filter(|_| kind.name() == "plugins") {
-            self.fill_config(path, shared, &mut body)?;
+        let shared = shared.filter(|shared| !shared.is_null() && kind.name() == "plugins");
+        if let Some(shared) = shared {
+            self.fill_config(path, &shared, &mut body)?;
         }
         if self.before_3 && kind.name() == "routes" {
             mark_regular_expressions(&mut body);
         }
         let position = self.entities.len();
+        let name = named(path, kind, &body);
+        let body = DeclaredBody::from(body);
+        self.size += body.len();
+        if self.size > CHANGE_LIMIT {
+            let reason = format!(
+                "with what its defaults and shared configs fill in, the file has more than {CHANGE_LIMIT} bytes: split it"
+            );
+            return Err(DeclarationError::at(path, reason));
+        }
         self.entities.push(DeclaredEntity {
-            path: named(path, kind, &body),
+            path: name.into(),
             kind,
             body,
             parent,
@@ -233,14 +258,14 @@ impl Reader<'_> {
             hashed: None,
         });
         nested.into_iter().try_for_each(|(field, child, value)| {
-            self.list(&format!("{path}.{field}"), child, &value, Some(position))
+            self.list(&format!("{path}.{field}"), child, value, Some(position))
         })?;
         memberships
             .into_iter()
             .try_for_each(|(field, membership, far, value)| {
                 let path = format!("{path}.{field}");
                 let items = membership_items(&path, far, &value)?;
-                self.list(&path, membership, &items, Some(position))
+                self.list(&path, membership, items, Some(position))
             })
     }
 
@@ -354,7 +379,13 @@ fn named(path: &str, kind: Kind, body: &Map<String, Value>) -> String {
         .find_map(Value::as_str);
     // A credential's endpoint key is its secret.
     let name = name.filter(|_| !kind.schema().owned || kind.schema().foreign_keys.is_empty());
-    name.map_or_else(|| path.to_owned(), |name| format!("{path} ({name})"))
+    let Some(name) = name else {
+        return path.to_owned();
+    };
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{path} ({}…)", &name[..end]),
+        None => format!("{path} ({name})"),
+    }
 }
 
 /// Entities in the order of their kinds, which puts what each may refer to before it; parents are re-numbered.
@@ -382,7 +413,7 @@ mod tests {
     use super::*;
 
     fn only_body(document: &Value) -> Map<String, Value> {
-        parse(document).unwrap().entities.remove(0).body
+        parse(document).unwrap().entities.remove(0).body.map()
     }
 
     #[test]
@@ -395,6 +426,20 @@ mod tests {
         let expected = json!({ "minute": 5, "policy": "local", "redis": { "port": 2, "host": "h" } });
         assert_eq!(only_body(&document)["config"], expected);
         assert!(!only_body(&document).contains_key("_config"));
+    }
+
+    #[test]
+    fn a_shared_config_fills_no_more_than_a_change_may_hold() {
+        let config = json!({ "header_name": "x".repeat(1 << 20) });
+        let plugin = json!({ "name": "correlation-id", "_config": "long" });
+        let document = json!({
+            "_format_version": "3.0", "_plugin_configs": { "long": config }, "plugins": vec![plugin; 300],
+        });
+        let refused = parse(&document).unwrap_err();
+        assert!(
+            refused.reason.contains("defaults and shared configs"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -6,15 +6,28 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::decide::Draft;
-use super::entity::Entity;
+use super::entity::{Entity, UniqueKey};
 use super::operations::{self, Written};
-use super::{Group, GroupError, GroupEvent};
+use super::{Group, GroupError, GroupEvent, references};
 use crate::Kind;
 use crate::schema::{CustomPlugins, Secrets};
 
 /// The kind of an uploaded schema.
 const SCHEMAS: &str = "plugin_schemas";
 const PLUGINS: &str = "plugins";
+
+/// Whether entities of a kind are plugins.
+pub(super) fn are_plugins(kind: Kind) -> bool {
+    kind.name() == PLUGINS
+}
+
+/// The unique key of the uploaded schema that describes plugins of this name; none where Kong brings it along.
+pub(super) fn schema_key(plugins: Kind, name: &str) -> Option<UniqueKey> {
+    if plugins.schema().plugin(name).is_some() {
+        return None;
+    }
+    references::unique_key(Kind::named(SCHEMAS)?, "name", name)
+}
 
 /// Whether an entity is the schema of a plugin.
 pub(super) fn is_schema(entity: &Entity) -> bool {
@@ -79,11 +92,10 @@ pub fn check_unused(state: &Group, schema: &Entity) -> Result<(), GroupError> {
 
 /// The plugins that a schema describes; none of an entity that isn't one.
 pub(crate) fn users(state: &Group, schema: &Entity) -> Vec<Arc<Entity>> {
-    let Some(plugins) = Kind::named(PLUGINS).filter(|_| is_schema(schema)) else {
+    if !is_schema(schema) {
         return Vec::new();
-    };
-    let name = name_of(schema);
-    let described = state.of_kind(plugins).filter(|plugin| name_of(plugin) == name);
+    }
+    let described = schema.unique.iter().flat_map(|key| state.described_by(*key));
     described.cloned().collect()
 }
 

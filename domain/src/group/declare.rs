@@ -1,7 +1,7 @@
 //! A declarative file as one change: every entity matched, written, and the whole checked at the end, so that names
 //! may change hands within the file.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -13,10 +13,10 @@ use super::operations::{self, Written};
 use super::{DeletionCause, Group, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
 use crate::schema::{
-    FieldSchema, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived, holds_hashed_secret,
-    slow_hash, slowly_hashed,
+    FieldSchema, ForeignReference, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived,
+    foreign_reference, holds_hashed_secret, kept_hash, slowly_hashed,
 };
-use crate::{Context, EntityId, Kind};
+use crate::{EntityId, Kind};
 
 /// The namespace of ids made from content (UUIDv5).
 const CONTENT_IDS: Uuid = Uuid::from_u128(0x1c0f_5a6e_3f0b_5d8a_9c55_7b4e_21d3_a9f0);
@@ -24,14 +24,14 @@ const CONTENT_IDS: Uuid = Uuid::from_u128(0x1c0f_5a6e_3f0b_5d8a_9c55_7b4e_21d3_a
 /// Makes the configuration what the file says; with `prune`, also deletes what it doesn't have.
 pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) -> Result<(), GroupError> {
     let mut file = File::new(declaration);
-    let mut bodies = Vec::with_capacity(declaration.entities.len());
+    let mut placings = Vec::with_capacity(declaration.entities.len());
     for entity in &declaration.entities {
-        let body = placed(draft, entity, &file).map_err(|error| located(entity, error))?;
+        let (body, placing) = placed(draft, entity, &file).map_err(|error| located(entity, error))?;
         let id = target(draft, entity, &body, &file);
         if !file.add(entity, &body, id) {
             return Err(located(entity, GroupError::PrimaryKey { id }));
         }
-        bodies.push(body);
+        placings.push(placing);
     }
     let File { targets, wanted, .. } = file;
     let pruned = if prune {
@@ -41,7 +41,8 @@ pub fn declare(draft: &mut Draft<'_>, declaration: &Declaration, prune: bool) ->
     };
     let mut written = Vec::new();
     let mut displaced = Vec::new();
-    for ((entity, body), id) in declaration.entities.iter().zip(bodies).zip(&targets) {
+    for ((entity, placing), id) in declaration.entities.iter().zip(placings).zip(&targets) {
+        let body = placing.body(entity, &declaration.select_tags);
         let change =
             write(draft, entity, body, *id, &mut displaced).map_err(|error| located(entity, error))?;
         written.extend(change.map(|created| (entity, *id, created)));
@@ -115,18 +116,48 @@ impl<'declaration> File<'declaration> {
 
 fn located(entity: &DeclaredEntity, error: GroupError) -> GroupError {
     GroupError::InDeclaration {
-        path: entity.path.clone(),
+        path: entity.path.to_string(),
         error: Box::new(error),
     }
 }
 
-/// The body with its parent's id, resolved references and the file's select tags.
+/// What an entity refers to, its parent included: all that its place in the file and the group adds to its body.
+struct Placing(Vec<(&'static str, EntityId)>);
+
+impl Placing {
+    /// The body with its references and the file's select tags. Made when it is needed: the bodies of a large file are many.
+    fn body(self, entity: &DeclaredEntity, select_tags: &[String]) -> Map<String, Value> {
+        let mut body = entity.body.map();
+        for (field, reference) in self.0 {
+            body.insert(field.to_owned(), json!({ "id": reference }));
+        }
+        add_tags(entity.kind, &mut body, select_tags);
+        body
+    }
+}
+
+fn add_tags(kind: Kind, body: &mut Map<String, Value>, select_tags: &[String]) {
+    if select_tags.is_empty() || !kind.schema().tagged {
+        return;
+    }
+    // Where the tags stand among the fields is part of the content that ids may be made from.
+    let mut tags = match body.get_mut("tags").map(Value::take) {
+        Some(Value::Array(tags)) => tags,
+        _ => Vec::new(),
+    };
+    let own: HashSet<String> = tags.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let missing = select_tags.iter().filter(|tag| !own.contains(*tag));
+    tags.extend(missing.map(|tag| json!(tag)));
+    body.insert("tags".to_owned(), Value::Array(tags));
+}
+
+/// The body with its parent's id, resolved references and the file's select tags, and what of it the place added.
 fn placed(
     draft: &Draft<'_>,
     entity: &DeclaredEntity,
     file: &File<'_>,
-) -> Result<Map<String, Value>, GroupError> {
-    let mut body = entity.body.clone();
+) -> Result<(Map<String, Value>, Placing), GroupError> {
+    let mut body = entity.body.map();
     if let Some((kind, id)) = file.parent_of(entity) {
         let field = references::field_towards(entity.kind, kind).ok_or_else(|| {
             GroupError::Malformed(format!(
@@ -143,22 +174,15 @@ fn placed(
     }
     file.resolve(entity.kind, &mut body);
     references::resolve(&draft.scratch, entity.kind, &mut body)?;
-    let select_tags = &file.declaration.select_tags;
-    if !select_tags.is_empty() && entity.kind.schema().tagged {
-        let mut tags = body
-            .get("tags")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        let missing: Vec<_> = select_tags
-            .iter()
-            .map(|tag| json!(tag))
-            .filter(|tag| !tags.contains(tag))
-            .collect();
-        tags.extend(missing);
-        body.insert("tags".to_owned(), Value::Array(tags));
-    }
-    Ok(body)
+    let foreign = entity.kind.schema().foreign_keys.iter();
+    // What names nothing usable stays as it is written, for the schema to refuse.
+    let references = foreign.filter_map(|key| match foreign_reference(body.get(key.field)?) {
+        Ok(Some(ForeignReference::Id(id))) => Some((key.field, EntityId(id))),
+        _ => None,
+    });
+    let placing = Placing(references.collect());
+    add_tags(entity.kind, &mut body, &file.declaration.select_tags);
+    Ok((body, placing))
 }
 
 /// Which entity is meant: by id, else by decK's natural key, else by content.
@@ -312,7 +336,7 @@ fn write<'declaration>(
     if let Some(current) = &current {
         keep_generated(current, &mut body);
     }
-    let secrets = secrets_of(by, current.as_deref(), &mut body, draft.context);
+    let secrets = secrets_of(by, current.as_deref(), &mut body);
     let (entity, changed) = match operations::written(draft, by.kind, current.as_ref(), body, secrets, true)?
     {
         Written::Unchanged => return Ok(None),
@@ -337,23 +361,19 @@ fn write<'declaration>(
 }
 
 /// What the secret in the body that is written is: hashed beforehand, or kept from what is stored, or as the file says.
-fn secrets_of(
-    by: &DeclaredEntity,
-    current: Option<&Entity>,
-    body: &mut Map<String, Value>,
-    context: &mut Context,
-) -> Secrets {
+fn secrets_of(by: &DeclaredEntity, current: Option<&Entity>, body: &mut Map<String, Value>) -> Secrets {
     if let Some((field, hash)) = &by.hashed {
-        let named = |field: &str| by.body.get(field).is_some_and(|value| !value.is_null());
+        let written = by.body.map();
+        let named = |field: &str| written.get(field).is_some_and(|value| !value.is_null());
         let known = named("id") || by.kind.schema().endpoint_key.is_some_and(named);
         // What has neither id nor name couldn't be told from others when its secret was hashed.
         let stored = current.filter(|_| !known).map(|current| current.map());
-        let kept = stored.and_then(|stored| slow_hash(by.kind, &by.body, Some(&stored), context));
-        let hash = kept.map_or_else(|| hash.clone(), |(_, hash)| hash);
+        let kept = stored.and_then(|stored| kept_hash(by.kind, &written, &stored));
+        let hash = kept.unwrap_or_else(|| hash.clone());
         body.insert((*field).to_owned(), json!(hash));
         return Secrets::Hashed;
     }
-    let omitted = slowly_hashed(by.kind).is_some_and(|field| !by.body.contains_key(field));
+    let omitted = slowly_hashed(by.kind).is_some_and(|field| !by.body.map().contains_key(field));
     match current {
         Some(current) if omitted && holds_hashed_secret(by.kind, &current.map()) => Secrets::Hashed,
         _ => by.secrets,

@@ -1,7 +1,7 @@
 //! An entity: its canonical JSON text plus the keys extracted from it, so that serving and rendering are copies of
 //! bytes and folding parses only what it indexes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::custom_plugins;
+use super::plugin_protocols::Protocols;
 use crate::{EntityId, Kind, Timestamp, Version};
 
 /// What a unique key hashes to: 128 bits of BLAKE3 over kind, rule and value.
@@ -53,13 +55,17 @@ pub struct Entity {
     /// The canonical body: every field in schema order, null where unset.
     pub body: Arc<str>,
     /// Its unique keys.
-    pub unique: Vec<UniqueKey>,
+    pub unique: Box<[UniqueKey]>,
     /// What it refers to.
-    pub references: Vec<Reference>,
+    pub references: Box<[Reference]>,
     /// The entities it lists by id, without a foreign key (a service's `ca_certificates`).
-    pub listed: Vec<(Kind, EntityId)>,
+    pub listed: Box<[(Kind, EntityId)]>,
     /// Its tags, in the body's order.
-    pub tags: Vec<Arc<str>>,
+    pub tags: Box<[Arc<str>]>,
+    /// The protocols it is for: a route's, a plugin's.
+    pub protocols: Protocols,
+    /// The unique key of the uploaded schema that describes it: of a plugin that isn't Kong's.
+    pub described_by: Option<UniqueKey>,
     /// Its time to live in seconds, where it has one.
     pub ttl: Option<i64>,
     /// Whether a part of the body was erased with its key.
@@ -104,6 +110,8 @@ impl Entity {
             references: index.references(kind, &extracted),
             listed: index.listed(&extracted),
             tags: index.tags(&extracted),
+            protocols: index.protocols(&extracted),
+            described_by: index.described_by(kind, &extracted),
             ttl: index.ttl(&extracted),
             erased: false,
             expires_at: None,
@@ -120,7 +128,14 @@ impl Entity {
 
     /// Whether it has all of these tags.
     pub fn has_tags(&self, tags: &[String]) -> bool {
-        tags.iter().all(|tag| self.tags.iter().any(|own| **own == **tag))
+        match tags {
+            [] => true,
+            [tag] => self.tags.iter().any(|own| **own == **tag),
+            several => {
+                let own: HashSet<&str> = self.tags.iter().map(AsRef::as_ref).collect();
+                several.iter().all(|tag| own.contains(tag.as_str()))
+            }
+        }
     }
 
     /// When its life began, if it has a time to live.
@@ -144,6 +159,9 @@ struct KindIndex {
     /// Per field that lists ids: the kind, its position in `wanted`.
     lists: Vec<(Kind, usize)>,
     tags: Option<usize>,
+    protocols: Option<usize>,
+    /// The plugin's name, in plugins.
+    plugin: Option<usize>,
     ttl: Option<usize>,
 }
 
@@ -189,6 +207,11 @@ impl KindIndex {
             .filter_map(|field| Some((field.lists?, position(field.name))))
             .collect();
         let tags = schema.tagged.then(|| position("tags"));
+        let protocols = match kind.name() {
+            "routes" | "plugins" => Some(position("protocols")),
+            _ => None,
+        };
+        let plugin = custom_plugins::are_plugins(kind).then(|| position("name"));
         let ttl = schema.ttl.then(|| position("ttl"));
         Self {
             wanted,
@@ -196,6 +219,8 @@ impl KindIndex {
             references,
             lists,
             tags,
+            protocols,
+            plugin,
             ttl,
         }
     }
@@ -207,7 +232,7 @@ impl KindIndex {
         Ok(values)
     }
 
-    fn unique_keys(&self, kind: Kind, values: &[Option<&str>]) -> Vec<UniqueKey> {
+    fn unique_keys(&self, kind: Kind, values: &[Option<&str>]) -> Box<[UniqueKey]> {
         let mut keys = Vec::with_capacity(self.unique.len());
         for (rule, (fields, null_counts)) in self.unique.iter().enumerate() {
             let of = |field: &usize| values[*field].unwrap_or("null");
@@ -215,10 +240,10 @@ impl KindIndex {
                 keys.push(UniqueKey::of(kind, rule, fields.iter().map(of)));
             }
         }
-        keys
+        keys.into()
     }
 
-    fn references(&self, _kind: Kind, values: &[Option<&str>]) -> Vec<Reference> {
+    fn references(&self, _kind: Kind, values: &[Option<&str>]) -> Box<[Reference]> {
         let reference = |(foreign_key, kind, field): &(usize, Kind, usize)| {
             let id = values[*field].and_then(referenced_id)?;
             Some(Reference {
@@ -230,7 +255,7 @@ impl KindIndex {
         self.references.iter().filter_map(reference).collect()
     }
 
-    fn listed(&self, values: &[Option<&str>]) -> Vec<(Kind, EntityId)> {
+    fn listed(&self, values: &[Option<&str>]) -> Box<[(Kind, EntityId)]> {
         let ids = |field: usize| serde_json::from_str::<Option<Vec<EntityId>>>(values[field]?).ok()?;
         let of_list = |(kind, field): &(Kind, usize)| {
             let kind = *kind;
@@ -239,12 +264,23 @@ impl KindIndex {
         self.lists.iter().flat_map(of_list).collect()
     }
 
-    fn tags(&self, values: &[Option<&str>]) -> Vec<Arc<str>> {
+    fn tags(&self, values: &[Option<&str>]) -> Box<[Arc<str>]> {
         let text = self.tags.and_then(|field| values[field]).unwrap_or("null");
         serde_json::from_str::<Option<Vec<Arc<str>>>>(text)
             .ok()
             .flatten()
             .unwrap_or_default()
+            .into()
+    }
+
+    fn protocols(&self, values: &[Option<&str>]) -> Protocols {
+        let text = self.protocols.and_then(|field| values[field]);
+        text.map_or_else(Protocols::default, Protocols::read)
+    }
+
+    fn described_by(&self, kind: Kind, values: &[Option<&str>]) -> Option<UniqueKey> {
+        let name: String = serde_json::from_str(values[self.plugin?]?).ok()?;
+        custom_plugins::schema_key(kind, &name)
     }
 
     fn ttl(&self, values: &[Option<&str>]) -> Option<i64> {

@@ -75,7 +75,7 @@ struct EntityBody {
     kind: String,
     id: EntityId,
     /// Canonical JSON, null where a field is sealed.
-    body: String,
+    body: Arc<str>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sealed: Vec<SealedField>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -232,9 +232,9 @@ pub fn seal_body(
     entity: &Entity,
     boundary: Boundary,
     keys: &dyn DataKeys,
-) -> Result<(String, Vec<SealedField>), KeyNotLoaded> {
+) -> Result<(Arc<str>, Vec<SealedField>), KeyNotLoaded> {
     if !entity.kind.schema().may_seal {
-        return Ok((entity.body.as_ref().to_owned(), Vec::new()));
+        return Ok((Arc::clone(&entity.body), Vec::new()));
     }
     let mut body = entity.map();
     let mut sealed = Vec::new();
@@ -258,23 +258,23 @@ pub fn seal_body(
         sealed.push(SealedField { path, owner, text });
     }
     if sealed.is_empty() {
-        return Ok((entity.body.as_ref().to_owned(), sealed));
+        return Ok((Arc::clone(&entity.body), sealed));
     }
-    Ok((Value::Object(body).to_string(), sealed))
+    Ok((Value::Object(body).to_string().into(), sealed))
 }
 
 /// Puts a body's secrets back.
 pub fn open_body(
     kind: Kind,
     id: EntityId,
-    body: String,
+    body: Arc<str>,
     sealed: &[SealedField],
     boundary: Boundary,
     keys: &dyn DataKeys,
 ) -> Result<Entity, DecodeError> {
     let malformed = |why: &dyn std::fmt::Display| DecodeError::malformed("an entity's body", why);
     if sealed.is_empty() {
-        return Entity::from_canonical(kind, id, body.into()).map_err(|error| malformed(&error));
+        return Entity::from_canonical(kind, id, body).map_err(|error| malformed(&error));
     }
     let mut map: Map<String, Value> = serde_json::from_str(&body).map_err(|error| malformed(&error))?;
     let mut erased = false;

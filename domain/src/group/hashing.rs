@@ -63,14 +63,15 @@ fn hash_operation(operation: &mut Operation, state: &Group, generator: &mut dyn 
 fn hash_declaration(declaration: &mut Arc<Declaration>, state: &Group, generator: &mut dyn Generator) {
     let entities = Arc::make_mut(declaration).entities.iter_mut();
     for entity in entities.filter(|entity| declares_secret(entity)) {
-        let id = entity.body.get("id").and_then(Value::as_str);
+        let body = entity.body.map();
+        let id = body.get("id").and_then(Value::as_str);
         let named = || {
             let field = entity.kind.schema().endpoint_key?;
-            references::holder_of(state, entity.kind, field, entity.body.get(field)?.as_str()?)
+            references::holder_of(state, entity.kind, field, body.get(field)?.as_str()?)
         };
         let current = id.and_then(|id| id.parse().ok()).or_else(named);
         let stored = current.and_then(|id| stored(state, entity.kind, id));
-        entity.hashed = slow_hash(entity.kind, &entity.body, stored.as_ref(), generator);
+        entity.hashed = slow_hash(entity.kind, &body, stored.as_ref(), generator);
     }
 }
 

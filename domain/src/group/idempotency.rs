@@ -8,6 +8,8 @@ use crate::{Actor, Digest, EntityId, Idempotency, Kind, Timestamp, Version};
 
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 const KEPT_AT_MOST: usize = 100_000;
+/// Of a change that touched more than this, only that it happened is kept.
+pub const KEPT_TOUCHED: usize = 100;
 
 /// What an earlier change with the same key was. `Touched` names what a change of that aggregate touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct Remembered<Touched = (Kind, EntityId)> {
     pub version: Version,
     /// Its time.
     pub at: Timestamp,
-    /// What it touched, in a group: entities.
+    /// What it touched, in a group: entities. Nothing where that is more than [`KEPT_TOUCHED`]: the history tells it.
     pub touched: Vec<Touched>,
 }
 
@@ -55,6 +57,11 @@ impl<Touched: Clone> IdempotencyWindow<Touched> {
     ) {
         let key = scoped(actor, &idempotency.key);
         self.take_back_to(at);
+        let touched = if touched.len() > KEPT_TOUCHED {
+            Vec::new()
+        } else {
+            touched
+        };
         self.by_key.insert(
             key,
             Remembered {

@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use imbl::{HashMap, OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 pub use command::{Action, Condition, GroupCommand, OmittedChildren, Operation, Selector, Target};
@@ -53,6 +53,7 @@ pub use rehearsal::{Rehearsal, rehearse};
 
 use crate::schema::CustomPlugins;
 use crate::{Change, EntityId, Kind, Timestamp, Version};
+use plugin_protocols::{Protocols, Routed};
 
 /// A group's folded state. Persistent maps make a clone cost microseconds, so decisions use scratch copies.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +73,7 @@ pub struct Group {
     /// The consumers that were erased, and the change that did it: they never come back.
     pub erased: OrdMap<EntityId, Version>,
     entities: OrdMap<(Kind, EntityId), Arc<Entity>>,
-    unique: HashMap<UniqueKey, EntityId>,
+    unique: OrdMap<UniqueKey, EntityId>,
     /// (kind and id pointed at, kind and id that point, which foreign key).
     references: OrdSet<(Kind, EntityId, Kind, EntityId, usize)>,
     /// (kind and id listed, kind and id that lists it).
@@ -80,6 +81,10 @@ pub struct Group {
     expiries: OrdSet<(Timestamp, Kind, EntityId)>,
     /// When the lives of entities with a time to live began.
     births: OrdSet<(Timestamp, Kind, EntityId)>,
+    /// (the unique key of an uploaded schema, the plugin that it describes).
+    described: OrdSet<(UniqueKey, EntityId)>,
+    /// How many routes each service has, by protocol.
+    routed: Routed,
 }
 
 impl Group {
@@ -91,7 +96,7 @@ impl Group {
             ..Self::default()
         };
         for entity in entities {
-            group.insert(Arc::unwrap_or_clone(entity));
+            group.insert(entity);
         }
         group
     }
@@ -165,6 +170,20 @@ impl Group {
         self.lists.range(range).map(|(_, _, by, by_id)| (*by, *by_id))
     }
 
+    /// The plugins that the uploaded schema of this unique key describes, by id.
+    pub fn described_by(&self, schema: UniqueKey) -> impl Iterator<Item = &Arc<Entity>> {
+        let range = (schema, EntityId(Uuid::nil()))..=(schema, EntityId(Uuid::max()));
+        let plugins = Kind::named("plugins");
+        self.described
+            .range(range)
+            .filter_map(move |(_, id)| self.entity(plugins?, *id))
+    }
+
+    /// The protocols of a service's routes; none if it has no route.
+    pub fn routed(&self, service: EntityId) -> Option<Protocols> {
+        self.routed.of(service)
+    }
+
     /// The entities whose time to live has ended by then.
     pub fn expired(&self, at: Timestamp) -> impl Iterator<Item = (Kind, EntityId)> {
         self.expiries
@@ -192,19 +211,23 @@ impl Group {
         self.births.get_max().map(|(at, ..)| *at)
     }
 
-    fn put(&mut self, entity: &Entity) {
+    /// An entity that was decided here is the state's own from then on: none of a large change is copied.
+    fn put(&mut self, entity: &Arc<Entity>) {
         self.remove(entity.kind, entity.id);
-        self.insert(Entity {
+        if entity.touched == self.version {
+            return self.insert(Arc::clone(entity));
+        }
+        self.insert(Arc::new(Entity {
             touched: self.version,
-            ..entity.clone()
-        });
+            ..entity.as_ref().clone()
+        }));
     }
 
-    fn insert(&mut self, entity: Entity) {
-        for key in &entity.unique {
+    fn insert(&mut self, entity: Arc<Entity>) {
+        for key in &*entity.unique {
             self.unique.insert(*key, entity.id);
         }
-        for reference in &entity.references {
+        for reference in &*entity.references {
             self.references.insert((
                 reference.kind,
                 reference.id,
@@ -213,7 +236,7 @@ impl Group {
                 reference.foreign_key,
             ));
         }
-        for (kind, id) in &entity.listed {
+        for (kind, id) in &*entity.listed {
             self.lists.insert((*kind, *id, entity.kind, entity.id));
         }
         if let Some(expiry) = entity.expires_at {
@@ -222,24 +245,28 @@ impl Group {
         if let Some(birth) = entity.born() {
             self.births.insert((birth, entity.kind, entity.id));
         }
+        if let Some(schema) = entity.described_by {
+            self.described.insert((schema, entity.id));
+        }
+        self.routed.add(&entity);
         custom_plugins::note(&mut self.plugins, &entity);
-        self.entities.insert((entity.kind, entity.id), Arc::new(entity));
+        self.entities.insert((entity.kind, entity.id), entity);
     }
 
     fn remove(&mut self, kind: Kind, id: EntityId) -> Option<Arc<Entity>> {
         let entity = self.entities.remove(&(kind, id))?;
         custom_plugins::forget(&mut self.plugins, &entity);
-        for key in &entity.unique {
+        for key in &*entity.unique {
             // Within one change a key may already have moved on to its next holder.
             if self.unique.get(key) == Some(&id) {
                 self.unique.remove(key);
             }
         }
-        for reference in &entity.references {
+        for reference in &*entity.references {
             self.references
                 .remove(&(reference.kind, reference.id, kind, id, reference.foreign_key));
         }
-        for (listed, other) in &entity.listed {
+        for (listed, other) in &*entity.listed {
             self.lists.remove(&(*listed, *other, kind, id));
         }
         if let Some(expiry) = entity.expires_at {
@@ -248,6 +275,10 @@ impl Group {
         if let Some(birth) = entity.born() {
             self.births.remove(&(birth, kind, id));
         }
+        if let Some(schema) = entity.described_by {
+            self.described.remove(&(schema, id));
+        }
+        self.routed.take(&entity);
         Some(entity)
     }
 }

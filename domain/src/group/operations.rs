@@ -258,7 +258,11 @@ pub fn written(
         }
         let entity = Entity::from_map(kind, id, &filled);
         let expires_at = entity.ttl.map(|ttl| at.plus_seconds(ttl));
-        return Ok(Written::Created(Arc::new(Entity { expires_at, ..entity })));
+        return Ok(Written::Created(Arc::new(Entity {
+            expires_at,
+            touched: draft.scratch.version,
+            ..entity
+        })));
     };
     let before = current.map();
     let write = if whole {
@@ -280,10 +284,13 @@ pub fn written(
     } else {
         current.expires_at
     };
-    Ok(Written::Updated(
-        Arc::new(Entity { expires_at, ..entity }),
-        changed,
-    ))
+    let touched = draft.scratch.version;
+    let entity = Entity {
+        expires_at,
+        touched,
+        ..entity
+    };
+    Ok(Written::Updated(Arc::new(entity), changed))
 }
 
 /// What a canonical body would be if it were written now as it is: filled and validated by the schemas of today.

@@ -35,7 +35,7 @@ struct StoredGroup {
 struct StoredEntity {
     kind: String,
     id: EntityId,
-    body: String,
+    body: Arc<str>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sealed: Vec<SealedField>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,11 +97,11 @@ pub fn decode(bytes: &[u8], boundary: Boundary, keys: &dyn DataKeys) -> Result<G
     for entity in stored.entities {
         let kind = Kind::named(&entity.kind).ok_or(DecodeError::UnknownKind(entity.kind))?;
         let opened = open_body(kind, entity.id, entity.body, &entity.sealed, boundary, keys)?;
-        group.insert(Entity {
+        group.insert(Arc::new(Entity {
             expires_at: entity.expires_at,
             touched: entity.touched,
             ..opened
-        });
+        }));
     }
     Ok(group)
 }

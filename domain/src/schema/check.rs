@@ -1,5 +1,7 @@
 //! Checks over several fields of a body; their texts go to `"@entity"` (README §7).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::definition::{
@@ -92,17 +94,13 @@ fn at_least_one(list: &FieldList, body: &Map<String, Value>, updating: bool, err
 }
 
 fn distinct(list: &FieldList, body: &Map<String, Value>, errors: &mut Errors) {
-    let values: Vec<_> = list
+    let mut seen = HashSet::with_capacity(list.paths.len());
+    let mut values = list
         .paths
         .iter()
         .filter_map(|path| value_at(body, path))
-        .filter(|value| !is_empty(Some(value)))
-        .collect();
-    if values
-        .iter()
-        .enumerate()
-        .any(|(index, value)| values[..index].contains(value))
-    {
+        .filter(|value| !is_empty(Some(value)));
+    if values.any(|value| !seen.insert(value)) {
         put_entity(
             errors,
             format!("values of these fields must be distinct: {}", list.quoted),

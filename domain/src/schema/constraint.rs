@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::choices::Choices;
 use super::definition::Constraint;
 use super::fill::is_uuid;
 use super::validate::shown;
@@ -18,11 +19,11 @@ pub(super) fn check(constraint: &Constraint, value: &Value) -> Result<(), String
         Constraint::Unequal(other) => refuse(!same(value, other), &|| {
             format!("value must not be {}", shown(other))
         }),
-        Constraint::NotOneOf(others) => refuse(!contains(others, value), &|| {
-            format!("must not be one of: {}", listed(others))
+        Constraint::NotOneOf(others) => refuse(!others.contains(value), &|| {
+            format!("must not be one of: {}", listed(others.listed()))
         }),
-        Constraint::OneOf(choices) => refuse(contains(choices, value), &|| {
-            format!("expected one of: {}", listed(choices))
+        Constraint::OneOf(choices) => refuse(choices.contains(value), &|| {
+            format!("expected one of: {}", listed(choices.listed()))
         }),
         Constraint::GreaterThan(bound) => refuse(number() > *bound, &|| {
             format!("value must be greater than {bound}")
@@ -102,11 +103,12 @@ fn length_of(value: &Value) -> usize {
     }
 }
 
-fn exclusive(subsets: &[Vec<Value>], value: &Value) -> Result<(), String> {
+fn exclusive(subsets: &[Choices], value: &Value) -> Result<(), String> {
     let items = value.as_array().map_or(&[][..], Vec::as_slice);
+    let given = Choices::new(items.to_vec());
     let touched: Vec<_> = subsets
         .iter()
-        .filter(|subset| items.iter().any(|item| contains(subset, item)))
+        .filter(|subset| subset.listed().iter().any(|member| given.contains(member)))
         .collect();
     if touched.len() < 2 {
         return Ok(());
@@ -115,6 +117,7 @@ fn exclusive(subsets: &[Vec<Value>], value: &Value) -> Result<(), String> {
         .into_iter()
         .map(|subset| {
             let members: Vec<_> = subset
+                .listed()
                 .iter()
                 .map(|member| format!("'{}'", shown(member)))
                 .collect();

@@ -1,8 +1,11 @@
 //! What a schema file says, compiled: fields, constraints, shorthands and entity checks, ready to run without parsing.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::catalogue::Kind;
+use super::choices::Choices;
 use super::custom::LuaFunction;
 use super::pattern::Pattern;
 use super::rules::{EntityRule, FieldRule, ShorthandRule, TransformationRule};
@@ -15,6 +18,8 @@ pub(super) type Path = Vec<&'static str>;
 pub struct RecordSchema {
     /// Every field a stored body carries; unset ones are null.
     pub fields: Vec<FieldSchema>,
+    /// Where each field stands, by its name.
+    pub(super) places: HashMap<&'static str, usize>,
     pub(super) shorthands: Vec<Shorthand>,
     pub(super) checks: Vec<EntityCheck>,
     /// Whether this record or one below it has shorthand fields.
@@ -24,14 +29,14 @@ pub struct RecordSchema {
 impl RecordSchema {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&FieldSchema> {
-        self.fields.iter().find(|field| field.name == name)
+        self.places.get(name).map(|place| &self.fields[*place])
     }
 
     /// The field of this name that input may have: a stored one or a shorthand.
     pub fn input_field(&self, name: &str) -> Option<&FieldSchema> {
-        let shorthands = self.shorthands.iter().map(|shorthand| &shorthand.field);
-        let mut shorthands = shorthands.filter(|field| field.name == name);
-        self.field(name).or_else(|| shorthands.next())
+        let shorthands = || self.shorthands.iter().map(|shorthand| &shorthand.field);
+        self.field(name)
+            .or_else(|| shorthands().find(|field| field.name == name))
     }
 }
 
@@ -145,8 +150,8 @@ pub(super) enum Auto {
 pub(super) enum Constraint {
     Equal(Value),
     Unequal(Value),
-    NotOneOf(Vec<Value>),
-    OneOf(Vec<Value>),
+    NotOneOf(Choices),
+    OneOf(Choices),
     GreaterThan(f64),
     Timestamp,
     Uuid,
@@ -165,7 +170,7 @@ pub(super) enum Constraint {
     Rule(FieldRule),
     /// An uploaded schema's own.
     Function(LuaFunction),
-    ExclusiveSubsets(Vec<Vec<Value>>),
+    ExclusiveSubsets(Vec<Choices>),
 }
 
 /// An input-only field that is rewritten into others (README §5).

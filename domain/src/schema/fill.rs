@@ -1,5 +1,7 @@
 //! Filling: every field present, in schema order, with defaults and generated values (README §4).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
@@ -125,16 +127,12 @@ pub(super) fn integral(number: Number) -> Value {
 
 /// The first of equal plain values stays; records are never equal (README §2).
 fn drop_duplicates(items: &mut Vec<Value>) {
-    let mut index = 0;
-    while index < items.len() {
-        let (before, rest) = items.split_at(index);
-        let plain = !matches!(rest[0], Value::Object(_) | Value::Array(_) | Value::Null);
-        if plain && before.contains(&rest[0]) {
-            items.remove(index);
-        } else {
-            index += 1;
-        }
-    }
+    let mut seen = HashSet::with_capacity(items.len());
+    let first_of_its_kind = |item: &Value| {
+        let plain = !matches!(item, Value::Object(_) | Value::Array(_) | Value::Null);
+        !plain || seen.insert(item.clone())
+    };
+    items.retain(first_of_its_kind);
 }
 
 /// Only the id of a foreign entity is kept, once it is one.

@@ -140,8 +140,8 @@ fn constrain(described: &mut Value, constraint: &Constraint) {
     match constraint {
         Constraint::Equal(value) => described["const"] = value.clone(),
         Constraint::Unequal(value) => described["not"] = json!({"const": value}),
-        Constraint::NotOneOf(values) => described["not"] = json!({"enum": values}),
-        Constraint::OneOf(values) => described["enum"] = json!(values),
+        Constraint::NotOneOf(values) => described["not"] = json!({"enum": values.listed()}),
+        Constraint::OneOf(values) => described["enum"] = json!(values.listed()),
         Constraint::GreaterThan(least) => described["exclusiveMinimum"] = bound(*least),
         Constraint::Between(low, high) => {
             described["minimum"] = bound(*low);

@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod check;
+mod choices;
 mod compile;
 mod constraint;
 mod custom;
@@ -40,7 +41,7 @@ pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
 pub(crate) use rules::certificate_expiry;
 pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
-pub use transform::{Secrets, derived, holds_hashed_secret, may_hash, slow_hash, slowly_hashed};
+pub use transform::{Secrets, derived, holds_hashed_secret, kept_hash, may_hash, slow_hash, slowly_hashed};
 pub use violation::SchemaViolation;
 pub use write::{Write, fill_and_validate, transient};
 

@@ -96,19 +96,27 @@ pub fn slow_hash(
     stored: Option<&Map<String, Value>>,
     generator: &mut dyn Generator,
 ) -> Option<(&'static str, String)> {
+    let (slow, secret) = to_hash_slowly(kind, body)?;
+    let kept = stored.and_then(|stored| kept_hash(kind, body, stored));
+    let hash = kept.unwrap_or_else(|| (slow.hash)(secret, generator));
+    Some((slow.field, hash))
+}
+
+/// The hash that an entity holds, if it is of the secret in a body as it was sent. It costs as much as hashing.
+pub fn kept_hash(kind: Kind, body: &Map<String, Value>, stored: &Map<String, Value>) -> Option<String> {
+    let (slow, secret) = to_hash_slowly(kind, body)?;
+    let hash = stored.get(slow.field)?.as_str()?;
+    (slow.is_of)(hash, secret).then(|| hash.to_owned())
+}
+
+/// The secret in a body that is to be hashed, and how.
+fn to_hash_slowly(kind: Kind, body: &Map<String, Value>) -> Option<(SlowHash, &str)> {
     let slow = slow(kind)?;
     let secret = body
         .get(slow.field)?
         .as_str()
         .filter(|secret| !secret.is_empty())?;
-    if !(slow.wanted)(body) {
-        return None;
-    }
-    let kept = stored
-        .and_then(|stored| stored.get(slow.field)?.as_str())
-        .filter(|hash| (slow.is_of)(hash, secret));
-    let hash = kept.map_or_else(|| (slow.hash)(secret, generator), str::to_owned);
-    Some((slow.field, hash))
+    (slow.wanted)(body).then_some((slow, secret))
 }
 
 fn slow(kind: Kind) -> Option<SlowHash> {

@@ -6,6 +6,7 @@ use super::check;
 use super::constraint;
 use super::definition::{FieldSchema, RecordSchema, Reference, ValueType};
 use super::fill::is_uuid;
+use super::violation::MOST_ERRORS;
 
 const REQUIRED: &str = "required field missing";
 const UNKNOWN: &str = "unknown field";
@@ -24,6 +25,9 @@ fn fields(record: &RecordSchema, body: &Map<String, Value>) -> Map<String, Value
     let mut errors = Map::new();
     let mut expected = record.fields.iter();
     for (name, value) in body {
+        if errors.len() >= MOST_ERRORS {
+            break;
+        }
         let next = expected.as_slice().first().filter(|field| field.name == name);
         let known = match next {
             Some(_) => expected.next(),
@@ -129,13 +133,18 @@ fn is_integer(number: &serde_json::Number) -> bool {
             .is_some_and(|float| float.is_finite() && float.fract() == 0.0)
 }
 
-/// Errors stand where their elements do; the last one ends the list.
+/// Errors stand where their elements do; the last one ends the list. After [`MOST_ERRORS`] nothing further is looked at.
 fn list(elements: &FieldSchema, items: &[Value]) -> Result<(), Value> {
     let mut errors = Vec::new();
+    let mut found = 0;
     for (index, item) in items.iter().enumerate() {
         if let Err(error) = field(elements, item) {
             errors.resize(index, Value::Null);
             errors.push(error);
+            found += 1;
+        }
+        if found == MOST_ERRORS {
+            break;
         }
     }
     if errors.is_empty() {

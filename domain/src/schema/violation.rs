@@ -8,6 +8,12 @@ use serde_json::{Map, Value};
 /// Where errors over several fields stand.
 pub(super) const ENTITY: &str = "@entity";
 
+/// How many errors are told at most: who mends a hundred sends the body again anyhow.
+pub(super) const MOST_ERRORS: usize = 100;
+
+/// The longest text of one error, in bytes; the middle of a longer one is left out.
+const LONGEST_ERROR: usize = 1_000;
+
 /// A body that doesn't satisfy its schema. Answered with HTTP 400, code 2, `schema violation`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchemaViolation {
@@ -16,10 +22,11 @@ pub struct SchemaViolation {
 }
 
 impl SchemaViolation {
+    /// The first [`MOST_ERRORS`] of these, their texts shortened: what is told doesn't grow with what was sent.
     pub(super) fn of(errors: Map<String, Value>) -> Self {
-        Self {
-            fields: Value::Object(errors),
-        }
+        let mut fields = Value::Object(errors);
+        bound(&mut fields, &mut MOST_ERRORS.clone());
+        Self { fields }
     }
 
     /// One error at one top-level field.
@@ -45,6 +52,51 @@ impl SchemaViolation {
             1 => format!("schema violation ({all})"),
             count => format!("{count} schema violations ({all})"),
         }
+    }
+}
+
+/// Leaves so many errors, counting down, and shortens their texts.
+fn bound(errors: &mut Value, left: &mut usize) {
+    match errors {
+        Value::Object(members) => members.retain(|_, error| {
+            let kept = *left > 0;
+            bound(error, left);
+            kept
+        }),
+        Value::Array(elements) => {
+            let mut told = 0;
+            for (index, error) in elements
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, error)| !error.is_null())
+            {
+                if *left == 0 {
+                    break;
+                }
+                bound(error, left);
+                told = index + 1;
+            }
+            elements.truncate(told);
+        }
+        error => {
+            *left = left.saturating_sub(1);
+            if let Value::String(text) = error {
+                shorten(text);
+            }
+        }
+    }
+}
+
+/// Leaves the middle out of a text that is too long: where it begins says which value it is about, where it ends why.
+fn shorten(text: &mut String) {
+    const GAP: &str = " … ";
+    if text.len() > LONGEST_ERROR {
+        let half = (LONGEST_ERROR - GAP.len()) / 2;
+        let (start, end) = (
+            text.floor_char_boundary(half),
+            text.ceil_char_boundary(text.len() - half),
+        );
+        text.replace_range(start..end, GAP);
     }
 }
 
@@ -193,6 +245,27 @@ mod tests {
         assert_eq!(
             violation.message(),
             "schema violation (config.add: {\n  [\"a-b\"] = \"x\",\n  body = {\n    \"bad\"\n  }\n})"
+        );
+    }
+
+    #[test]
+    fn only_the_first_errors_are_told_and_long_texts_are_shortened() {
+        let many: Vec<_> = (0..1_000)
+            .map(|number| json!({"x": number.to_string()}))
+            .collect();
+        let errors = json!({"a": many, "b": "last"});
+        let violation = SchemaViolation::of(errors.as_object().unwrap().clone());
+        assert_eq!(violation.fields["a"].as_array().unwrap().len(), MOST_ERRORS);
+        assert!(violation.fields.get("b").is_none());
+        assert!(violation.message().starts_with("100 schema violations (a.1: "));
+
+        let text = format!("invalid value: {}: é", "é".repeat(100_000));
+        let violation = SchemaViolation::field("a", text);
+        let told = violation.fields["a"].as_str().unwrap();
+        assert!(told.len() <= LONGEST_ERROR, "{}", told.len());
+        assert!(
+            told.starts_with("invalid value: éé") && told.ends_with("éé: é"),
+            "{told}"
         );
     }
 

@@ -52,7 +52,14 @@ impl Views {
     ) -> Result<Arc<Entity>, ViewError> {
         let (boundary, keyring) = (Boundary::Group(group), &*self.shared.keyring);
         loop {
-            match open_body(kind, row.id, row.body.clone(), &row.sealed, boundary, keyring) {
+            match open_body(
+                kind,
+                row.id,
+                row.body.as_str().into(),
+                &row.sealed,
+                boundary,
+                keyring,
+            ) {
                 Ok(entity) => {
                     return Ok(Arc::new(Entity {
                         touched: row.from,

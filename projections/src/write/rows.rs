@@ -220,7 +220,7 @@ async fn write_entities(
                 row.from.cast_signed().into(),
                 end_of(row.to).into(),
                 row.expires_at.map(|at| at.0).into(),
-                row.body.clone().into(),
+                (&*row.body).into(),
                 row.sealed.clone().into(),
             ]
         })

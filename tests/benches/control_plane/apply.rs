@@ -2,7 +2,7 @@
 //! costs in it beside one in an empty group.
 
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tests::servers::Servers;
@@ -19,6 +19,9 @@ const PUTS: usize = 1_000;
 /// How often the lists are asked for until the views have the change: each waits up to 5 s by itself.
 const ATTEMPTS: usize = 60;
 
+/// After how long what isn't needed any more should have gone back to the system.
+const QUIET: Duration = Duration::from_secs(15);
+
 /// What the file has.
 pub(crate) struct Size {
     /// Services, each with a route that has a plugin.
@@ -28,6 +31,15 @@ pub(crate) struct Size {
 }
 
 impl Size {
+    /// About so many entities, in the proportions of the usual file: five consumers for each service.
+    pub(crate) const fn of(entities: usize) -> Self {
+        let services = entities / 13;
+        Self {
+            services,
+            consumers: (entities - 3 * services) / 2,
+        }
+    }
+
     const fn entities(&self) -> usize {
         3 * self.services + 2 * self.consumers
     }
@@ -87,6 +99,42 @@ pub(crate) async fn measure(engine: &Engine, size: &Size) -> anyhow::Result<()> 
         list(&mut client, kind, page).await?;
     }
     puts(&mut client).await?;
+    servers.stop().await;
+    Ok(())
+}
+
+/// What one file takes in memory: while it is applied, when its views are made, and when all is quiet again.
+pub(crate) async fn measure_memory(engine: &Engine, size: &Size) -> anyhow::Result<()> {
+    let entities = size.entities();
+    let mut servers = engine.servers().await;
+    servers.api().create_group("large").await;
+    let idle = memory(&servers);
+    let mut client = connect(&servers).await?;
+    let file = size.file();
+    let begun = Instant::now();
+    let path = "/v2/runtime-groups/large/apply";
+    let status = client.send_as("POST", path, "application/yaml", &file).await?;
+    anyhow::ensure!(status == 200, "apply answered {status}");
+    let took = begun.elapsed();
+    lists_are_served(&mut client).await?;
+    let peak: u64 = servers
+        .iter()
+        .map(|server| process_usage::peak_resident(server.pid()))
+        .sum();
+    let after = memory(&servers);
+    tokio::time::sleep(QUIET).await;
+    let above = |bytes: u64| bytes.saturating_sub(idle) >> 20;
+    report::line(&format!(
+        "{entities} entities: idle {} MiB; peak {} MiB above, {} bytes per entity; {} MiB above when the views have it, {} MiB \
+         {} s later; applied in {:.1} s",
+        idle >> 20,
+        above(peak),
+        peak.saturating_sub(idle) / entities as u64,
+        above(after),
+        above(memory(&servers)),
+        QUIET.as_secs(),
+        took.as_secs_f64()
+    ))?;
     servers.stop().await;
     Ok(())
 }

@@ -74,6 +74,9 @@ struct Arguments {
     /// How many consumers the applied file has, each with a key.
     #[arg(long, default_value_t = 50_000)]
     consumers: usize,
+    /// How many entities the files have whose memory is measured, one after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 20_000, 50_000, 100_000])]
+    memory_entities: Vec<usize>,
     /// How many Kong nodes connect, one series after another.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 500])]
     kong_nodes: Vec<usize>,
@@ -111,6 +114,7 @@ enum Measurement {
     Commands,
     Push,
     Apply,
+    ApplyMemory,
     Fold,
     /// The log is SQLite's, whatever `--log` says.
     Past,
@@ -164,6 +168,13 @@ async fn main() -> anyhow::Result<()> {
         };
         apply::measure(&Engine::start(arguments.log, true).await?, &size).await?;
         probe::fsync()?;
+    }
+    if wanted(Measurement::ApplyMemory) {
+        report::heading("Memory of one file as one change")?;
+        for &entities in &arguments.memory_entities {
+            let engine = Engine::start(arguments.log, true).await?;
+            apply::measure_memory(&engine, &apply::Size::of(entities)).await?;
+        }
     }
     if wanted(Measurement::Fold) {
         // Only reading is measured, so the log is filled without waiting for the disk where the engine lets us.

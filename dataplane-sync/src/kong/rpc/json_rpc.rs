@@ -2,6 +2,7 @@
 //!
 //! Decoding is total: whatever text comes, it is calls, or the error with which it is answered.
 
+use domain::bounded_json::{self, NodeBudget, RepeatedKeys};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +17,8 @@ pub const INVALID_PARAMS: i64 = -32_602;
 
 /// How many calls a batch may have.
 const BATCH_LIMIT: usize = 100;
+/// How many values a message may have: a list of plugins is the longest one.
+const MOST_VALUES: usize = 100_000;
 /// The longest id that is text, in bytes.
 const ID_LIMIT: usize = 256;
 
@@ -97,7 +100,8 @@ pub enum Message {
 
 /// Reads a message.
 pub fn decode(text: &[u8]) -> Message {
-    match serde_json::from_slice(text) {
+    let budget = NodeBudget::new(MOST_VALUES);
+    match bounded_json::from_slice(text, &budget, RepeatedKeys::LastCounts) {
         Ok(Value::Array(batch)) if batch.is_empty() => Message::One(invalid("the batch is empty")),
         Ok(Value::Array(batch)) if batch.len() > BATCH_LIMIT => Message::One(invalid(&format!(
             "the batch has {} calls, more than the {BATCH_LIMIT} allowed",

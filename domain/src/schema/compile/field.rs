@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::choices::Choices;
 use super::super::definition::{
     Auto, Constraint, FieldSchema, RecordSchema, Reference, Shorthand, ShorthandEffect, ValueType,
 };
@@ -30,7 +31,10 @@ pub(super) fn record(document: &Value, names: &Names) -> Result<RecordSchema, Fa
     let within = fields
         .iter()
         .any(|field| matches!(&field.value_type, ValueType::Record(record) if record.shorthands_within));
+    // Of fields of the same name the first one counts.
+    let places = fields.iter().enumerate().rev();
     Ok(RecordSchema {
+        places: places.map(|(place, field)| (field.name, place)).collect(),
         shorthands_within: within || !shorthands.is_empty(),
         checks: check::all(document, names)?,
         fields,
@@ -149,8 +153,8 @@ fn constraints(definition: &Value, value_type: &ValueType, names: &Names) -> Res
     let pattern = |name: &str| text(definition, name).map(Pattern::lua).transpose();
     constraints.extend(value("eq").map(Constraint::Equal));
     constraints.extend(value("ne").map(Constraint::Unequal));
-    constraints.extend(values("not_one_of").map(Constraint::NotOneOf));
-    constraints.extend(values("one_of").map(Constraint::OneOf));
+    constraints.extend(values("not_one_of").map(|values| Constraint::NotOneOf(Choices::new(values))));
+    constraints.extend(values("one_of").map(|values| Constraint::OneOf(Choices::new(values))));
     constraints.extend(number("gt").map(Constraint::GreaterThan));
     constraints.extend(flag(definition, "timestamp").then_some(Constraint::Timestamp));
     constraints.extend(flag(definition, "uuid").then_some(Constraint::Uuid));
@@ -183,7 +187,7 @@ fn constraints(definition: &Value, value_type: &ValueType, names: &Names) -> Res
     if let Some(subsets) = values("mutually_exclusive_subsets") {
         let subsets = subsets
             .into_iter()
-            .map(|subset| subset.as_array().cloned().unwrap_or_default());
+            .map(|subset| Choices::new(subset.as_array().cloned().unwrap_or_default()));
         constraints.push(Constraint::ExclusiveSubsets(subsets.collect()));
     }
     Ok(constraints)

@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::{key_material, web_key};
+use crate::bounded_json::{self, NodeBudget, RepeatedKeys};
 use crate::schema::validate::is_reference;
+
+/// How many values a JSON Web Key has at most: far more than any key.
+const MOST_VALUES: usize = 1_000;
 
 /// Public and private part load, and belong together.
 pub(super) fn pem_pair(pem: &Value) -> Result<(), String> {
@@ -37,7 +41,10 @@ pub(super) fn loads(key: &Map<String, Value>) -> Result<(), String> {
         .filter(|jwk| !is_reference(jwk))
         .and_then(Value::as_str)
     {
-        let Ok(jwk) = serde_json::from_str::<Map<String, Value>>(text) else {
+        let budget = NodeBudget::new(MOST_VALUES);
+        let Ok(Value::Object(jwk)) =
+            bounded_json::from_slice(text.as_bytes(), &budget, RepeatedKeys::LastCounts)
+        else {
             return Err("could not json decode jwk string".to_owned());
         };
         if jwk.get("kid") != key.get("kid") {

@@ -38,32 +38,32 @@ fn split(text: &str) -> (&str, &str) {
     (name, value.trim_start_matches(':'))
 }
 
-/// The insides of every `$(…)` with balanced parentheses; an unclosed one is literal text.
-fn substitutions(template: &str) -> impl Iterator<Item = &str> {
-    let mut rest = template;
-    std::iter::from_fn(move || {
-        while let Some(start) = rest.find("$(") {
-            let inside = &rest[start + 2..];
-            if let Some(end) = closing(inside) {
-                rest = &inside[end + 1..];
-                return Some(&inside[..end]);
-            }
-            rest = inside;
-        }
-        None
-    })
-}
-
-fn closing(text: &str) -> Option<usize> {
-    let mut open = 1usize;
-    text.bytes().position(|byte| {
+/// The insides of every `$(…)` with balanced parentheses that isn't in another one, from left to right; an unclosed one is
+/// literal text. Every byte is looked at once.
+fn substitutions(template: &str) -> Vec<&str> {
+    let bytes = template.as_bytes();
+    // Where each open parenthesis stands, and whether a `$` stands before it.
+    let mut open = Vec::new();
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (place, byte) in bytes.iter().enumerate() {
         match byte {
-            b'(' => open += 1,
-            b')' => open -= 1,
+            b'(' => open.push((place, place > 0 && bytes[place - 1] == b'$')),
+            b')' => {
+                if let Some((start, true)) = open.pop() {
+                    // What stands inside belongs to this one.
+                    while found.last().is_some_and(|(inner, _)| *inner > start) {
+                        found.pop();
+                    }
+                    found.push((start, place));
+                }
+            }
             _ => {}
         }
-        open == 0
-    })
+    }
+    found
+        .into_iter()
+        .map(|(start, end)| &template[start + 1..end])
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ const TEXTS: [&str; 20] = [
 const MORE_TEXTS: [&str; 3] = ["r", "t", "kid"];
 const LISTS: [&str; 2] = ["key_ops", "x5c"];
 
+/// How many members are named at most where many are wrong.
+const MOST_FAULTS: usize = 100;
+
 /// Base64 of the URL-safe alphabet, padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -110,6 +113,7 @@ pub(super) fn members(key: &Map<String, Value>) -> Result<(), String> {
     let mut errors: Vec<String> = key
         .iter()
         .filter_map(|(name, value)| Some(format!("{name}: {}", fault(name, value)?)))
+        .take(MOST_FAULTS)
         .collect();
     if errors.is_empty() {
         return Ok(());

@@ -1,20 +1,18 @@
 //! The zipkin plugin.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 /// A tag has one value.
 pub(super) fn unique_tag_names(tags: &Value) -> Result<(), String> {
-    let names: Vec<&str> = tags
+    let mut seen = HashSet::new();
+    let mut names = tags
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| tag.get("name")?.as_str())
-        .collect();
-    let repeated = names
-        .iter()
-        .enumerate()
-        .find(|(index, name)| names[..*index].contains(name));
-    repeated.map_or(Ok(()), |(_, name)| {
+        .filter_map(|tag| tag.get("name")?.as_str());
+    names.find(|name| !seen.insert(*name)).map_or(Ok(()), |name| {
         Err(format!("repeated tags are not allowed: {name}"))
     })
 }
