@@ -74,6 +74,10 @@ async fn the_first_answer_after_a_kill_has_everything_acknowledged_before() {
         server.ready().await;
     }
     workload.finish().await;
+    let files = std::fs::read_dir(server.data_dir()).expect("the directory is readable");
+    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+    let set_aside: Vec<_> = names.filter(|name| name.contains("damaged")).collect();
+    assert!(set_aside.is_empty(), "a kill looked like damage: {set_aside:?}");
 }
 
 /// What is asked for, and what it answers.

@@ -59,7 +59,7 @@ fn write(directory: &DataDirectory, clock: &SteadyClock, source: &dyn TimeSource
         uptime: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
     };
     let text = serde_json::to_string(&record).expect("a record serializes");
-    if let Err(error) = directory.write_durably(CLOCK_FILE, &format!("{text}\n"), false) {
+    if let Err(error) = directory.write_durably(CLOCK_FILE, &format!("{text}\n"), true) {
         warn!(%error, "what the clock says can't be written down");
     }
 }

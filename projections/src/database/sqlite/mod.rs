@@ -9,6 +9,9 @@ mod pages;
 mod set_aside;
 mod write_ahead_log;
 
+#[cfg(test)]
+mod crashes;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
