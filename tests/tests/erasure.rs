@@ -14,7 +14,7 @@ use tests::postgres_server::PostgresServer;
 use tests::server_process::{Log, ServerProcess};
 
 /// What says who ada is, or lets somebody be her, in every field that does.
-const OF_ADA: [&str; 14] = [
+const OF_ADA: [&str; 16] = [
     "ada-of-the-first-name",
     "ada-of-the-second-name",
     "custom-id-of-ada-1815",
@@ -29,10 +29,12 @@ const OF_ADA: [&str; 14] = [
     "oauth2-secret-of-ada",
     "oauth2-client-of-ada",
     "oauth2-name-of-ada",
+    "acl-group-of-ada",
+    "https://ada.callback.test/",
 ];
 
 /// What is secret in a group beside its consumers.
-const OF_THE_GROUP: [&str; 7] = [
+const OF_THE_GROUP: [&str; 14] = [
     "OGOcof0xA1SD9sqs",
     "xvV8BpaixoNLhF6BDnjYaLhSbi6h",
     "logs.of-the-group.test",
@@ -40,6 +42,13 @@ const OF_THE_GROUP: [&str; 7] = [
     "redis-password-of-the-group",
     "aws-secret-of-the-group",
     "session-secret-of-the-group",
+    "added-header-of-the-group",
+    "query-of-the-group",
+    "answered-header-of-the-group",
+    "tracing-password-of-the-group",
+    "code-of-the-group",
+    "field-code-of-the-group",
+    "healthcheck-of-the-group",
 ];
 
 /// What the search must find, or it would find nothing at all.
@@ -73,9 +82,9 @@ async fn live_the_life_of_ada(group: &GroupClient) -> String {
         ("jwt", json!({ "key": OF_ADA[9], "secret": OF_ADA[10] })),
         (
             "oauth2",
-            json!({ "name": OF_ADA[13], "client_id": OF_ADA[12], "client_secret": OF_ADA[11] }),
+            json!({ "name": OF_ADA[13], "client_id": OF_ADA[12], "client_secret": OF_ADA[11], "redirect_uris": [OF_ADA[15]] }),
         ),
-        ("acls", json!({ "group": "mathematicians" })),
+        ("acls", json!({ "group": OF_ADA[14] })),
     ];
     for (collection, body) in credentials {
         let path = format!("consumers/{id}/{collection}");
@@ -138,6 +147,40 @@ async fn add_secrets(group: &GroupClient) {
         (
             "plugins",
             json!({ "name": "session", "config": { "secret": OF_THE_GROUP[6] } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "request-transformer", "config": { "add": {
+                "headers": [format!("x-key:{}", OF_THE_GROUP[7])], "querystring": [format!("key:{}", OF_THE_GROUP[8])],
+            } } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "response-transformer", "config": {
+                "add": { "headers": [format!("x-key:{}", OF_THE_GROUP[9])] },
+            } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "zipkin", "config": {
+                "http_endpoint": format!("http://user:{}@zipkin.test/", OF_THE_GROUP[10]),
+            } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "pre-function", "config": { "access": [format!("return '{}'", OF_THE_GROUP[11])] } }),
+        ),
+        (
+            "plugins",
+            json!({ "name": "file-log", "config": {
+                "path": "/dev/stdout", "custom_fields_by_lua": { "key": format!("return '{}'", OF_THE_GROUP[12]) },
+            } }),
+        ),
+        (
+            "upstreams",
+            json!({ "name": "checked", "healthchecks": { "active": {
+                "headers": { "Authorization": [format!("Bearer {}", OF_THE_GROUP[13])] },
+            } } }),
         ),
     ];
     for (collection, body) in bodies {

@@ -273,7 +273,7 @@ pub fn open_body(
     keys: &dyn DataKeys,
 ) -> Result<Entity, DecodeError> {
     let malformed = |why: &dyn std::fmt::Display| DecodeError::malformed("an entity's body", why);
-    if sealed.is_empty() {
+    if sealed.is_empty() && !kind.schema().owned {
         return Entity::from_canonical(kind, id, body).map_err(|error| malformed(&error));
     }
     let mut map: Map<String, Value> = serde_json::from_str(&body).map_err(|error| malformed(&error))?;
@@ -297,9 +297,39 @@ pub fn open_body(
             value_at(&mut map, &field.path).ok_or_else(|| malformed(&"a sealed field has no place in it"))?;
         *slot = value;
     }
+    erased |= erase_what_rests_plain(kind, &mut map, sealed, boundary, keys)?;
     let text = Value::Object(map).to_string();
     let entity = Entity::from_canonical(kind, id, text.into()).map_err(|error| malformed(&error))?;
     Ok(Entity { erased, ..entity })
+}
+
+/// Older programs sealed fewer fields with a consumer's key: once it is destroyed, what they wrote isn't shown either. Answers whether
+/// there was anything.
+fn erase_what_rests_plain(
+    kind: Kind,
+    body: &mut Map<String, Value>,
+    sealed: &[SealedField],
+    boundary: Boundary,
+    keys: &dyn DataKeys,
+) -> Result<bool, KeyNotLoaded> {
+    if !kind.schema().owned {
+        return Ok(false);
+    }
+    let mut erased = false;
+    for SealedPath { path, sealing } in sealed_paths(kind, body) {
+        let path: Vec<String> = path.into_iter().map(Cow::into_owned).collect();
+        let owner = owner_of(sealing, kind, body);
+        if owner.is_none() || sealed.iter().any(|field| field.path == path) {
+            continue;
+        }
+        if let (KeyState::Destroyed, Some(value)) =
+            (keys.data_key(KeyId { boundary, owner })?, value_at(body, &path))
+        {
+            *value = Value::from(ERASED);
+            erased = true;
+        }
+    }
+    Ok(erased)
 }
 
 /// The consumer under whose key a field is sealed, if it isn't the boundary's own.
@@ -325,4 +355,49 @@ fn value_at<'body>(body: &'body mut Map<String, Value>, path: &[String]) -> Opti
 /// The associated data of a sealed field: it opens in its own place only.
 fn place_of(boundary: Boundary, kind: Kind, id: EntityId, path: &[String]) -> Vec<u8> {
     format!("{boundary}/{}/{id}/{}", kind.name(), path.join("/")).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::GroupId;
+    use crate::keyring::DataKey;
+
+    /// One consumer's key is destroyed, everybody else's is there.
+    struct OneDestroyed(Uuid);
+
+    impl DataKeys for OneDestroyed {
+        fn data_key(&self, id: KeyId) -> Result<KeyState, KeyNotLoaded> {
+            Ok(match id.owner == Some(self.0) {
+                true => KeyState::Destroyed,
+                false => KeyState::Present(DataKey([7; 32])),
+            })
+        }
+    }
+
+    #[test]
+    fn what_rests_plain_of_an_erased_consumer_is_shown_to_nobody() {
+        let (erased, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let keys = OneDestroyed(erased);
+        let boundary = Boundary::Group(GroupId(Uuid::from_u128(9)));
+        let kind = Kind::named("acls").unwrap();
+        let id = EntityId(Uuid::from_u128(3));
+        // As programs wrote it that didn't seal the groups of consumers.
+        let written =
+            |consumer: Uuid| json!({"id": id, "consumer": {"id": consumer}, "group": "gold"}).to_string();
+        let open = |body: String| open_body(kind, id, body, &[], boundary, &keys).unwrap();
+        let gone = open(written(erased));
+        assert_eq!((gone.map()["group"].clone(), gone.erased), (json!(ERASED), true));
+        let there = open(written(other));
+        assert_eq!(
+            (there.map()["group"].clone(), there.erased),
+            (json!("gold"), false)
+        );
+        let (rests, sealed) = seal_body(&there, boundary, &keys).unwrap();
+        assert!(!rests.contains("gold") && sealed.len() == 1, "{rests}");
+        let again = open_body(kind, id, rests, &sealed, boundary, &keys).unwrap();
+        assert_eq!(again.body, there.body);
+    }
 }

@@ -55,11 +55,11 @@ pub struct FieldSchema {
     pub unique: bool,
     /// A `{vault://…}` reference is accepted in its place.
     pub referenceable: bool,
-    /// Sealed at rest (DESIGN §4): marked `encrypted` or `x_sealed`.
+    /// Sealed at rest (DESIGN §4): marked `encrypted`, or so by `schemas/secrets.json`.
     pub sealed: bool,
-    /// Personal data of a consumer, sealed with the consumer's own key: marked `x_personal`.
+    /// Personal data of a consumer, sealed with the consumer's own key.
     pub personal: bool,
-    /// The consumer whose key seals the entity's secrets: marked `x_owner`.
+    /// The consumer whose key seals the entity's secrets.
     pub owner: bool,
     /// Ids of entities of this kind, which are not deleted while listed: marked `x_lists`.
     pub lists: Option<Kind>,
@@ -92,6 +92,13 @@ impl FieldSchema {
     /// Whether an absent value is generated: an id, a time, a random key.
     pub const fn is_generated(&self) -> bool {
         self.auto.is_some()
+    }
+
+    /// Whether what it may hold is known beforehand: some texts to choose from, an id.
+    pub fn has_known_values(&self) -> bool {
+        let chosen =
+            |constraint: &Constraint| matches!(constraint, Constraint::OneOf(_) | Constraint::Equal(_));
+        self.uuid || self.constraints.iter().any(chosen)
     }
 
     /// A text as it is stored in this field: a target gets its port, an id is in lower case.

@@ -90,6 +90,9 @@ pub(super) const PLUGINS: &[(&str, &str)] = files!("plugins":
     "zipkin",
 );
 
+/// Which of their fields are sealed, and why the others aren't.
+pub(super) const SECRETS: &str = include_str!("../../schemas/secrets.json");
+
 /// The kind whose subschemas are the plugins.
 pub(super) const PLUGIN_KIND: &str = "plugins";
 

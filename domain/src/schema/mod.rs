@@ -40,10 +40,10 @@ pub use json_schema::{json_schema, konnect_json_schema};
 pub use present::{present, shown_as_stored, without_nulls};
 pub use reference::{ForeignReference, foreign_reference};
 pub(crate) use rules::certificate_expiry;
-pub use sealing::{SealedPath, Sealing, owner, sealed_paths};
+pub use sealing::{REDACTED, SealedPath, Sealing, owner, sealed_paths};
 pub use transform::{Secrets, derived, holds_hashed_secret, kept_hash, may_hash, slow_hash, slowly_hashed};
 pub use violation::SchemaViolation;
 pub use write::{Write, fill_and_validate, transient};
 
 /// Revision of the catalogue; raised whenever a schema file or rule changes what is stored.
-pub const CATALOGUE_REVISION: u32 = 2;
+pub const CATALOGUE_REVISION: u32 = 3;

@@ -26,11 +26,15 @@ pub enum Sealing {
     Owner,
 }
 
+/// What stands in place of a secret where its reader may not read it. It is no value: a body with it is refused, so that nobody makes a
+/// secret of it by writing back what they were shown.
+pub const REDACTED: &str = "{redacted}";
+
 /// A plugin's own settings.
 const CONFIG: &str = "config";
 
 /// The values of this body that are sealed at rest: set ones only, in schema order. Fields marked `encrypted` or
-/// `x_sealed`, those of the body's plugin included, and a consumer's personal fields. Of a plugin that isn't Kong's the whole `config`: what
+/// sealed by `schemas/secrets.json`, those of the body's plugin included, and a consumer's personal fields. Of a plugin that isn't Kong's the whole `config`: what
 /// is secret in it only its group's schema knows.
 pub fn sealed_paths(kind: Kind, body: &Map<String, Value>) -> Vec<SealedPath> {
     let schema = kind.schema();

@@ -6,6 +6,7 @@ use super::catalogue::{Kind, KindSchema};
 use super::definition::{Path, Transformation};
 use super::fill::Generator;
 use super::rules::{SlowHash, TransformationRule};
+use super::sealing::REDACTED;
 use super::shorthand::value_at;
 use super::validate::is_empty;
 use super::violation::put_entity;
@@ -115,7 +116,7 @@ fn to_hash_slowly(kind: Kind, body: &Map<String, Value>) -> Option<(SlowHash, &s
     let secret = body
         .get(slow.field)?
         .as_str()
-        .filter(|secret| !secret.is_empty())?;
+        .filter(|secret| !secret.is_empty() && *secret != REDACTED)?;
     (slow.wanted)(body).then_some((slow, secret))
 }
 

@@ -6,10 +6,12 @@ use super::check;
 use super::constraint;
 use super::definition::{FieldSchema, RecordSchema, Reference, ValueType};
 use super::fill::is_uuid;
+use super::sealing::REDACTED;
 use super::violation::MOST_ERRORS;
 
 const REQUIRED: &str = "required field missing";
 const UNKNOWN: &str = "unknown field";
+const PLACEHOLDER: &str = "stands for a secret that whoever read it may not see: give the secret itself";
 
 /// The errors of a body; empty if there are none. `updating` is for the wording of some entity checks.
 pub(super) fn record(record: &RecordSchema, body: &Map<String, Value>, updating: bool) -> Map<String, Value> {
@@ -65,6 +67,9 @@ pub(super) fn field(field: &FieldSchema, value: &Value) -> Result<(), Value> {
     }
     if field.equal == Some(Value::Null) {
         return Err(own("value must be null".to_owned()));
+    }
+    if field.sealed && value == REDACTED {
+        return Err(PLACEHOLDER.into());
     }
     if field.referenceable && is_reference(value) {
         return Ok(());

@@ -3,6 +3,7 @@
 mod check;
 mod field;
 mod kind;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -25,11 +26,18 @@ pub(super) fn catalogue(
         kinds: entities.iter().map(|(name, _)| *name).collect(),
         source: None,
     };
-    let plugins = plugins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let secrets = secrets::Secrets::embedded()?;
+    let marked = |folder: &str, file: &(&'static str, &'static str)| {
+        let mut document = read(file)?;
+        secrets.mark(&format!("{folder}/{}", file.0), &mut document)?;
+        Ok::<_, Fault>(document)
+    };
+    let plugins = plugins.iter().map(|file| marked("plugins", file));
+    let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
     entities
         .iter()
         .map(|file| {
-            let document = read(file)?;
+            let document = marked("entities", file)?;
             kind::compile(document, &plugins, &names).map_err(|fault| format!("{}: {fault}", file.0))
         })
         .collect()
