@@ -8,7 +8,8 @@
 //! - [`certificate_issuing`], [`certificate_expiry`]: instances' certificates, from the built-in CA and until their end.
 //! - [`provisioning`]: what a new instance is started with, on each platform.
 //! - [`config`]: settings; [`lifecycle`]: how the process ends; [`health`]: what isn't well with it; [`telemetry`]: its log lines;
-//!   [`clock`]: its time.
+//!   [`clock`]: its time;
+//!   [`foreign_text`]: what others wrote, before a terminal gets it.
 
 pub mod certificate_expiry;
 pub mod certificate_issuing;
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod config;
+pub mod foreign_text;
 pub mod health;
 pub mod http;
 pub mod lifecycle;

@@ -24,8 +24,18 @@ impl AgentProcess {
         Self::connect(&server.dataplane_address(), &authority, group, token)
     }
 
+    /// Starts an agent like [`AgentProcess::start`] with further arguments, such as `--hostname`; doesn't wait.
+    pub fn start_with(server: &ServerProcess, group: &str, token: &str, further: &[&str]) -> Self {
+        let authority = server.data_dir().join("ca.pem");
+        Self::run(&server.dataplane_address(), &authority, group, token, further)
+    }
+
     /// Starts an agent that connects to `address`, whose certificate the authority in this file has signed; doesn't wait.
     pub fn connect(address: &str, authority: &Path, group: &str, token: &str) -> Self {
+        Self::run(address, authority, group, token, &[])
+    }
+
+    fn run(address: &str, authority: &Path, group: &str, token: &str, further: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("the temporary directory is writable");
         let path = |name: &str| home.path().join(name).display().to_string();
         let command = [
@@ -36,10 +46,12 @@ impl AgentProcess {
             format!("--state-dir={}", path("state")),
             format!("--write={}", path("kong.yml")),
         ];
+        let further = further.iter().map(|argument| (*argument).to_owned());
+        let command: Vec<_> = command.into_iter().chain(further).collect();
         let process = run(&command, token, &home);
         Self {
             process,
-            command: command.to_vec(),
+            command,
             token: token.to_owned(),
             home,
         }

@@ -48,6 +48,6 @@ pub async fn print(client: &Client, connection: &Connection, path: &str) -> anyh
         Output::Json => "application/json",
     };
     let answer = client.get(path).header("accept", media_type).send().await?;
-    terminal::print(&answer.text)?;
+    terminal::print_document(&answer.text)?;
     Ok(())
 }

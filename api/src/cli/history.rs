@@ -11,6 +11,7 @@ use super::history_export::Export;
 use super::output::{Output, cell};
 use super::table::Table;
 use super::terminal;
+use crate::foreign_text::visible_value;
 
 /// Lists the changes of the organization or of one of its runtime groups: who, when, why
 ///
@@ -83,11 +84,10 @@ impl History {
         let mut events = EventStream::open(client, path).await?;
         loop {
             let change = events.next().await?;
-            let line = match self.connection.output {
-                Output::Table => cells(&change).join("  "),
-                Output::Json => change.to_string(),
-            };
-            terminal::print(&line)?;
+            match self.connection.output {
+                Output::Table => terminal::print(&cells(&visible_value(&change)).join("  "))?,
+                Output::Json => terminal::print_json(&change.to_string())?,
+            }
         }
     }
 }

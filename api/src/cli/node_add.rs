@@ -61,7 +61,7 @@ impl Add {
                 file.write(&answer.text)?;
                 terminal::note(&format!("wrote {}", path.display()));
             }
-            _ => terminal::print(&answer.text)?,
+            _ => terminal::print_document(&answer.text)?,
         }
         Ok(Ending::Done)
     }

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::terminal;
+use crate::foreign_text::visible_value;
 
 /// The form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -18,11 +19,11 @@ pub enum Output {
 impl Output {
     /// Prints the JSON, or what `table` makes of it.
     pub fn show(self, value: &Value, table: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
-        let text = match self {
-            Self::Table => table(value),
-            Self::Json => serde_json::to_string_pretty(value)?,
-        };
-        terminal::print(&text)?;
+        match self {
+            // A line break in a text would make a line of its own.
+            Self::Table => terminal::print(&table(&visible_value(value)))?,
+            Self::Json => terminal::print_json(&serde_json::to_string_pretty(value)?)?,
+        }
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::foreign_text::{visible, visible_value};
+
 /// How the `type` ends of a problem that says nothing of what became of a request.
 const OUTCOME_UNKNOWN: &str = ":outcome-unknown";
 
@@ -38,7 +40,8 @@ impl Refusal {
     /// Reads an answer that isn't a success.
     pub fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
         let header = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        let parsed: Value = serde_json::from_str(body).unwrap_or_default();
+        // The server repeats names and reasons that others gave.
+        let parsed = visible_value(&serde_json::from_str(body).unwrap_or_default());
         Self {
             status,
             message: message(&parsed).unwrap_or_else(|| without_words(status, body)),
@@ -79,7 +82,7 @@ fn without_words(status: StatusCode, body: &str) -> String {
     if first_line.is_empty() {
         status.canonical_reason().unwrap_or("refused").to_owned()
     } else {
-        first_line.chars().take(200).collect()
+        visible(first_line).chars().take(200).collect()
     }
 }
 

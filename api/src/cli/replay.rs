@@ -62,7 +62,7 @@ impl Replay {
             let newest = replayed.group.version;
             bail!("version {version} doesn't exist: the newest is {newest}");
         }
-        terminal::print(&self.format.render(&group, &replayed)?)?;
+        terminal::print_document(&self.format.render(&group, &replayed)?)?;
         installation.close().await;
         Ok(Ending::Done)
     }
@@ -137,6 +137,6 @@ fn summary(facts: &Map<String, Value>) -> String {
 fn canonical(replayed: &Replayed) -> anyhow::Result<Map<String, Value>> {
     let state = &replayed.group;
     let at = (state.version > 0).then_some(state.at);
-    let written = Canonical::new(state.version, at, replayed.digest).with(state.entities());
+    let written = Canonical::new(state.version, at, Some(replayed.digest)).with(state.entities());
     Ok(serde_json::from_value(serde_json::to_value(written)?)?)
 }

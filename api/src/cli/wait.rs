@@ -11,6 +11,7 @@ use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::output::{Output, cell};
 use super::{progress, terminal};
+use crate::foreign_text::visible_value;
 
 /// How long one question may wait at the server, in seconds.
 const LONGEST_QUESTION: u64 = 30;
@@ -53,9 +54,13 @@ impl Wait {
             let rollout = self.rollout(client, left.min(LONGEST_QUESTION)).await?;
             match rollout["state"].as_str() {
                 Some("live") => return self.report(&rollout),
-                Some("refused" | "withheld") => bail!("{}", refusals(&rollout)),
+                Some("refused" | "withheld") => bail!("{}", refusals(&visible_value(&rollout))),
                 _ if Instant::now() >= deadline => {
-                    bail!("after {} seconds {}", self.timeout, laggards(&rollout));
+                    bail!(
+                        "after {} seconds {}",
+                        self.timeout,
+                        laggards(&visible_value(&rollout))
+                    );
                 }
                 _ => {}
             }

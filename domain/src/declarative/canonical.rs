@@ -15,17 +15,17 @@ pub struct Canonical {
     version: Version,
     /// When that version came to be; none before the first.
     at: Option<String>,
-    digest: String,
+    digest: Option<String>,
     entities: BTreeMap<Kind, Vec<Box<RawValue>>>,
 }
 
 impl Canonical {
-    /// A configuration without entities yet.
-    pub fn new(version: Version, at: Option<Timestamp>, digest: Digest) -> Self {
+    /// A configuration without entities yet; without a digest for who may not learn it.
+    pub fn new(version: Version, at: Option<Timestamp>, digest: Option<Digest>) -> Self {
         Self {
             version,
             at: at.map(Timestamp::rfc3339),
-            digest: digest.to_string(),
+            digest: digest.map(|digest| digest.to_string()),
             entities: BTreeMap::new(),
         }
     }
@@ -60,7 +60,7 @@ mod tests {
             .clone();
         let entity = Arc::new(Entity::from_map(kind, EntityId(Uuid::nil()), &body));
         let digest = SnapshotDigest::of([&entity].into_iter());
-        let written = Canonical::new(7, Some(Timestamp(0)), digest).with([&entity].into_iter());
+        let written = Canonical::new(7, Some(Timestamp(0)), Some(digest)).with([&entity].into_iter());
         let expected = json!({
             "version": 7, "at": "1970-01-01T00:00:00.000Z", "digest": digest.to_string(), "entities": {"services": [body]},
         });

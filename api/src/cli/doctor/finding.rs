@@ -1,6 +1,7 @@
 //! The report: one line per thing that was looked at.
 
 use crate::cli::terminal::{Style, paint};
+use crate::foreign_text::visible;
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Report {
                 Health::Warn => paint("warn", Style::Notice),
                 Health::Fail => paint("fail", Style::Bad),
             };
-            format!("{health}  {what:15} {detail}")
+            format!("{health}  {what:15} {}", visible(detail))
         });
         lines.collect::<Vec<_>>().join("\n")
     }
