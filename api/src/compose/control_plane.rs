@@ -163,6 +163,7 @@ pub async fn serve(
                 group_retention: settings.group_retention,
                 request_rates: settings.request_rates,
                 request_memory: settings.request_memory,
+                forwarding: settings.forwarding,
             },
             draining: lifecycle.draining().clone(),
             shutdown: lifecycle.doors().token().clone(),

@@ -77,6 +77,8 @@ mod tests {
             tls-cert = "a"
             tls-key = "b"
             behind-proxy = true
+            proxy-hops = 2
+            proxy-header = "forwarded"
             drain-seconds = 5
             log-format = "json"
             accept-clock = "2026-11-30"
@@ -90,7 +92,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 28, "this test names every key");
+        assert_eq!(known_keys().len(), 30, "this test names every key");
     }
 
     #[test]

@@ -164,6 +164,13 @@ pub struct ServeFlags {
         value_name = "BOOL"
     )]
     pub behind_proxy: Option<bool>,
+    /// How many proxies of yours a request passes: the address that the first of them took it from is recorded with a change. 0: none is
+    /// asked [default: 1 with --behind-proxy, 0 without]
+    #[arg(long, value_name = "N", env = "RUNTIME_MANAGER_PROXY_HOPS")]
+    pub proxy_hops: Option<u8>,
+    /// The header in which these proxies note it [default: x-forwarded-for]
+    #[arg(long, value_enum, value_name = "HEADER", env = "RUNTIME_MANAGER_PROXY_HEADER")]
+    pub proxy_header: Option<ProxyHeader>,
     /// For how many seconds requests are still taken after a SIGTERM, while /readyz says 503: until every load balancer
     /// knows. A process alone has nobody to leave them to [default: 5 with NATS, 0 with sqlite]
     #[arg(long, value_name = "SECONDS", env = "RUNTIME_MANAGER_DRAIN_SECONDS")]
@@ -179,6 +186,17 @@ pub struct ServeFlags {
     #[command(flatten)]
     #[serde(flatten)]
     pub storage: StorageFlags,
+}
+
+/// The header in which proxies note whom a request came from, each behind what the one before has noted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For: 192.0.2.1, 198.51.100.7`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded: for=192.0.2.1;proto=https, for="[2001:db8::1]:4711"` (RFC 7239).
+    Forwarded,
 }
 
 /// The form of log lines.
@@ -234,6 +252,8 @@ impl ServeFlags {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             behind_proxy: self.behind_proxy.or(other.behind_proxy),
+            proxy_hops: self.proxy_hops.or(other.proxy_hops),
+            proxy_header: self.proxy_header.or(other.proxy_header),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             log_format: self.log_format.or(other.log_format),
             accept_clock: self.accept_clock.or(other.accept_clock),

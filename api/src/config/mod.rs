@@ -9,7 +9,8 @@ pub mod file;
 pub mod flags;
 pub mod settings;
 
-pub use flags::{LogFormat, ServeFlags, StorageFlags};
+pub use flags::{LogFormat, ProxyHeader, ServeFlags, StorageFlags};
 pub use settings::{
-    DatabaseEngine, DataplaneSettings, LogEngine, Settings, SettingsError, StorageSettings, TlsFiles,
+    DatabaseEngine, DataplaneSettings, Forwarding, LogEngine, Settings, SettingsError, StorageSettings,
+    TlsFiles,
 };

@@ -10,7 +10,7 @@ use domain::places::PlaceLimits;
 use domain::rate::Rate;
 
 use super::file;
-use super::flags::{LogFormat, ServeFlags, StorageFlags};
+use super::flags::{LogFormat, ProxyHeader, ServeFlags, StorageFlags};
 use crate::http::RequestRates;
 
 const LISTEN: &str = "127.0.0.1:8088";
@@ -59,6 +59,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// How runtime instances connect.
     pub dataplane: DataplaneSettings,
+    /// How the proxies in front of the API say whom a request came from.
+    pub forwarding: Forwarding,
     /// For how long requests are still taken after the process was asked to end.
     pub drain: Duration,
     /// How long after its deletion a group is purged; none: never.
@@ -69,6 +71,15 @@ pub struct Settings {
     pub accept_clock: Option<NaiveDate>,
     /// Where things are kept.
     pub storage: StorageSettings,
+}
+
+/// How the proxies in front of the API say whom a request came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarding {
+    /// How many proxies of our own each request passes; 0 where there are none.
+    pub hops: u8,
+    /// Where they note it.
+    pub header: ProxyHeader,
 }
 
 /// A certificate chain and its private key, PEM files.
@@ -202,6 +213,12 @@ impl Settings {
             request_memory: request_memory(flags.request_memory)?,
             connections: connections(flags.connections, flags.connections_per_address, behind_proxy)?,
             tls,
+            forwarding: Forwarding {
+                hops: flags
+                    .proxy_hops
+                    .unwrap_or(u8::from(flags.behind_proxy == Some(true))),
+                header: flags.proxy_header.unwrap_or_default(),
+            },
             drain: drain(flags.drain_seconds, &storage.log)?,
             dataplane: dataplane(
                 flags.dataplane_listen,

@@ -87,8 +87,12 @@ impl Exchange {
         let (kind, named) = text.split_once('/').ok_or_else(wrong)?;
         let kind = kind_named(boundary, "entity", kind)?;
         let reads = &self.services.reads;
-        let selector = Selector::parse(named);
-        let id = match (&selector, boundary, Kind::named(&kind)) {
+        let entities = Kind::named(&kind).filter(|_| matches!(boundary, Boundary::Group(_)));
+        let selector = match entities {
+            Some(kind) => self.named(kind, named)?,
+            None => Selector::parse(named),
+        };
+        let id = match (&selector, boundary, entities) {
             (Selector::Id(id), ..) => Some(id.0),
             (_, Boundary::Group(group), Some(kind)) => {
                 let holder = reads.last_holder(group, kind, &selector).await?;

@@ -50,8 +50,14 @@ async fn data_planes(exchange: Exchange) -> Result<Answer, Refusal> {
         exchange.services.settings.node_retention,
         exchange.services.clock.now(),
     );
-    let row =
-        |node: &dataplane_sync::Node| Some((node.record.id, kong_node::row(&node.record, retention, now)?));
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let row = |node: &dataplane_sync::Node| {
+        let mut row = kong_node::row(&node.record, retention, now)?;
+        if !with_secrets {
+            row["config_hash"] = Value::Null;
+        }
+        Some((node.record.id, row))
+    };
     let rows = nodes.iter().filter_map(row);
     let mut rows = rows
         .skip_while(|(id, _)| after.is_some_and(|after| *id <= after))
@@ -76,7 +82,14 @@ async fn status(exchange: Exchange) -> Result<Answer, Refusal> {
     let group = exchange.group()?.id;
     let nodes = exchange.services.nodes.list(group).await;
     let nodes = nodes.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let status = nodes.iter().filter_map(|node| kong_node::status(&node.record));
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let status = nodes.iter().filter_map(|node| {
+        let (id, mut status) = kong_node::status(&node.record)?;
+        if !with_secrets {
+            status["config_hash"] = Value::Null;
+        }
+        Some((id, status))
+    });
     let status: Map<String, Value> = status.collect();
     Ok(Answer::ok(&status).with(DEPRECATION, HeaderValue::from_static("true")))
 }

@@ -135,6 +135,7 @@ async fn document(exchange: &Exchange, version: Version, newest: Version) -> Res
             let at = change.map(|detail| detail.change.at);
             let selected = readable.iter().filter(|entity| entity.has_tags(&tags));
             let digest = SnapshotDigest::of(entities.iter());
+            let digest = exchange.caller()?.reads_secrets().then_some(digest);
             Answer::ok(&Canonical::new(version, at, digest).with(selected))
         }
     };

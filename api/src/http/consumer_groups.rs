@@ -208,7 +208,7 @@ async fn add(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let near = entities::parent(&exchange, side.near, newest).await?;
     let mut added = Vec::new();
     for name in names(&exchange.object_of(side.membership)?, side.named)? {
-        let selector = Selector::parse(&name);
+        let selector = exchange.named(side.far, &name)?;
         let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
         let far = reads.entity(group, side.far, &selector, None, newest).await?;
         added.push(far.ok_or_else(Refusal::not_found)?);
@@ -240,7 +240,7 @@ async fn remove_all(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
 async fn remove(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let newest = exchange.moment().await?.at;
     let near = entities::parent(&exchange, side.near, newest).await?;
-    let named = Selector::parse(exchange.parameter("child")?);
+    let named = exchange.named_in_path(side.far, "child")?;
     let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
     let far = reads.entity(group, side.far, &named, None, newest).await?;
     let between = match far {

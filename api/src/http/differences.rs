@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::access;
 use super::answer::Answer;
 use super::apply;
+use super::blind_comparison::{blinded, telling};
 use super::endpoint::{Endpoint, Parameter, Permission, query};
 use super::entity_changes::EntityChanges;
 use super::exchange::Exchange;
@@ -77,7 +78,8 @@ fn under(prefix: &str) -> [Endpoint; 2] {
     ]
 }
 
-/// A difference as it is answered. Secrets are named where they changed, and shown to nobody.
+/// A difference as it is answered. Secrets are shown to nobody, and named where they changed; compared with what somebody brings only
+/// for those who may read them.
 #[derive(Serialize)]
 struct Difference {
     from: Version,
@@ -85,6 +87,8 @@ struct Difference {
     to: Option<Version>,
     #[serde(flatten)]
     compared_with: Option<Compared>,
+    /// Whether what differs in nothing but a secret is among the changes.
+    secrets_compared: bool,
     #[serde(skip)]
     changes: EntityChanges,
 }
@@ -102,12 +106,14 @@ impl Difference {
         from: Version,
         to: Option<Version>,
         compared_with: Option<Compared>,
+        secrets_compared: bool,
         changes: &[EntityChange],
     ) -> Self {
         Self {
             from,
             to,
             compared_with,
+            secrets_compared,
             changes: EntityChanges::decided(changes),
         }
     }
@@ -145,7 +151,7 @@ async fn between_versions(exchange: &Exchange, newest: Version) -> Result<Differ
     })?;
     let to = exchange.version_in("to", group, newest).await?.unwrap_or(newest);
     let changes = exchange.services.reads.difference(group, from, to).await?;
-    Ok(Difference::new(from, Some(to), None, &changes))
+    Ok(Difference::new(from, Some(to), None, true, &changes))
 }
 
 /// From what an instance runs.
@@ -188,6 +194,7 @@ async fn from_node(exchange: &Exchange, newest: Version) -> Result<Difference, R
         applied.version,
         Some(to),
         Some(Compared::Node(shown)),
+        true,
         &changes,
     ))
 }
@@ -208,14 +215,24 @@ async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Re
         .unwrap_or(theirs);
     let here = reads.configuration(group, from).await?;
     let there = reads.configuration(other.id, to).await?;
+    // Somebody who may write the other group could put guesses there.
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let (here, there) = match with_secrets {
+        true => (here, there),
+        false => (blinded(&here), blinded(&there)),
+    };
     let here = Group::of(from, here);
     let there = matching::as_if_here(&here, &there);
-    let changes = difference(here.entities(), there.iter());
+    let mut changes = difference(here.entities(), there.iter());
+    if !with_secrets {
+        changes = telling(changes);
+    }
     let with = json!({ "id": other.id, "name": other.name });
     Ok(Difference::new(
         from,
         Some(to),
         Some(Compared::With(with)),
+        with_secrets,
         &changes,
     ))
 }
@@ -245,6 +262,11 @@ async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {
         parse(document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let entities = exchange.services.reads.configuration(group, from).await?;
     let mut context = exchange.context();
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let entities = match with_secrets {
+        true => entities,
+        false => blinded(&entities),
+    };
     let state = Group::of(from, entities);
     let command = GroupCommand::Declare {
         declaration: Arc::new(declaration),
@@ -252,8 +274,11 @@ async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {
         expected_version: None,
     };
     let command = hashing::hash(command, &state, &mut context);
-    let changes = decide(&state, &command, &mut context)?.outcome.changes;
-    Ok(Difference::new(from, None, None, &changes)
+    let mut changes = decide(&state, &command, &mut context)?.outcome.changes;
+    if !with_secrets {
+        changes = telling(changes);
+    }
+    Ok(Difference::new(from, None, None, with_secrets, &changes)
         .answer()
         .at_version(newest))
 }

@@ -1,13 +1,14 @@
 //! The journey of a request: method, token, permission, group, query, body; then its handler; then what every answer
 //! carries.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CACHE_CONTROL,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
@@ -65,10 +66,16 @@ impl Resource {
         let Some(endpoint) = self.endpoint(&parts.method) else {
             return self.method_not_allowed(request_id);
         };
-        match self.handle(endpoint, request_id, parts, body).await {
+        let mut response = match self.handle(endpoint, request_id, parts, body).await {
             Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(endpoint.form, request_id),
+        };
+        // What needed a token is for its holder only: tokens, keys and secrets are among it.
+        if endpoint.permission != Permission::Public {
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(CACHE_CONTROL, no_store);
         }
+        response
     }
 
     fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
@@ -88,7 +95,7 @@ impl Resource {
         parts: &mut Parts,
         body: &mut Option<Body>,
     ) -> Result<Answer, Refusal> {
-        let address = address(parts);
+        let address = self.services.settings.forwarding.source(parts);
         if let Some(address) = address {
             self.services.rates.sent_from(address)?;
         }
@@ -255,12 +262,6 @@ impl Resource {
             .map_or(Form::Problem, |endpoint| endpoint.form);
         refusal.into_response(form, request_id)
     }
-}
-
-/// Where a request comes from, if it came over a network.
-fn address(parts: &Parts) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map(|ConnectInfo(address)| address.ip())
 }
 
 async fn path_parameters(parts: &mut Parts) -> Result<Vec<(String, String)>, Refusal> {

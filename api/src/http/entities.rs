@@ -198,12 +198,12 @@ pub(crate) async fn operate(
 }
 
 fn selector(exchange: &Exchange, place: Place) -> Result<Selector, Refusal> {
-    Ok(Selector::parse(exchange.parameter(place.selector())?))
+    exchange.named_in_path(place.kind, place.selector())
 }
 
 fn target(exchange: &Exchange, place: Place, selector: Option<Selector>) -> Result<Target, Refusal> {
     let parent = match place.parent {
-        Some(kind) => Some((kind, Selector::parse(exchange.parameter("entity")?))),
+        Some(kind) => Some((kind, exchange.named_in_path(kind, "entity")?)),
         None => None,
     };
     Ok(Target {
@@ -259,7 +259,7 @@ pub(crate) async fn parent(
     kind: Kind,
     at: Option<Version>,
 ) -> Result<Arc<Entity>, Refusal> {
-    let named = Selector::parse(exchange.parameter("entity")?);
+    let named = exchange.named_in_path(kind, "entity")?;
     let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
     let parent = reads.entity(group, kind, &named, None, at).await?;
     parent.ok_or_else(Refusal::not_found)

@@ -3,7 +3,7 @@
 
 use axum::http::{Method, StatusCode};
 use domain::Kind;
-use domain::group::{EntityChange, Selector};
+use domain::group::EntityChange;
 use serde_json::json;
 
 use super::answer::Answer;
@@ -51,7 +51,9 @@ async fn list(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
         let reason = format!("none of the {kind} of this group is or ever was called '{named}'");
         Refusal::new(StatusCode::NOT_FOUND, reason)
     };
-    let id = reads.last_holder(group, kind, &Selector::parse(named)).await?;
+    let id = reads
+        .last_holder(group, kind, &exchange.named(kind, named)?)
+        .await?;
     let id = id.ok_or_else(unknown)?;
     let mut changes = reads
         .entity_history(group, kind, id, after, page.size as usize + 1)

@@ -76,7 +76,7 @@ async fn erase(exchange: Exchange) -> Result<Answer, Refusal> {
 async fn named(exchange: &Exchange) -> Result<EntityId, Refusal> {
     let kind = Kind::named(CONSUMERS).ok_or_else(Refusal::not_found)?;
     let segment = exchange.parameter("entity")?;
-    let selector = Selector::parse(segment);
+    let selector = exchange.named(kind, segment)?;
     exchange.newest_version().await?;
     let (group, reads) = (exchange.group()?.id, &exchange.services.reads);
     if let Some(consumer) = reads.entity(group, kind, &selector, None, None).await? {

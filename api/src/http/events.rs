@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
+use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use domain::{Boundary, Version};
@@ -98,6 +98,7 @@ async fn follow(
     let following = Following {
         filter: exchange.change_filter(boundary).await?,
         live,
+        with_secrets: exchange.caller()?.reads_secrets(),
         services: Arc::clone(&exchange.services),
         boundary,
         after: moment::existing(after.unwrap_or(newest), newest)?,
@@ -106,8 +107,7 @@ async fn follow(
     let changes = changes(following);
     let response = Sse::new(changes).keep_alive(KeepAlive::default()).into_response();
     let (_, body) = response.into_parts();
-    Ok(Answer::stream(StatusCode::OK, "text/event-stream", body)
-        .with(CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+    Ok(Answer::stream(StatusCode::OK, "text/event-stream", body))
 }
 
 struct Following {
@@ -116,6 +116,8 @@ struct Following {
     /// Tells of a group's changes before the views hold them; an organization's are looked for when the views have moved.
     live: Option<LiveGroup>,
     filter: ChangeFilter,
+    /// Whether the reader may read secrets.
+    with_secrets: bool,
     /// Everything up to this version has been looked at.
     after: Version,
     waiting: VecDeque<ChangeRow>,
@@ -127,7 +129,7 @@ fn changes(following: Following) -> impl Stream<Item = Result<Event, Infallible>
         let event = Event::default()
             .event("change")
             .id(change.version.to_string())
-            .data(versions::shown(&change).to_string());
+            .data(versions::shown(&change, following.with_secrets).to_string());
         Some((Ok(event), following))
     })
 }

@@ -35,7 +35,8 @@ impl Caller {
         }
     }
 
-    /// Whether secrets are shown to it: a permission of its own, which admins have.
+    /// Whether secrets are shown to it: a permission of its own, which admins have. Whoever may write a group has it too, because what a
+    /// change is answered with (taken, already so) tells a stored secret from a guess.
     pub(crate) fn reads_secrets(&self) -> bool {
         self.token.role == Role::Admin
     }

@@ -16,6 +16,7 @@ use super::exchange::Exchange;
 use super::groups;
 use super::kong_node;
 use super::moment;
+use super::presentation::REDACTED;
 use super::refusal::Refusal;
 
 /// The longest `wait` of `/rollout`.
@@ -105,7 +106,7 @@ fn under(prefix: &str) -> Vec<Endpoint> {
     ]
 }
 
-fn shown(node: &Node) -> Result<Value, Refusal> {
+fn shown(node: &Node, with_secrets: bool) -> Result<Value, Refusal> {
     let mut body = serde_json::to_value(node).map_err(|error| Refusal::unavailable(error.to_string()))?;
     let record = &node.record;
     body["first_seen"] = Value::from(record.first_seen.rfc3339());
@@ -119,7 +120,37 @@ fn shown(node: &Node) -> Result<Value, Refusal> {
         body.remove("kong");
         body.extend(kong_node::fields(record));
     }
+    if !with_secrets {
+        blot_out(&mut body);
+    }
     Ok(body)
+}
+
+/// Takes away by what secrets could be found: digests of configurations, and what the instance says of one it refused, which may
+/// repeat it.
+fn blot_out(body: &mut Value) {
+    for digest in [
+        "/applied/digest",
+        "/expected/digest",
+        "/refusal/refused/digest",
+        "/config_hash",
+        "/expected_config_hash",
+    ] {
+        if let Some(digest) = body.pointer_mut(digest) {
+            *digest = Value::Null;
+        }
+    }
+    let mut said = vec!["/errors"];
+    if !body["refusal"].is_null() {
+        said.extend(["/refusal/reason", "/last_error"]);
+    }
+    for text in said {
+        match body.pointer_mut(text) {
+            Some(Value::Array(texts)) => texts.iter_mut().for_each(|text| *text = Value::from(REDACTED)),
+            Some(text) if !text.is_null() => *text = Value::from(REDACTED),
+            _ => {}
+        }
+    }
 }
 
 fn page_of(items: &[Value]) -> Answer {
@@ -139,9 +170,10 @@ async fn near_their_end(exchange: Exchange) -> Result<Answer, Refusal> {
 async fn expected_hash(exchange: Exchange) -> Result<Answer, Refusal> {
     let group = exchange.group()?;
     let expected = exchange.services.nodes.expected_hash(group.id).await;
+    let with_secrets = exchange.caller()?.reads_secrets();
     let (hash, at) = expected.map_err(|error| Refusal::unavailable(error.to_string()))?;
     Ok(Answer::ok(&json!({
-        "expected_hash": hash,
+        "expected_hash": hash.filter(|_| with_secrets),
         "created_at": group.created_at.seconds(),
         "updated_at": at.seconds(),
     })))
@@ -160,11 +192,12 @@ async fn orphans(exchange: Exchange) -> Result<Answer, Refusal> {
     let groups = reads
         .groups(organization, &filter, GroupSort::default(), all)
         .await?;
+    let with_secrets = exchange.caller()?.reads_secrets();
     let mut items = Vec::new();
     for group in groups.items {
         let nodes = exchange.services.nodes.list_left_behind(group.record.id).await;
         for node in nodes.map_err(|error| Refusal::unavailable(error.to_string()))? {
-            let mut body = shown(&node)?;
+            let mut body = shown(&node, with_secrets)?;
             body["group_name"] = json!(group.record.name);
             items.push(body);
         }
@@ -176,7 +209,9 @@ async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
     let group = exchange.group()?.id;
     let nodes = exchange.services.nodes.list(group).await;
     let nodes = nodes.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let items = nodes.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let items = nodes.iter().map(|node| shown(node, with_secrets));
+    let items = items.collect::<Result<Vec<_>, _>>()?;
     Ok(page_of(&items))
 }
 
@@ -185,7 +220,10 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let found = exchange.services.nodes.get(group, node).await;
     let found = found.map_err(|error| Refusal::unavailable(error.to_string()))?;
     match found {
-        Some(node) => Ok(Answer::ok(&json!({ "item": shown(&node)? }))),
+        Some(node) => {
+            let with_secrets = exchange.caller()?.reads_secrets();
+            Ok(Answer::ok(&json!({ "item": shown(&node, with_secrets)? })))
+        }
         None => Err(no_node(&ForgetError::NoSuchNode(node))),
     }
 }
@@ -224,11 +262,12 @@ async fn rollout_of(exchange: Exchange) -> Result<Answer, Refusal> {
     let rollout = rollout.map_err(|error: RolloutError| Refusal::unavailable(error.to_string()))?;
     let fleet = nodes.list(group).await;
     let fleet = fleet.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    Ok(Answer::ok(&progress(version, &rollout, &fleet)).at_version(newest))
+    let with_secrets = exchange.caller()?.reads_secrets();
+    Ok(Answer::ok(&progress(version, &rollout, &fleet, with_secrets)).at_version(newest))
 }
 
 /// How far a version has got, connected instance by instance.
-fn progress(version: Version, rollout: &Rollout, fleet: &[Node]) -> Value {
+fn progress(version: Version, rollout: &Rollout, fleet: &[Node], with_secrets: bool) -> Value {
     let hindered = |refusal: &RolloutRefusal| if refusal.withheld { "withheld" } else { "refused" };
     let state = match rollout.refused.iter().find(|refusal| !refusal.withheld) {
         _ if rollout.complete() => "live",
@@ -249,7 +288,10 @@ fn progress(version: Version, rollout: &Rollout, fleet: &[Node]) -> Value {
             "hostname": record.hostname,
             "state": state,
             "version": record.applied.map(|applied| applied.version),
-            "reason": refusal.map(|refusal| &refusal.reason),
+            "reason": refusal.map(|refusal| match with_secrets || refusal.withheld {
+                true => refusal.reason.as_str(),
+                false => REDACTED,
+            }),
         })
     };
     json!({

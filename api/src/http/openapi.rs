@@ -265,7 +265,7 @@ fn own_schemas() -> Value {
         })),
         "Difference": object(json!({
             "from": whole, "to": { "type": ["integer", "null"] }, "with": { "type": "object" },
-            "node": { "type": "object" }, "changes": changes,
+            "node": { "type": "object" }, "secrets_compared": { "type": "boolean" }, "changes": changes,
         })),
         "Transaction": object(json!({
             "message": text, "dry_run": { "type": "boolean" },

@@ -14,6 +14,7 @@ use super::exchange::Exchange;
 use super::field_changes::ChangedPaths;
 use super::pages::{AFTER, PAGE};
 use super::preconditions;
+use super::presentation;
 use super::refusal::Refusal;
 use super::{groups, node_certificates, tokens, versions};
 
@@ -75,16 +76,21 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
             "versions begin with 1: before it there was no organization",
         )
     })?;
-    let mut body = versions::shown(&detail.change);
-    let changes = detail.events.iter().map(|event| shown(&exchange, event));
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let mut body = versions::shown(&detail.change, with_secrets);
+    let changes = detail
+        .events
+        .iter()
+        .map(|event| shown(&exchange, event, with_secrets));
     body["changes"] = changes.collect();
     Ok(Answer::ok(&body).tagged(version))
 }
 
 /// What an event did to the thing it is about.
-fn shown(exchange: &Exchange, event: &EventDetail) -> Value {
+fn shown(exchange: &Exchange, event: &EventDetail, with_secrets: bool) -> Value {
     let summary = &event.summary;
-    let record = |recorded: Option<&Recorded>| recorded.map(|recorded| record(exchange, recorded));
+    let record =
+        |recorded: Option<&Recorded>| recorded.map(|recorded| record(exchange, recorded, with_secrets));
     let before = record(event.earlier.as_ref());
     let after = record(summary.recorded.as_deref());
     let (changed, fields) = match (&before, &after) {
@@ -108,7 +114,7 @@ fn shown(exchange: &Exchange, event: &EventDetail) -> Value {
 }
 
 /// A record as the endpoints of its own kind show it.
-fn record(exchange: &Exchange, recorded: &Recorded) -> Map<String, Value> {
+fn record(exchange: &Exchange, recorded: &Recorded, with_secrets: bool) -> Map<String, Value> {
     let shown = match recorded {
         Recorded::Group(group) => groups::as_recorded(group, exchange),
         Recorded::Token(token) => tokens::shown(token),
@@ -119,7 +125,12 @@ fn record(exchange: &Exchange, recorded: &Recorded) -> Map<String, Value> {
             version,
             digest,
             reason,
-        } => json!({ "group": group, "version": version, "digest": digest.to_string(), "reason": reason }),
+        } => json!({
+            "group": group,
+            "version": version,
+            "digest": presentation::digest(digest, with_secrets),
+            "reason": presentation::said_of_a_configuration(reason, with_secrets),
+        }),
     };
     match shown {
         Value::Object(fields) => fields,

@@ -8,8 +8,7 @@ use domain::schema::{present, sealed_paths, shown_as_stored};
 use domain::{Kind, Timestamp};
 use serde_json::{Map, Value};
 
-/// What stands in place of a secret.
-pub(crate) const REDACTED: &str = "{redacted}";
+pub(crate) use domain::schema::REDACTED;
 
 /// The seconds that are left of an entity's life: fewer with every reading, as Kong counts them.
 pub(crate) fn time_left(entity: &Entity, now: Timestamp) -> Option<i64> {
@@ -25,7 +24,7 @@ pub(crate) fn body(entity: &Entity, with_secrets: bool) -> Map<String, Value> {
 /// The same of a body that was parsed already.
 pub(crate) fn body_of(kind: Kind, mut body: Map<String, Value>, with_secrets: bool) -> Map<String, Value> {
     if !with_secrets {
-        redact(kind, &mut body);
+        replace_secrets(kind, &mut body, REDACTED);
     }
     present(kind, body)
 }
@@ -45,12 +44,31 @@ pub(crate) fn text(entity: &Entity, with_secrets: bool) -> String {
 
 /// The entity with its secrets blotted out; none if it has none.
 pub(crate) fn without_secrets(entity: &Entity) -> Option<Entity> {
+    instead_of_secrets(entity, REDACTED)
+}
+
+/// The entity with this in place of each of its secrets; none if it has none.
+pub(crate) fn instead_of_secrets(entity: &Entity, text: &str) -> Option<Entity> {
     let mut body = entity.map();
-    redact(entity.kind, &mut body).then(|| Entity::from_map(entity.kind, entity.id, &body))
+    replace_secrets(entity.kind, &mut body, text).then(|| Entity::from_map(entity.kind, entity.id, &body))
+}
+
+/// The digest of a configuration for a reader: none for those who may not read secrets. Who knows all but a short secret could try
+/// every one until the digest is the same.
+pub(crate) fn digest(digest: impl ToString, with_secrets: bool) -> Value {
+    match with_secrets {
+        true => Value::from(digest.to_string()),
+        false => Value::Null,
+    }
+}
+
+/// What an instance says of a configuration, for a reader: it may repeat what is in it.
+pub(crate) fn said_of_a_configuration(text: &str, with_secrets: bool) -> &str {
+    if with_secrets { text } else { REDACTED }
 }
 
 /// Blots out what is a secret; answers whether there was any. Personal fields, sealed for the sake of erasure, stay.
-fn redact(kind: Kind, body: &mut Map<String, Value>) -> bool {
+fn replace_secrets(kind: Kind, body: &mut Map<String, Value>, text: &str) -> bool {
     let personal = |field: &str| {
         let known = kind.schema().record.field(field);
         known.is_some_and(|known| known.personal && !known.sealed)
@@ -63,7 +81,7 @@ fn redact(kind: Kind, body: &mut Map<String, Value>) -> bool {
     for path in &paths {
         // What was erased is no secret any more, and says so.
         if let Some(value) = value_at(body, path).filter(|value| **value != ERASED) {
-            *value = Value::from(REDACTED);
+            *value = Value::from(text);
         }
     }
     !paths.is_empty()

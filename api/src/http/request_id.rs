@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use tracing::{Instrument, debug, info_span};
 use uuid::Uuid;
 
+use super::naming;
 use super::services::Entropy;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +38,8 @@ pub(crate) async fn identify(
         .and_then(|value| Uuid::try_parse(value.to_str().ok()?).ok());
     let id = given.unwrap_or_else(|| fresh(entropy));
     request.extensions_mut().insert(RequestId(id));
-    let span = info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let path = naming::without_secrets(request.uri().path());
+    let span = info_span!("request", %id, method = %request.method(), path = &*path);
     let started = Instant::now();
     async move {
         let mut response = next.run(request).await;

@@ -67,7 +67,7 @@ async fn restore(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
         .transpose()?;
     let group = exchange.group()?.id;
     let reads = &exchange.services.reads;
-    let selector = Selector::parse(exchange.parameter("entity")?);
+    let selector = exchange.named_in_path(kind, "entity")?;
     let id = reads.last_holder(group, kind, &selector).await?;
     let id = id.ok_or_else(|| never_existed(kind, &selector))?;
     let history = reads.entity_history(group, kind, id, None, CHANGES).await?;

@@ -17,6 +17,7 @@ use super::access::Access;
 use super::memory_budget::MemoryBudget;
 use super::reads::Reads;
 use super::request_rates::{Counted, RequestRates};
+use crate::config::Forwarding;
 use crate::health::Conditions;
 
 /// Fresh 256-bit randomness: request ids and tokens are made of it.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub request_rates: RequestRates,
     /// How much memory requests in flight may take together, in bytes.
     pub request_memory: usize,
+    /// How the proxies in front say whom a request came from.
+    pub forwarding: Forwarding,
 }
 
 /// What the API is made of.

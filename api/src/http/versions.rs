@@ -56,9 +56,10 @@ const ENTITY_PAGE: [Parameter; 2] = [
 ];
 
 /// A change as answers carry it, without bodies.
-pub(crate) fn shown(change: &ChangeRow) -> Value {
+pub(crate) fn shown(change: &ChangeRow, with_secrets: bool) -> Value {
     let mut shown = facts(change);
-    shown["events"] = change.events.iter().map(event).collect();
+    let events = change.events.iter().map(|one| event(one, with_secrets));
+    shown["events"] = events.collect();
     shown
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn facts(change: &ChangeRow) -> Value {
 }
 
 /// An event without a name that is a secret, and of what is recorded only why a configuration was refused.
-fn event(event: &EventSummary) -> Value {
+fn event(event: &EventSummary, with_secrets: bool) -> Value {
     let kind = event.kind.as_deref().and_then(Kind::named);
     let mut shown = json!(event);
     if kind.is_some_and(|kind| presentation::name_field(kind).is_none()) {
@@ -87,7 +88,7 @@ fn event(event: &EventSummary) -> Value {
         shown.remove("recorded");
     }
     if let Some(Recorded::Refusal { reason, .. }) = event.recorded.as_deref() {
-        shown["reason"] = json!(reason);
+        shown["reason"] = json!(presentation::said_of_a_configuration(reason, with_secrets));
     }
     shown
 }
@@ -113,7 +114,9 @@ pub(crate) async fn page(exchange: &Exchange, boundary: Boundary, newest: Versio
     let before = after.unwrap_or_else(|| (newest + 1).saturating_sub(page.skipped()));
     let reads = &exchange.services.reads;
     let found = reads.history(boundary, &filter, Some(before), page.size).await?;
-    let data = found.changes.iter().map(shown).collect();
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let data = found.changes.iter().map(|change| shown(change, with_secrets));
+    let data = data.collect();
     Ok(match counted {
         true => {
             let mut body = page.envelope(data, newest);
@@ -141,9 +144,9 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let reads = &exchange.services.reads;
     let detail = reads.change_from(group, version, first, size).await?;
     let detail = detail.ok_or_else(before_the_first)?;
-    let mut body = shown(&detail.change);
-    body["digest"] = Value::from(digest(&exchange, group, version).await?);
     let with_secrets = exchange.caller()?.reads_secrets();
+    let mut body = shown(&detail.change, with_secrets);
+    body["digest"] = presentation::digest(digest(&exchange, group, version).await?, with_secrets);
     let next = detail.next.map(|next| pages::cursor(next as u64));
     body["meta"] = json!({ "page": { "size": size, "next": next } });
     Ok(StreamedObject::beginning_with(&body)

@@ -212,6 +212,7 @@ impl Site {
                     per_address: Rate::UNLIMITED,
                 },
                 request_memory: 768 << 20,
+                forwarding: api::config::Forwarding::default(),
             },
             draining: self.tasks.token().child_token(),
             shutdown: self.tasks.token().clone(),

@@ -24,6 +24,7 @@ mod organization_history;
 mod plugin_schemas;
 mod provisioning;
 mod replaying;
+mod secrets;
 mod surroundings;
 mod tokens;
 mod undo;

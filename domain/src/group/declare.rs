@@ -13,7 +13,7 @@ use super::operations::{self, Written};
 use super::{DeletionCause, Group, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
 use crate::schema::{
-    FieldSchema, ForeignReference, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived,
+    FieldSchema, ForeignReference, Generator as _, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived,
     foreign_reference, holds_hashed_secret, kept_hash, slowly_hashed,
 };
 use crate::{EntityId, Kind};
@@ -187,7 +187,7 @@ fn placed(
 
 /// Which entity is meant: by id, else by decK's natural key, else by content.
 fn target(
-    draft: &Draft<'_>,
+    draft: &mut Draft<'_>,
     entity: &DeclaredEntity,
     body: &Map<String, Value>,
     file: &File<'_>,
@@ -205,6 +205,10 @@ fn target(
             .parent_of(entity)
             .map(|(_, id)| id.to_string())
             .unwrap_or_default();
+        // Who sees an id made from a secret could find the secret by trying.
+        if is_known_by_a_secret(entity.kind) {
+            return EntityId(draft.context.uuid());
+        }
         let natural = natural_key(entity.kind, &keys);
         let content = natural.unwrap_or_else(|| Value::Object(body.clone()).to_string());
         EntityId(Uuid::new_v5(
@@ -270,6 +274,14 @@ fn natural_key(kind: Kind, body: &Map<String, Value>) -> Option<String> {
             .collect::<Vec<_>>()
             .join("/"),
     )
+}
+
+/// Whether what tells entities of a kind from each other is a secret.
+fn is_known_by_a_secret(kind: Kind) -> bool {
+    let schema = kind.schema();
+    let fields = schema.unique.iter().flat_map(|unique| &unique.fields);
+    let mut fields = fields.filter_map(|name| schema.record.field(name));
+    fields.any(|field| field.sealed)
 }
 
 fn text_of(value: Option<&Value>) -> String {

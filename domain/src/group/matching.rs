@@ -128,8 +128,8 @@ impl Matching<'_> {
     }
 }
 
-/// What an entity does, whatever its id is.
-fn content(body: &Map<String, Value>) -> String {
+/// What an entity does, whatever its id is and whenever it was made or changed.
+pub fn content(body: &Map<String, Value>) -> String {
     let telling = body
         .iter()
         .filter(|(field, _)| !CIRCUMSTANCES.contains(&field.as_str()));
