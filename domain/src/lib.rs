@@ -37,6 +37,7 @@ pub mod organization;
 pub mod places;
 pub mod rate;
 pub mod schema;
+pub mod sealed_text;
 pub mod secret;
 pub mod signing;
 pub mod snapshot_digest;

@@ -17,6 +17,7 @@ use domain::{
 
 use crate::change_terms::{self, Postings, Term};
 use crate::decoding::Decoded;
+use crate::recorded::Recorded;
 use crate::search_key;
 use crate::summary::{self, EventSummary};
 
@@ -156,11 +157,15 @@ impl Batch {
                 newest(changes)
             }
             Changes::Organization(id, changes) => {
+                let events = changes.iter().flat_map(|change| &change.events);
+                let words = events.map(|event| Recorded::sealed_words(event, keys));
+                let mut words = words.collect::<Result<Vec<_>, _>>()?.into_iter();
                 for change in changes {
                     let add = |event| self.add_organization(*id, change.version, event);
                     change.events.iter().for_each(add);
                     self.add_change(boundary, position, change, summary::of_organization);
                     self.add_things(boundary, change.version);
+                    self.hide_words(words.by_ref().take(change.events.len()));
                 }
                 newest(changes)
             }
@@ -219,6 +224,16 @@ impl Batch {
             source: change.source.clone(),
             events,
         });
+    }
+
+    /// Seals what instances say in the newest change.
+    fn hide_words(&mut self, words: impl Iterator<Item = Option<Vec<u8>>>) {
+        let newest = self.changes.last_mut().into_iter();
+        for (event, words) in newest.flat_map(|change| &mut change.events).zip(words) {
+            if let (Some(recorded), Some(words)) = (&mut event.recorded, words) {
+                recorded.hide_words(words);
+            }
+        }
     }
 
     /// What an organization's things are called; a group's entities are found otherwise, or by nobody but whom they name.

@@ -3,7 +3,12 @@
 
 use std::sync::{Arc, LazyLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use domain::group::event::ERASED;
+use domain::sealed_text::{key_of, open_text, seal_text};
 use domain::{GroupId, NodeId, Timestamp};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::database::{Row, Writer};
@@ -68,17 +73,27 @@ impl Observed {
         // In one order for all processes, so that none waits for another that waits for it.
         let mut nodes: Vec<_> = nodes.iter().collect();
         nodes.sort_by_key(|node| (node.group, node.node));
+        let groups = nodes.iter().map(|node| key_of(node.group)).collect();
+        self.shared.keyring.ensure(&groups).await?;
+        let mut sealed = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            // A purged group's instances are forgotten.
+            if let Some(record) = self.sealed(node.group, node.node, &node.record)? {
+                sealed.push((node, record));
+            }
+        }
         let mut writer = self.shared.database.write().await?;
         let mut transaction = writer.begin().await?;
-        let values = |node: &&ObservedNode| {
+        let values = |(node, record): &(&ObservedNode, String)| {
             [
                 node.group.0.as_bytes().into(),
                 node.node.0.as_bytes().into(),
                 node.last_seen.0.into(),
-                node.record.to_string().into(),
+                record.clone().into(),
             ]
         };
-        PUT.execute(&mut transaction.connection(), &nodes, values).await?;
+        PUT.execute(&mut transaction.connection(), &sealed, values)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -90,7 +105,11 @@ impl Observed {
             .database
             .fetch_all(LIST, [group.0.as_bytes().into()])
             .await?;
-        rows.iter().map(|row| observed(group, row)).collect()
+        self.load(group, !rows.is_empty()).await?;
+        let nodes = rows
+            .iter()
+            .filter_map(|row| self.observed(group, row).transpose());
+        nodes.collect()
     }
 
     /// One node's record.
@@ -100,7 +119,8 @@ impl Observed {
             .database
             .fetch_optional(GET, [group.0.as_bytes().into(), node.0.as_bytes().into()])
             .await?;
-        row.map(|row| observed(group, &row)).transpose()
+        self.load(group, row.is_some()).await?;
+        Ok(row.map(|row| self.observed(group, &row)).transpose()?.flatten())
     }
 
     /// Forgets all nodes that were last seen before this; says how many.
@@ -116,14 +136,51 @@ impl Observed {
         let arguments = [group.0.as_bytes().into(), node.0.as_bytes().into()];
         Ok(writer.connection().execute(DELETE, arguments).await? > 0)
     }
+
+    /// Loads the key that a group's records are sealed with, if there are any.
+    async fn load(&self, group: GroupId, wanted: bool) -> Result<(), ViewError> {
+        let keyring = &self.shared.keyring;
+        if wanted && keyring.data_key(key_of(group)).is_err() {
+            keyring.ensure(&[key_of(group)].into()).await?;
+        }
+        Ok(())
+    }
+
+    /// A record as it rests: what an instance says of a configuration may repeat what is secret in it. None if the group's key is destroyed.
+    fn sealed(&self, group: GroupId, node: NodeId, record: &Value) -> Result<Option<String>, ViewError> {
+        let text = record.to_string();
+        let sealed = seal_text(group, &place_of(node), &text, &*self.shared.keyring);
+        let sealed = sealed.map_err(ViewError::damaged)?;
+        let record = || json!({ SEALED: BASE64.encode(&sealed) }).to_string();
+        Ok((!sealed.is_empty()).then(record))
+    }
+
+    /// What a row holds; none if the group's key is destroyed.
+    fn observed(&self, group: GroupId, row: &Row) -> Result<Option<ObservedNode>, ViewError> {
+        let node = NodeId(Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?);
+        let mut record: Value = serde_json::from_str(row.get(2)?).map_err(ViewError::damaged)?;
+        // Older programs wrote it as it was.
+        if let Some(sealed) = record.get(SEALED).and_then(Value::as_str) {
+            let sealed = BASE64.decode(sealed).map_err(ViewError::damaged)?;
+            let text = open_text(group, &place_of(node), &sealed, &*self.shared.keyring);
+            let text = text.map_err(ViewError::damaged)?;
+            if text == ERASED {
+                return Ok(None);
+            }
+            record = serde_json::from_str(&text).map_err(ViewError::damaged)?;
+        }
+        Ok(Some(ObservedNode {
+            group,
+            node,
+            last_seen: Timestamp(row.get(1)?),
+            record,
+        }))
+    }
 }
 
-fn observed(group: GroupId, row: &Row) -> Result<ObservedNode, ViewError> {
-    let node = Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?;
-    Ok(ObservedNode {
-        group,
-        node: NodeId(node),
-        last_seen: Timestamp(row.get(1)?),
-        record: serde_json::from_str(row.get(2)?).map_err(ViewError::damaged)?,
-    })
+/// The only member of a sealed record.
+const SEALED: &str = "sealed";
+
+fn place_of(node: NodeId) -> String {
+    format!("observed/{}", node.0)
 }

@@ -275,3 +275,44 @@ async fn replay(server: &ServerProcess, arguments: &[&str]) -> String {
     line.extend(storage.iter().map(String::as_str));
     CommandLine::new().run(&line).await.expect_code(0).stdout()
 }
+
+/// How many changes the long history has.
+const LONG_HISTORY: &str = "EXPORTED_CHANGES";
+
+/// The most memory the server has had since the peak was reset, in KiB.
+fn peak(server: &ServerProcess) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
+    number.expect("Linux tells the peak")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_export_of_a_history_takes_the_same_memory_however_long_it_is() {
+    let server = ServerProcess::start(Log::Sqlite).await;
+    let api = server.api();
+    api.create_group("long").await;
+    let group = api.group("long");
+    let changes = std::env::var(LONG_HISTORY).map_or(200_u64, |text| text.parse().expect("a number"));
+    // Each change is twenty long bodies, before and after.
+    let filling = "long/".repeat(800);
+    for number in 0..changes {
+        let services: String = (0..20)
+            .map(|service| format!("- name: s{service}\n  host: h.test\n  path: /{number}/{filling}\n"))
+            .collect();
+        let file = format!("_format_version: '3.0'\nservices:\n{services}");
+        group.apply(&file, "").await.expect_status(200);
+    }
+    let reset = format!("/proc/{}/clear_refs", server.pid());
+    std::fs::write(reset, "5").expect("one's own process may be asked");
+    let before = peak(&server);
+    let export = Export::of(&server, "long").await;
+    let size = export.lines.iter().map(String::len).sum::<usize>() / 1024;
+    let grown = peak(&server) - before;
+    assert_eq!(export.lines.len() as u64, changes + 2);
+    assert!(size > 24 * 1024, "{size} KiB are no test");
+    assert!(
+        grown < 12 * 1024,
+        "an export of {size} KiB took {grown} KiB of memory"
+    );
+}

@@ -206,3 +206,36 @@ async fn the_databases_password_is_never_shown() {
     assert!(printed.contains("password authentication failed"), "{printed}");
     assert!(!printed.contains("hunter2"), "{printed}");
 }
+
+#[tokio::test]
+async fn what_one_process_acknowledged_is_an_event_of_the_others_streams() {
+    let nats = NatsServer::start(Options::default()).await;
+    let database = PostgresServer::shared().fresh_database().await;
+    let servers = two(&nats, &database).await;
+    let token = servers[0].admin_token();
+    let follow = |server: &ServerProcess| {
+        let address = format!("{}/v2/runtime-groups/default/events?after=0", server.url());
+        reqwest::Client::new().get(address).bearer_auth(&token).send()
+    };
+    let mut streams = Vec::new();
+    for server in &servers {
+        streams.push(follow(server).await.expect("a stream opens"));
+    }
+    for number in 1..=4_u64 {
+        let writer = &servers[(number % 2) as usize];
+        let body = json!({"name": "orders", "host": format!("h{number}.test")});
+        let group = writer.api_as(&token).group("default");
+        group.put("services/orders", &body).await.expect_status(200);
+        for stream in &mut streams {
+            let mut read = String::new();
+            while !read.contains(&format!("id: {number}\n")) && !read.contains(&format!("id:{number}\n")) {
+                let piece = stream
+                    .chunk()
+                    .await
+                    .expect("the stream goes on")
+                    .expect("it doesn't end");
+                read.push_str(&String::from_utf8_lossy(&piece));
+            }
+        }
+    }
+}

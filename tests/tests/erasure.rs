@@ -426,6 +426,78 @@ async fn in_a_cluster_every_process_stops_answering_and_no_server_holds_what_was
     }
 }
 
+#[tokio::test]
+async fn in_a_cluster_no_server_holds_what_was_sealed_in_a_purged_group() {
+    let store = tempfile::tempdir().expect("the temporary directory is writable");
+    let nats = NatsServer::start(Options {
+        store_dir: Some(store.path().to_owned()),
+        ..Options::default()
+    })
+    .await;
+    let databases = PostgresServer::start();
+    let database = databases.fresh_database().await;
+    let mut first = ServerProcess::prepare(nats.log()).with_database(&database);
+    first.start_again();
+    first.ready().await;
+    let second = first.another().await;
+    let token = first.admin_token();
+    let api = first.api();
+    let id = api.create_group("payments").await["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let (one, other) = (api.group(&id), second.api_as(&token).group(&id));
+    live_the_life_of_ada(&one).await;
+    add_secrets(&one).await;
+    let newest = format!("versions/{}/config", one.version().await);
+    let told = other.read(&newest).await.expect_status(200).text();
+    assert!(told.contains(OF_THE_GROUP[7]), "both processes know the keys");
+    let on_disk = [store.path().to_owned()];
+    let keys_before = message_of(&nats, &format!("rt.group.{id}")).await;
+    let nothing: [String; 0] = [];
+    assert!(!byte_search::found(&on_disk, &keys_before).is_empty());
+
+    api.delete(&format!("/v2/runtime-groups/{id}"))
+        .await
+        .expect_status(204);
+    let purge = ["group", "purge", &id, "--yes"];
+    CommandLine::of(&second.url(), &token)
+        .run(&purge)
+        .await
+        .expect_code(0);
+    for (group, whose) in [(&one, "the first"), (&other, "the second")] {
+        eventually(&format!("{whose} process has forgotten the keys"), async || {
+            let past = group.read(&newest).await.expect_status(200).text();
+            let known = [&OF_ADA[..], &OF_THE_GROUP]
+                .concat()
+                .into_iter()
+                .find(|secret| past.contains(*secret));
+            match known {
+                None => Ok(()),
+                Some(secret) => Err(secret),
+            }
+        })
+        .await;
+        let past = group.read(&newest).await.expect_status(200).text();
+        assert!(past.contains("{erased}"), "{past}");
+    }
+    let secrets: Vec<_> = [&OF_ADA[..], &OF_THE_GROUP].concat();
+    let everything: Vec<_> = needles(&secrets).into_iter().chain(keys_before).collect();
+    let places = [places(&first), places(&second), on_disk.to_vec()].concat();
+    assert_eq!(byte_search::found(&places, &everything), nothing);
+    let name = database.rsplit('/').next().expect("a database has a name");
+    for statement in ["VACUUM FULL", "CHECKPOINT"] {
+        databases.sql(name, statement).expect("an administrator may");
+    }
+    for (path, content) in databases.files() {
+        let inside: Vec<_> = everything
+            .iter()
+            .filter(|needle| needle.is_in(&content))
+            .collect();
+        assert!(inside.is_empty(), "{}: {inside:?}", path.display());
+    }
+}
+
 /// The pages of keys in the keyring's stream, of boundaries that begin so.
 async fn message_of(nats: &NatsServer, boundary: &str) -> Vec<Needle> {
     let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("NATS answers"));

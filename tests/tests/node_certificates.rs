@@ -136,3 +136,34 @@ async fn a_pair_of_kong_hybrid_gen_cert_is_added_as_it_is_and_its_key_is_refused
     let identity = Identity::pki(&pair, &authority, "localhost");
     kong(&server, identity).runs_with("services", "orders").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_runs_nothing_is_not_compared_and_why_is_said() {
+    let (server, shell) = started().await;
+    let printed = shell.run(&["node", "add", "--platform", "kong-conf"]).await;
+    let printed = printed.expect_code(0).stdout();
+    let settings = settings(&printed);
+    let inside = |key: &str| {
+        let text = STANDARD.decode(settings[key]).expect("base64");
+        String::from_utf8(text).expect("PEM")
+    };
+    let pair = Pair {
+        certificate: inside("cluster_cert"),
+        key: inside("cluster_cert_key"),
+    };
+    let identity = Identity::pki(&pair, &inside("cluster_ca_cert"), settings["cluster_server_name"]);
+    let address = server.dataplane_address().parse().expect("an address");
+    let mut refusing = Settings::new(NEWEST, address, identity);
+    refusing.dislikes.insert("orders".to_owned());
+    let id = refusing.node_id.to_string();
+    let node = DataPlane::start(refusing);
+    node.sees("has refused it", |observed| observed.refusals.first().cloned())
+        .await;
+    let refused = shell.run(&["diff", "--node", &id]).await.expect_code(1);
+    assert!(refused.stderr().contains("HTTP 409"), "{}", refused.stderr());
+    assert!(
+        refused.stderr().contains("there is nothing to compare with"),
+        "{}",
+        refused.stderr()
+    );
+}

@@ -11,7 +11,8 @@ use super::{declarative_files, difference};
 
 /// Shows what differs between two versions of a runtime group, or between a version and something else
 ///
-/// `+` came to be, `~` changed, `-` is gone. A secret that changed is named and never shown. Exit codes: 0 no difference,
+/// `+` came to be, `~` changed, `-` is gone. A secret that changed is named and never shown; with a file or another group secrets are
+/// compared only for those who may read them. Exit codes: 0 no difference,
 /// 2 different, 1 refused or failed.
 #[derive(Args, Debug)]
 pub struct Diff {
@@ -82,12 +83,16 @@ fn is_none(answer: &Value) -> bool {
 
 fn page(answer: &Value) -> String {
     let changes = &answer["changes"];
-    if is_none(answer) {
-        return "no difference".to_owned();
+    let mut page = match is_none(answer) {
+        true => "no difference".to_owned(),
+        false => format!(
+            "{}\n{}",
+            difference::render(changes),
+            difference::summary(changes)
+        ),
+    };
+    if answer["secrets_compared"] == false {
+        page.push_str("\nsecrets are not compared: that takes a token that may read them");
     }
-    format!(
-        "{}\n{}",
-        difference::render(changes),
-        difference::summary(changes)
-    )
+    page
 }

@@ -64,6 +64,15 @@ impl Show {
     }
 }
 
+/// The configuration's digest, if its reader may learn it.
+fn digest(change: &Value) -> String {
+    let digest = cell(&change["digest"]);
+    match change["erased"] == true {
+        true => format!("{digest} (of what is left: something of it was erased since)"),
+        false => digest,
+    }
+}
+
 fn page(change: &Value) -> String {
     let facts = [
         ("version", cell(&change["version"])),
@@ -71,7 +80,7 @@ fn page(change: &Value) -> String {
         ("who", who(&change["actor"])),
         ("why", cell(&change["message"])),
         ("request", cell(&change["request_id"])),
-        ("digest", cell(&change["digest"])),
+        ("digest", digest(change)),
     ];
     let lines: Vec<String> = facts
         .iter()

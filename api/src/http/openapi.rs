@@ -246,7 +246,7 @@ fn own_schemas() -> Value {
         })),
         "Change": object(json!({
             "version": whole, "at": time, "actor": { "type": "object" }, "message": nullable, "request_id": nullable,
-            "source": nullable, "digest": text, "event_count": whole,
+            "source": nullable, "digest": nullable, "erased": { "type": "boolean" }, "event_count": whole,
             "events": { "type": "array", "items": event }, "changes": changes,
             "meta": object(json!({ "page": object(json!({ "size": whole, "next": nullable })) })),
         })),

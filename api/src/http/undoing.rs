@@ -1,8 +1,12 @@
 //! Undoing: what rollback, revert and restore share. One that would take back later changes is refused, each of them named.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
-use domain::gateway::CommandError;
+use domain::gateway::{Accepted, CommandError};
+use domain::group::decide::Outcome;
 use domain::group::event::ERASED;
+use domain::group::undo::left_out_then;
 use domain::group::{Conflict, Entity, GroupCommand, GroupError, Obstacle};
 use domain::{GroupId, Version};
 use projections::EntityChange;
@@ -42,10 +46,34 @@ impl Exchange {
             };
         }
         let reason = reason.map(|reason| shortened(&reason, LONGEST_REASON).to_owned());
+        let brought_back = command.brings_back();
         match self.send(command, reason).await? {
-            Ok(accepted) => self.report(&accepted).await,
+            Ok(mut accepted) => {
+                self.recall_left_out(&mut accepted, &brought_back).await?;
+                self.report(&accepted).await
+            }
             Err(error) => Err(self.refuse_undoing(error, since).await?),
         }
+    }
+
+    /// Fills in what a repeated request left out when it was made.
+    async fn recall_left_out(
+        &self,
+        accepted: &mut Accepted<Outcome>,
+        brought_back: &[Arc<Entity>],
+    ) -> Result<(), Refusal> {
+        if !accepted.replayed {
+            return Ok(());
+        }
+        let (reads, group) = (&self.services.reads, self.group()?.id);
+        reads.caught_up_to(accepted.position).await?;
+        let made = reads.change(group, accepted.version).await?;
+        let made =
+            made.ok_or_else(|| Refusal::unavailable("the change is made; look at the history to see it"))?;
+        let outcome = reads.configuration(group, accepted.version).await?;
+        let state = reads.live(group).await?.current();
+        accepted.outcome.left_out = left_out_then(&state.group, brought_back, &outcome, made.change.at);
+        Ok(())
     }
 
     async fn refuse_undoing(&self, error: CommandError, since: Version) -> Result<Refusal, Refusal> {

@@ -1,7 +1,7 @@
 //! A group's history: its changes, each with who, when, why, and what stood there before and after.
 
 use axum::http::{Method, StatusCode};
-use domain::{Boundary, GroupId, Kind, SnapshotDigest, Version};
+use domain::{Boundary, Digest, GroupId, Kind, SnapshotDigest, Version};
 use projections::{ChangeFilter, ChangeRow, EventSummary, Recorded};
 use serde_json::{Value, json};
 
@@ -146,7 +146,9 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let detail = detail.ok_or_else(before_the_first)?;
     let with_secrets = exchange.caller()?.reads_secrets();
     let mut body = shown(&detail.change, with_secrets);
-    body["digest"] = presentation::digest(digest(&exchange, group, version).await?, with_secrets);
+    let (digest, erased) = digest(&exchange, group, version).await?;
+    body["digest"] = presentation::digest(digest, with_secrets);
+    body["erased"] = Value::from(erased);
     let next = detail.next.map(|next| pages::cursor(next as u64));
     body["meta"] = json!({ "page": { "size": size, "next": next } });
     Ok(StreamedObject::beginning_with(&body)
@@ -181,13 +183,16 @@ pub(crate) fn version_parameter(exchange: &Exchange, newest: Version) -> Result<
     moment::existing(version, newest)
 }
 
-/// The content hash of the group's configuration at a version: from the live state if it is recent.
-async fn digest(exchange: &Exchange, group: GroupId, version: Version) -> Result<String, Refusal> {
+/// The content hash of the group's configuration at a version, and whether something of it was erased since: then it is the hash of what
+/// is left, which no instance ever ran. From the live state if the version is recent.
+async fn digest(exchange: &Exchange, group: GroupId, version: Version) -> Result<(Digest, bool), Refusal> {
     let reads = &exchange.services.reads;
     let recent = reads.live(group).await?.current();
-    if let Some(digest) = recent.digest_at(version) {
-        return Ok(digest.to_string());
+    let whole = recent.group.erased.is_empty() || version == recent.group.version;
+    if let Some(digest) = recent.digest_at(version).filter(|_| whole) {
+        return Ok((digest, false));
     }
     let entities = reads.configuration(group, version).await?;
-    Ok(SnapshotDigest::of(entities.iter()).to_string())
+    let erased = entities.iter().any(|entity| entity.erased);
+    Ok((SnapshotDigest::of(entities.iter()), erased))
 }

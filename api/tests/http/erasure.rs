@@ -170,3 +170,40 @@ async fn a_deleted_group_is_listed_with_the_day_of_its_purge_and_purged_for_ever
     let unknown = "/v2/runtime-groups/11111111-1111-4111-8111-111111111111/purge";
     app.post(unknown, &json!({})).await.expect(404);
 }
+
+#[tokio::test]
+async fn a_repeated_rollback_is_told_what_the_first_one_left_out() {
+    let app = App::start().await;
+    with_ada(&app).await;
+    erase(&app, "ada-lovelace").await.expect(200);
+    app.delete(&format!("{CONSUMERS}/bob")).await.expect(204);
+    let back = json!({ "to": 1 });
+    let call = || app.request(Method::POST, &format!("{GROUP}/rollback"));
+    let roll_back = || call().json(&back).header("idempotency-key", "once").send();
+    let first = roll_back().await.expect(200);
+    let left_out = first.body["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 3, "{}", first.text);
+    let repeated = roll_back().await.expect(200);
+    assert_eq!(repeated.body["left_out"], first.body["left_out"]);
+    assert_eq!(repeated.body["version"], first.body["version"]);
+}
+
+#[tokio::test]
+async fn a_past_version_says_that_its_digest_is_of_what_is_left() {
+    let app = App::start().await;
+    with_ada(&app).await;
+    let version = |version: u64| app.get(&format!("{GROUP}/versions/{version}"));
+    let before = version(1).await.expect(200).body;
+    assert_eq!(before["erased"], false);
+    erase(&app, "ada-lovelace").await.expect(200);
+    let after = version(1).await.expect(200).body;
+    assert_eq!(after["erased"], true);
+    assert_ne!(after["digest"], before["digest"]);
+    let config = app.get(&format!("{GROUP}/versions/1/config?format=json")).await;
+    let config = config.expect(200).body;
+    assert_eq!(
+        (&config["erased"], &config["digest"]),
+        (&json!(true), &after["digest"])
+    );
+    assert_eq!(version(2).await.expect(200).body["erased"], false);
+}

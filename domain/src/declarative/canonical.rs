@@ -16,6 +16,8 @@ pub struct Canonical {
     /// When that version came to be; none before the first.
     at: Option<String>,
     digest: Option<String>,
+    /// Whether something of it was erased since: the digest is that of what is left.
+    erased: bool,
     entities: BTreeMap<Kind, Vec<Box<RawValue>>>,
 }
 
@@ -26,6 +28,7 @@ impl Canonical {
             version,
             at: at.map(Timestamp::rfc3339),
             digest: digest.map(|digest| digest.to_string()),
+            erased: false,
             entities: BTreeMap::new(),
         }
     }
@@ -34,6 +37,7 @@ impl Canonical {
     #[must_use]
     pub fn with<'entities>(mut self, entities: impl Iterator<Item = &'entities Arc<Entity>>) -> Self {
         for entity in entities {
+            self.erased |= entity.erased;
             // A canonical body is JSON.
             if let Ok(body) = RawValue::from_string(entity.body.as_ref().to_owned()) {
                 self.entities.entry(entity.kind).or_default().push(body);
@@ -62,7 +66,8 @@ mod tests {
         let digest = SnapshotDigest::of([&entity].into_iter());
         let written = Canonical::new(7, Some(Timestamp(0)), Some(digest)).with([&entity].into_iter());
         let expected = json!({
-            "version": 7, "at": "1970-01-01T00:00:00.000Z", "digest": digest.to_string(), "entities": {"services": [body]},
+            "version": 7, "at": "1970-01-01T00:00:00.000Z", "digest": digest.to_string(), "erased": false,
+            "entities": {"services": [body]},
         });
         assert_eq!(json!(written), expected);
     }

@@ -83,6 +83,23 @@ pub enum GroupCommand {
     Unseal,
 }
 
+impl GroupCommand {
+    /// The entities that it would bring back, if it undoes something.
+    pub fn brings_back(&self) -> Vec<Arc<Entity>> {
+        match self {
+            Self::RollBack { entities, .. } => entities.clone(),
+            Self::Revert { changes, .. } => {
+                let gone = changes.iter().filter(|change| change.after.is_none());
+                gone.filter_map(|change| change.before.clone()).collect()
+            }
+            Self::RestoreEntity {
+                entity, belongings, ..
+            } => [std::slice::from_ref(entity), belongings].concat(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// One entity operation.
 #[derive(Clone, Debug)]
 pub struct Operation {

@@ -132,6 +132,20 @@ pub fn lost_for_ever<'all>(
     lost.into_iter().map(left_out).collect()
 }
 
+/// What a change left out that was to bring these entities back, at that time and to this configuration: a repeated request is told it
+/// again. `state` may be a later one.
+pub fn left_out_then(
+    state: &Group,
+    brought_back: &[Arc<Entity>],
+    outcome: &[Arc<Entity>],
+    at: Timestamp,
+) -> Vec<LeftOut> {
+    let there: BTreeSet<_> = outcome.iter().map(|entity| (entity.kind, entity.id)).collect();
+    let missing = brought_back.iter();
+    let missing = missing.filter(|entity| !there.contains(&(entity.kind, entity.id)));
+    lost_for_ever(state, missing, at)
+}
+
 /// Names and other unique values that belong to others.
 fn taken_keys(state: &Group, wanted: &Wanted, conflicts: &mut Vec<Conflict>) {
     let mut claimed: HashMap<_, &Arc<Entity>> = HashMap::new();

@@ -8,6 +8,7 @@ use super::token_record::TokenRecord;
 use crate::codec::{DecodeError, EventCodec, EventRecord};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::KeyNotLoaded;
+use crate::sealed_text::{key_of, open_text, seal_text};
 use crate::{Boundary, DataKeys, Digest, GroupId, KeyId, NodeCertificateId, NodeId, OrganizationId, Version};
 
 /// A fact about an organization.
@@ -160,8 +161,23 @@ struct RefusedBody {
     reason: String,
 }
 
+/// Since version 2 of the event: what an instance says of a configuration may repeat what is secret in it.
+#[derive(Serialize, Deserialize)]
+struct SealedRefusedBody {
+    group: GroupId,
+    node: NodeId,
+    version: Version,
+    digest: Digest,
+    #[serde(with = "serde_bytes")]
+    reason: Vec<u8>,
+}
+
+fn place_of_reason(node: NodeId, version: Version) -> String {
+    format!("{NODE_REFUSED}/{}/{version}", node.0)
+}
+
 impl EventCodec for OrganizationEvent {
-    fn encode(&self, _boundary: Boundary, _keys: &dyn DataKeys) -> Result<EventRecord, KeyNotLoaded> {
+    fn encode(&self, _boundary: Boundary, keys: &dyn DataKeys) -> Result<EventRecord, KeyNotLoaded> {
         let group = |name, group: &GroupRecord, changed: &[String]| {
             EventRecord::new(
                 name,
@@ -229,19 +245,19 @@ impl EventCodec for OrganizationEvent {
                 reason,
             } => EventRecord::new(
                 NODE_REFUSED,
-                1,
-                &RefusedBody {
+                2,
+                &SealedRefusedBody {
                     group,
                     node,
                     version,
                     digest,
-                    reason,
+                    reason: seal_text(group, &place_of_reason(node, version), &reason, keys)?,
                 },
             ),
         })
     }
 
-    fn decode(record: &EventRecord, _boundary: Boundary, _keys: &dyn DataKeys) -> Result<Self, DecodeError> {
+    fn decode(record: &EventRecord, _boundary: Boundary, keys: &dyn DataKeys) -> Result<Self, DecodeError> {
         let group = || record.read::<GroupBody>();
         let token = || record.read::<TokenBody>().map(|body| body.token);
         Ok(match (record.name.as_str(), record.version) {
@@ -314,11 +330,30 @@ impl EventCodec for OrganizationEvent {
                     reason,
                 }
             }
+            (NODE_REFUSED, 2) => {
+                let SealedRefusedBody {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason,
+                } = record.read()?;
+                Self::NodeRefused {
+                    group,
+                    node,
+                    version,
+                    digest,
+                    reason: open_text(group, &place_of_reason(node, version), &reason, keys)?,
+                }
+            }
             _ => return Err(record.unknown()),
         })
     }
 
     fn owner_keys(&self, _boundary: Boundary) -> Vec<KeyId> {
-        Vec::new()
+        match self {
+            Self::NodeRefused { group, .. } => vec![key_of(*group)],
+            _ => Vec::new(),
+        }
     }
 }

@@ -138,6 +138,7 @@ impl Views {
             Boundary::Organization(_) => {
                 for change in &mut page.changes {
                     self.name_hosts(generation, boundary, change).await?;
+                    self.open_words(change).await?;
                 }
             }
             Boundary::System => {}
@@ -256,6 +257,7 @@ impl Views {
         let mut events = Vec::with_capacity(change.events.len());
         if let Boundary::Organization(_) = boundary {
             self.name_hosts(generation, boundary, &mut change).await?;
+            self.open_words(&mut change).await?;
         }
         for summary in &mut change.events {
             let earlier = self

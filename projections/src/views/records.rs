@@ -1,5 +1,6 @@
 //! What an organization's history shows of groups, tokens, certificates and instances: records before and after.
 
+use domain::codec::DecodeError;
 use domain::{Boundary, Version};
 
 use super::Views;
@@ -59,6 +60,25 @@ impl Views {
                 let events = self.all_events(generation, boundary, admitted).await?;
                 let mut hosts = events.into_iter().filter(|other| other.id == Some(id));
                 event.name = hosts.find_map(|host| host.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what instances say in a change.
+    pub(super) async fn open_words(&self, change: &mut ChangeRow) -> Result<(), ViewError> {
+        let keyring = &*self.shared.keyring;
+        let recorded = change
+            .events
+            .iter_mut()
+            .filter_map(|event| event.recorded.as_mut());
+        for recorded in recorded {
+            loop {
+                match recorded.open_words(keyring) {
+                    Ok(()) => break,
+                    Err(DecodeError::KeyNotLoaded(missing)) => keyring.load(&[missing.0].into()).await?,
+                    Err(error) => return Err(ViewError::damaged(error)),
+                }
             }
         }
         Ok(())
