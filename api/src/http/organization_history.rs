@@ -125,6 +125,7 @@ fn record(exchange: &Exchange, recorded: &Recorded, with_secrets: bool) -> Map<S
             version,
             digest,
             reason,
+            ..
         } => json!({
             "group": group,
             "version": version,

@@ -292,3 +292,23 @@ async fn the_placeholder_of_a_secret_does_not_become_one() {
         .expect(200);
     assert_eq!(applied.body["changed"], false, "{}", applied.text);
 }
+
+#[tokio::test]
+async fn what_needed_a_token_is_kept_by_no_cache() {
+    let (app, viewer) = furnished().await;
+    let credential = format!("{GROUP}/core-entities/key-auths/{CREDENTIAL}");
+    for path in [
+        credential.as_str(),
+        "/v2/tokens",
+        "/groups/default/admin/certificates",
+    ] {
+        let answer = app.get(path).await.expect(200);
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+    }
+    let issued = json!({"name": "short", "role": "viewer"});
+    let issued = app.post("/v2/tokens", &issued).await.expect(201);
+    assert_eq!(issued.header("cache-control"), "no-store");
+    let refused = seen(&app, &viewer, &format!("{GROUP}/core-entities/key-auths/1234")).await;
+    assert_eq!(refused.expect(403).header("cache-control"), "no-store");
+    assert_eq!(app.get("/healthz").await.expect(200).header("cache-control"), "");
+}
