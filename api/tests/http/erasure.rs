@@ -192,7 +192,7 @@ async fn a_repeated_rollback_is_told_what_the_first_one_left_out() {
 async fn a_past_version_says_that_its_digest_is_of_what_is_left() {
     let app = App::start().await;
     with_ada(&app).await;
-    let version = |version: u64| app.get(&format!("{GROUP}/versions/{version}"));
+    let version = async |version: u64| app.get(&format!("{GROUP}/versions/{version}")).await;
     let before = version(1).await.expect(200).body;
     assert_eq!(before["erased"], false);
     erase(&app, "ada-lovelace").await.expect(200);
