@@ -13,8 +13,8 @@ use super::operations::{self, Written};
 use super::{DeletionCause, Group, GroupError, GroupEvent, references};
 use crate::declarative::{Declaration, DeclaredEntity};
 use crate::schema::{
-    FieldSchema, ForeignReference, Generator as _, OnDelete, RecordSchema, SchemaViolation, Secrets, ValueType, derived,
-    foreign_reference, holds_hashed_secret, kept_hash, slowly_hashed,
+    FieldSchema, ForeignReference, Generator as _, OnDelete, RecordSchema, SchemaViolation, Secrets,
+    ValueType, derived, foreign_reference, holds_hashed_secret, kept_hash, slowly_hashed,
 };
 use crate::{EntityId, Kind};
 

@@ -387,7 +387,7 @@ mod tests {
         // As programs wrote it that didn't seal the groups of consumers.
         let written =
             |consumer: Uuid| json!({"id": id, "consumer": {"id": consumer}, "group": "gold"}).to_string();
-        let open = |body: String| open_body(kind, id, body, &[], boundary, &keys).unwrap();
+        let open = |body: String| open_body(kind, id, body.into(), &[], boundary, &keys).unwrap();
         let gone = open(written(erased));
         assert_eq!((gone.map()["group"].clone(), gone.erased), (json!(ERASED), true));
         let there = open(written(other));
