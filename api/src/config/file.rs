@@ -72,6 +72,7 @@ mod tests {
             dataplane-shared-key = ["f"]
             dataplane-push-interval = 1000
             node-retention = 60
+            new-nodes-per-hour = 500
             group-retention = 0
             dataplane-plaintext = true
             tls-cert = "a"
