@@ -91,7 +91,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 28, "this test names every key");
+        assert_eq!(known_keys().len(), 29, "this test names every key");
     }
 
     #[test]
