@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet_merge::{Remembered, replaces, understood, was_forgotten};
 use crate::node_record::{NodeRecord, ProcessId};
 
+/// An instance that was known for so many seconds is remembered, whatever it ran last.
+const SETTLED: i64 = 600;
+
 /// One group's instances.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
@@ -78,6 +81,30 @@ impl Fleet {
         look: impl FnOnce(&NodeRecord) -> Out,
     ) -> Option<Out> {
         self.members().get(&node).map(|member| look(&member.record))
+    }
+
+    /// Forgets all but so many of the members that came, ran nothing and went, those gone longest first; answers which.
+    pub(crate) fn drop_strays(&self, most: usize) -> Vec<NodeId> {
+        let mut members = self.members();
+        let is_stray = |member: &Member| {
+            let record = &member.record;
+            let is_gone = member.session.is_none() && record.connected_since.is_none();
+            is_gone && record.applied.is_none() && record.last_seen < record.first_seen.plus_seconds(SETTLED)
+        };
+        let strays = members.iter().filter(|(_, member)| is_stray(member));
+        let mut strays: Vec<_> = strays
+            .map(|(id, member)| (member.record.last_seen, *id))
+            .collect();
+        let too_many = strays.len().saturating_sub(most);
+        if too_many > 0 {
+            strays.sort_unstable();
+        }
+        strays.truncate(too_many);
+        let dropped: Vec<_> = strays.into_iter().map(|(_, id)| id).collect();
+        for id in &dropped {
+            members.remove(id);
+        }
+        dropped
     }
 
     /// Takes over what the observed state has, where that is newer, and wakes those who wait if anything is.

@@ -29,6 +29,7 @@ fn connected(process: ProcessId, at: i64) -> NodeRecord {
         connected_since: Some(Timestamp(at)),
         applied: None,
         refusal: None,
+        refusals: 0,
         last_error: None,
     }
 }

@@ -62,6 +62,16 @@ pub struct Pass {
     pub withdrawn: CancellationToken,
 }
 
+impl Pass {
+    /// What of its group's it is let in by: the certificates that an authority issues share one account.
+    pub(crate) fn account(&self) -> String {
+        match self.certificate {
+            Some(shown) => format!("{}/{}", self.admission.group, shown.listed),
+            None => self.credential.clone(),
+        }
+    }
+}
+
 /// A certificate that has been let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShownCertificate {

@@ -123,6 +123,7 @@ mod tests {
                 created_at: Timestamp(0),
                 expires_at: None,
                 revoked_at: None,
+                revoked_with_group: false,
             },
             group_exists: true,
             runtime_type: None,

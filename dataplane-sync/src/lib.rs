@@ -14,13 +14,14 @@
 //!   [`projected`] answers it.
 //! - [`guesses`]: who shows tokens that open nothing is slowed, here and at the API.
 //! - [`outlook`]: what instances couldn't express of a configuration that may come.
-//! - [`fleet_events`]: what of a fleet's life becomes an event.
+//! - [`fleet_events`]: what of a fleet's life becomes an event; [`fleet_budget`] and `said`: how much of it is kept.
 
 pub mod agent;
 mod client_certificate;
 pub mod configurations;
 pub mod encoding;
 mod fleet;
+pub mod fleet_budget;
 pub mod fleet_events;
 mod fleet_merge;
 pub mod gatekeeper;
@@ -40,6 +41,7 @@ pub mod projected;
 mod projected_certificates;
 mod refusal_log;
 pub mod rollout;
+mod said;
 pub mod server_certificate;
 pub mod service;
 pub mod sessions;

@@ -62,6 +62,9 @@ pub struct NodeRecord {
     /// What it refused last, unless it has applied something since.
     #[serde(default)]
     pub refusal: Option<Refusal>,
+    /// How many configurations it has refused since it was first seen.
+    #[serde(default)]
+    pub refusals: u64,
     /// Why its last connection ended, or what it refused.
     #[serde(default)]
     pub last_error: Option<String>,

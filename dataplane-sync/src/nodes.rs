@@ -5,7 +5,7 @@
 //! configuration, and otherwise every few seconds. What is connected to other processes is read there, when somebody asks
 //! ([`crate::fleet_merge`] says which record holds).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::configurations::ConfigurationUnavailable;
 use crate::fleet::{Fleet, Member, Session};
+use crate::fleet_budget::{Expense, FleetBudget, TooManyNewNodes};
 use crate::hub::Hubs;
 use crate::kong::document::Envelope;
 use crate::kong::levels::{Encoding, Offered, TooManyLevels};
@@ -26,6 +27,7 @@ use crate::kong::node::KongNode;
 use crate::native::frames::Applied;
 use crate::node_record::{Node, NodeRecord, ProcessId, Protocol, Refusal};
 use crate::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
+use crate::said;
 use crate::unwritten_records::{UnwrittenRecords, Urgency};
 
 /// How long what other processes wrote isn't read again.
@@ -43,8 +45,8 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// How long a level may take to follow a change.
 const LEVEL_PATIENCE: Duration = Duration::from_secs(1);
-/// The longest reason of a refusal that is kept, in characters.
-const REASON_LIMIT: usize = 4_000;
+/// How many instances of a group that went before they ran anything are remembered.
+const STRAYS: usize = 100;
 
 /// Why a node wasn't forgotten.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -90,6 +92,8 @@ pub struct Arrival<'credential> {
     pub address: SocketAddr,
     /// What it showed.
     pub credential: &'credential str,
+    /// Who answers for it in the budget of unknown instances.
+    pub account: &'credential str,
     /// Ends its connection.
     pub connection: CancellationToken,
 }
@@ -101,6 +105,7 @@ pub struct NodeRegistry {
     observed: Arc<dyn ObservedNodes>,
     clock: Arc<dyn Clock>,
     process: Option<ProcessId>,
+    budget: Arc<FleetBudget>,
     unwritten: UnwrittenRecords,
     /// Held while records are written or deleted, so that a forgotten one isn't written again.
     writing: Mutex<()>,
@@ -113,6 +118,7 @@ impl NodeRegistry {
         observed: Arc<dyn ObservedNodes>,
         clock: Arc<dyn Clock>,
         process: Option<ProcessId>,
+        budget: Arc<FleetBudget>,
     ) -> Self {
         Self {
             fleets: DashMap::new(),
@@ -120,6 +126,7 @@ impl NodeRegistry {
             observed,
             clock,
             process,
+            budget,
             unwritten: UnwrittenRecords::default(),
             writing: Mutex::default(),
         }
@@ -173,11 +180,22 @@ impl NodeRegistry {
     }
 
     /// An instance has introduced itself. A connection it had before is ended: the newest one is the live one.
-    pub(crate) async fn arrived(&self, arrival: Arrival<'_>) {
+    ///
+    /// # Errors
+    /// [`TooManyNewNodes`] where nobody knows it and its credential has brought too many such ones.
+    pub(crate) async fn arrived(&self, arrival: Arrival<'_>) -> Result<(), TooManyNewNodes> {
+        let arrival = Arrival {
+            introduction: said::introduction(arrival.introduction),
+            ..arrival
+        };
         let fleet = self.fleet_for_arrival(arrival.group).await;
         let (id, now) = (arrival.introduction.node, self.clock.now());
         let replaced = {
             let mut members = fleet.members();
+            if !members.contains_key(&id) && !self.budget.spend(arrival.account, Expense::NewNode) {
+                metrics::counter!("dataplane_new_nodes_refused").increment(1);
+                return Err(TooManyNewNodes(self.budget.limit(Expense::NewNode)));
+            }
             let before = members.remove(&id);
             let record = self.record_of(&arrival, before.as_ref().map(|member| &member.record), now);
             let session = Some(Session {
@@ -195,6 +213,7 @@ impl NodeRegistry {
             replaced.connection.cancel();
         }
         self.changed(arrival.group, id, &fleet, Urgency::Now);
+        Ok(())
     }
 
     /// What other processes know of a group's instances; what this one remembers, where that can't be read: instances
@@ -230,6 +249,7 @@ impl NodeRegistry {
             connected_since: Some(since),
             applied: None,
             refusal: None,
+            refusals: before.map_or(0, |before| before.refusals),
             last_error: before.and_then(|before| before.last_error.clone()),
         }
     }
@@ -321,12 +341,10 @@ impl NodeRegistry {
 
     /// An instance refused a configuration.
     pub(crate) fn refused(&self, group: GroupId, node: NodeId, session: u64, refused: Applied, reason: &str) {
-        let (at, reason) = (
-            self.clock.now(),
-            reason.chars().take(REASON_LIMIT).collect::<String>(),
-        );
+        let (at, reason) = (self.clock.now(), said::shortened(reason, said::REASON_LIMIT));
         self.update(group, node, session, Urgency::Now, |record| {
             record.last_error = Some(reason.clone());
+            record.refusals += 1;
             record.refusal = Some(Refusal { refused, reason, at });
         });
         self.hindered(group);
@@ -344,8 +362,8 @@ impl NodeRegistry {
             };
             member.session = None;
             member.record.connected_since = None;
-            if why.is_some() {
-                member.record.last_error = why;
+            if let Some(why) = why {
+                member.record.last_error = Some(said::shortened(&why, said::REASON_LIMIT));
             }
         }
         self.changed(group, node, &fleet, Urgency::Now);
@@ -434,6 +452,24 @@ impl NodeRegistry {
         Ok(fleet.with_records(|records| records.map(node).collect()))
     }
 
+    /// Whether a node that a deleted group has left behind was seen later in one of these groups.
+    pub async fn is_adopted(
+        &self,
+        left: &NodeRecord,
+        by: &HashSet<GroupId>,
+    ) -> Result<bool, ObservedNodesUnavailable> {
+        let later = |group: &GroupId, last_seen| by.contains(group) && last_seen > left.last_seen;
+        let seen = |fleet: &Fleet| fleet.with_record(left.id, |record| record.last_seen);
+        // What has just come isn't written yet.
+        let mut fleets = self.fleets.iter();
+        if fleets.any(|fleet| seen(fleet.value()).is_some_and(|at| later(fleet.key(), at))) {
+            return Ok(true);
+        }
+        drop(fleets);
+        let stored = self.observed.groups_of(left.id).await?;
+        Ok(stored.iter().any(|(group, last_seen)| later(group, *last_seen)))
+    }
+
     /// The hash that instances of Kong's newest release with all plugins should have, and since when; none where the
     /// configuration can't be expressed even for them.
     pub async fn expected_hash(
@@ -517,6 +553,7 @@ impl NodeRegistry {
     async fn write_changed(&self) -> bool {
         let _writing = self.writing.lock().await;
         let unwritten = self.unwritten.take();
+        self.forget_strays(&unwritten).await;
         let records: Vec<NodeRecord> = unwritten
             .iter()
             .filter_map(|(group, node)| self.record(*group, *node))
@@ -532,6 +569,22 @@ impl NodeRegistry {
             }
         }
         written.is_ok()
+    }
+
+    /// Of the instances that went before they ran anything, the last ones are enough to see what is wrong.
+    async fn forget_strays(&self, touched: &BTreeSet<(GroupId, NodeId)>) {
+        let groups: BTreeSet<GroupId> = touched.iter().map(|(group, _)| *group).collect();
+        for group in groups {
+            let Some(fleet) = self.fleets.get(&group).map(|fleet| fleet.clone()) else {
+                continue;
+            };
+            for node in fleet.drop_strays(STRAYS) {
+                // Where it can't be deleted now, it goes with those that weren't heard of for long.
+                if let Err(error) = self.observed.delete(group, node).await {
+                    tracing::debug!(%group, %node, %error, "the record of a node that went at once stays for now");
+                }
+            }
+        }
     }
 
     /// A node's record, if this process keeps it.

@@ -21,6 +21,9 @@ pub trait ObservedNodes: Send + Sync + 'static {
     /// The records of a group's nodes.
     async fn list(&self, group: GroupId) -> Result<Vec<NodeRecord>, ObservedNodesUnavailable>;
 
+    /// The groups that have a record of a node, and when it was last seen there.
+    async fn groups_of(&self, node: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ObservedNodesUnavailable>;
+
     /// Deletes a node's record.
     async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable>;
 

@@ -193,6 +193,11 @@ impl ObservedNodes for Projected {
         nodes.into_iter().map(record).collect()
     }
 
+    async fn groups_of(&self, node: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ObservedNodesUnavailable> {
+        let observed = self.projections.observed();
+        observed.groups_of(node).await.map_err(unreachable_record)
+    }
+
     async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable> {
         self.projections
             .observed()

@@ -242,6 +242,7 @@ mod tests {
             connected_since: Some(Timestamp(0)),
             applied: runs,
             refusal: None,
+            refusals: 0,
             last_error: None,
         }
     }

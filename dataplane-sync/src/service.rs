@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::configurations::Configurations;
+use crate::fleet_budget::FleetBudget;
 use crate::fleet_events::FleetEvents;
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Hubs;
@@ -70,6 +71,8 @@ pub struct Options {
     pub push_rest: Duration,
     /// How long the record of an instance that isn't heard of any more is kept.
     pub node_retention: Duration,
+    /// How many instances that weren't known one credential may bring within an hour.
+    pub new_nodes_per_hour: u32,
     /// This process, where others write the same record of the fleet; none where it is the only one.
     pub process: Option<ProcessId>,
 }
@@ -106,11 +109,13 @@ impl DataplaneSync {
         let tls = tls_of(&options)?;
         let shutdown = CancellationToken::new();
         let hubs = Arc::new(Hubs::new(options.configurations, options.spawner.clone()));
+        let budget = Arc::new(FleetBudget::new(options.new_nodes_per_hour));
         let nodes = Arc::new(NodeRegistry::new(
             hubs.clone(),
             options.observed,
             options.clock.clone(),
             options.process,
+            budget.clone(),
         ));
         let gatekeeper = Arc::new(Gatekeeper::new(
             options.tokens,
@@ -118,7 +123,7 @@ impl DataplaneSync {
             options.clock.clone(),
             shutdown.clone(),
         ));
-        let (events, hand_over) = FleetEvents::new(options.commands, shutdown.clone());
+        let (events, hand_over) = FleetEvents::new(options.commands, budget, shutdown.clone());
         let shared = Arc::new(Shared {
             log: options.log_id,
             nodes: nodes.clone(),

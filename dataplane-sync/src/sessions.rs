@@ -12,6 +12,7 @@ use crate::fleet_events::FleetEvents;
 use crate::gatekeeper::Pass;
 use crate::native::frames::Applied;
 use crate::nodes::NodeRegistry;
+use crate::said;
 
 /// What every connection shares.
 pub struct Shared {
@@ -40,28 +41,25 @@ impl Shared {
             credential: pass.credential.clone(),
         };
         if admission.first {
-            let (organization, group) = (admission.organization, admission.group);
-            self.events
-                .first_instance(organization, group, runtime_type, &pass.withdrawn);
+            self.events.first_instance(pass, runtime_type);
         }
-        self.events
-            .report(admission.organization, command, &pass.withdrawn);
+        self.events.report(pass, command);
     }
 
     /// An instance has refused a configuration: worth keeping for ever, once per node and digest.
     pub(crate) fn refused(&self, pass: &Pass, node: NodeId, session: u64, refused: Applied, reason: &str) {
-        let admission = pass.admission;
-        tracing::warn!(group = %admission.group, %node, version = refused.version, reason, "instance refused a configuration");
+        let (admission, reason) = (pass.admission, said::shortened(reason, said::REASON_LIMIT));
         self.nodes
-            .refused(admission.group, node, session, refused, reason);
+            .refused(admission.group, node, session, refused, &reason);
         let command = OrganizationCommand::RefuseNode {
             group: admission.group,
             node,
             version: refused.version,
             digest: refused.digest,
-            reason: reason.to_owned(),
+            reason: reason.clone(),
         };
-        self.events
-            .report(admission.organization, command, &pass.withdrawn);
+        if self.events.report(pass, command) {
+            tracing::warn!(group = %admission.group, %node, version = refused.version, reason, "instance refused a configuration");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod actor;
 pub mod boundary;
 pub mod bounded_json;
 mod bucket_tree;
+pub mod certificate_signature;
 pub mod chain;
 pub mod clock;
 pub mod codec;

@@ -16,7 +16,7 @@ use domain::organization::{
     CertificateContent, GroupRecord, GroupSettings, NodeCertificate, OrganizationEvent, RuntimeType,
     TokenRecord,
 };
-use domain::system::{Authority, GroupOfOrganization, SystemEvent};
+use domain::system::{Authority, ClaimedCertificate, GroupOfOrganization, SystemEvent};
 use domain::token::{Role, TokenHash};
 use domain::{
     Boundary, DataKeys, Digest, EntityId, GroupId, KeyId, Kind, NodeCertificateId, NodeId, OrganizationId,
@@ -113,12 +113,14 @@ fn organization_events() -> Vec<OrganizationEvent> {
         created_at: Timestamp(1_800_000_000_000),
         expires_at: Some(Timestamp(1_900_000_000_000)),
         revoked_at: None,
+        revoked_with_group: false,
     };
     let revoked = TokenRecord {
         revoked_at: Some(Timestamp(1_800_000_003_000)),
         ..token.clone()
     };
     let (node, digest) = (NodeId(CONSUMER), Digest([3; 32]));
+    let restored = token.clone();
     vec![
         OrganizationEvent::OrganizationCreated {
             id: OrganizationId(ONE),
@@ -156,6 +158,7 @@ fn organization_events() -> Vec<OrganizationEvent> {
             subject: "CN=edge".to_owned(),
         },
         OrganizationEvent::GroupPurged { group: purged },
+        OrganizationEvent::TokenRestored { token: restored },
     ]
 }
 
@@ -185,6 +188,13 @@ fn system_events() -> Vec<SystemEvent> {
         certificate: "the certificate".to_owned(),
         key: Secret::new("the key".to_owned()),
     };
+    let by = GroupOfOrganization {
+        organization: OrganizationId(ONE),
+        group: GroupId(CONSUMER),
+    };
+    let leaf = CertificateContent::of_pem(include_str!("node_certificates/leaf.pem"));
+    let leaf = leaf.and_then(|content| content.der()).expect("a certificate");
+    let claimed = ClaimedCertificate::of_der(&leaf).expect("a certificate");
     vec![
         SystemEvent::Initialized { log_id: ONE },
         SystemEvent::AuthorityCreated { authority },
@@ -194,17 +204,17 @@ fn system_events() -> Vec<SystemEvent> {
         },
         SystemEvent::CertificateClaimed {
             fingerprint: Fingerprint([5; 32]),
-            by: GroupOfOrganization {
-                organization: OrganizationId(ONE),
-                group: GroupId(CONSUMER),
-            },
+            by,
+            certificate: None,
         },
         SystemEvent::CertificateReleased {
             fingerprint: Fingerprint([5; 32]),
-            by: GroupOfOrganization {
-                organization: OrganizationId(ONE),
-                group: GroupId(CONSUMER),
-            },
+            by,
+        },
+        SystemEvent::CertificateClaimed {
+            fingerprint: claimed.fingerprint(),
+            by,
+            certificate: Some(claimed),
         },
     ]
 }

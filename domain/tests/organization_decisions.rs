@@ -1,8 +1,9 @@
 //! Given an organization, when something is asked of it, then these are the events or the refusal.
 
+use domain::organization::node_reports::{HOSTNAME_LIMIT, REASON_LIMIT};
 use domain::organization::{
     GroupPatch, NewGroup, Organization, OrganizationCommand, OrganizationDecision, OrganizationError,
-    OrganizationEvent, RuntimeType, decide,
+    OrganizationEvent, RuntimeType, Subject, decide,
 };
 use domain::token::{Role, TokenHash};
 use domain::{Actor, Change, Context, Digest, GroupId, NodeId, OrganizationId, Timestamp};
@@ -272,6 +273,73 @@ fn deleting_a_group_revokes_the_tokens_bound_to_it() {
         ]
     ));
     assert!(!given.organization.hashes.contains_key(&TokenHash([2; 32])));
+}
+
+#[test]
+fn tokens_come_back_with_their_group_but_for_those_that_were_revoked_for_themselves() {
+    let mut given = Given::organization();
+    let group = given.group("us-west").unwrap();
+    let mut issue = |hash| {
+        let issue = OrganizationCommand::IssueToken {
+            name: "edge".to_owned(),
+            role: Role::Instance,
+            group: Some(group),
+            hash: TokenHash([hash; 32]),
+            expires_at: None,
+        };
+        match given.when(issue).unwrap().subject {
+            Subject::Token(id) => id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let [_, before, after] = [2, 3, 4].map(&mut issue);
+    let revoke = |token| OrganizationCommand::RevokeToken { token };
+    let delete = OrganizationCommand::DeleteGroup {
+        group,
+        expected: None,
+    };
+    given.when(revoke(before)).unwrap();
+    given.when(delete).unwrap();
+    assert_eq!(given.when(revoke(after)).unwrap().events.len(), 1);
+    assert_eq!(given.when(revoke(after)).unwrap().events, []);
+    let restore = OrganizationCommand::RestoreGroup {
+        group,
+        name: None,
+        leave_out: Vec::new(),
+    };
+    given.when(restore).unwrap();
+    let works = |hash| given.organization.hashes.contains_key(&TokenHash([hash; 32]));
+    assert_eq!([2, 3, 4].map(works), [true, false, false]);
+}
+
+#[test]
+fn what_an_instance_says_is_noted_in_short() {
+    let mut given = Given::organization();
+    let group = given.default_group();
+    let node = NodeId(Uuid::nil());
+    let long = "x".repeat(60_000);
+    let refuse = OrganizationCommand::RefuseNode {
+        group,
+        node,
+        version: 1,
+        digest: Digest([1; 32]),
+        reason: long.clone(),
+    };
+    let admit = OrganizationCommand::AdmitNode {
+        group,
+        node,
+        hostname: long,
+        credential: "token:1".to_owned(),
+    };
+    for (command, limit) in [(refuse, REASON_LIMIT), (admit, HOSTNAME_LIMIT)] {
+        let events = given.when(command).unwrap().events;
+        let said = match &events[..] {
+            [OrganizationEvent::NodeRefused { reason, .. }] => reason,
+            [OrganizationEvent::NodeAdmitted { hostname, .. }] => hostname,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said.chars().count(), limit);
+    }
 }
 
 #[test]

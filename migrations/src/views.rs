@@ -19,13 +19,24 @@ pub fn sqlite() -> Migrator {
             "change terms",
             include_str!("../views/sqlite/0005_change_terms.sql"),
         ),
+        (
+            6,
+            "node groups",
+            include_str!("../views/sqlite/0006_node_groups.sql"),
+        ),
     ])
 }
 
 /// Brings what all versions share in PostgreSQL to the newest form. What a newer version has added is left alone.
 pub fn shared_postgres() -> Migrator {
-    let mut migrator =
-        crate::embedded::migrator(&[(1, "shared", include_str!("../shared/postgres/0001_shared.sql"))]);
+    let mut migrator = crate::embedded::migrator(&[
+        (1, "shared", include_str!("../shared/postgres/0001_shared.sql")),
+        (
+            2,
+            "node groups",
+            include_str!("../shared/postgres/0002_node_groups.sql"),
+        ),
+    ]);
     // Beside these tables there may be an older version's views, with a record of migrations under the usual name.
     migrator.dangerous_set_table_name("shared_migrations");
     migrator.set_ignore_missing(true);

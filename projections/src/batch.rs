@@ -257,7 +257,7 @@ impl Batch {
             SystemEvent::OrganizationRegistered { id, name } => {
                 self.organizations.insert(*id, name.clone());
             }
-            SystemEvent::CertificateClaimed { fingerprint, by } => {
+            SystemEvent::CertificateClaimed { fingerprint, by, .. } => {
                 self.claims.insert(*fingerprint, ClaimRow { by: *by, held: true });
             }
             SystemEvent::CertificateReleased { fingerprint, by } => {
@@ -289,7 +289,9 @@ impl Batch {
                 };
                 self.groups.insert(group.id, (organization, group));
             }
-            OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
+            OrganizationEvent::TokenIssued { token }
+            | OrganizationEvent::TokenRevoked { token }
+            | OrganizationEvent::TokenRestored { token } => {
                 self.tokens.insert(token.id, (organization, token.clone()));
             }
             OrganizationEvent::NodeCertificateAdded { certificate } => {

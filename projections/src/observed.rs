@@ -27,13 +27,14 @@ static PUT: LazyLock<Bulk> = LazyLock::new(|| {
 const LIST: &str =
     "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 ORDER BY node_id";
 const GET: &str = "SELECT node_id, last_seen, record FROM observed_node WHERE group_id = $1 AND node_id = $2";
+const GROUPS_OF: &str = "SELECT group_id, last_seen FROM observed_node WHERE node_id = $1 ORDER BY group_id";
 const DELETE: &str = "DELETE FROM observed_node WHERE group_id = $1 AND node_id = $2";
 const TAKE_BACK: &str = "UPDATE observed_node SET last_seen = $1 WHERE last_seen > $2";
 const DELETE_BEFORE: &str = "DELETE FROM observed_node WHERE last_seen < $1";
 
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
-    let others = [LIST, GET, DELETE, DELETE_BEFORE, TAKE_BACK].map(str::to_owned);
+    let others = [LIST, GET, GROUPS_OF, DELETE, DELETE_BEFORE, TAKE_BACK].map(str::to_owned);
     PUT.statements().into_iter().chain(others).collect()
 }
 
@@ -121,6 +122,17 @@ impl Observed {
             .await?;
         self.load(group, row.is_some()).await?;
         Ok(row.map(|row| self.observed(group, &row)).transpose()?.flatten())
+    }
+
+    /// The groups that a node was observed in, and when it was last.
+    pub async fn groups_of(&self, node: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ViewError> {
+        let arguments = [node.0.as_bytes().into()];
+        let rows = self.shared.database.fetch_all(GROUPS_OF, arguments).await?;
+        let group = |row: &Row| {
+            let id = Uuid::from_slice(row.get(0)?).map_err(ViewError::damaged)?;
+            Ok((GroupId(id), Timestamp(row.get(1)?)))
+        };
+        rows.iter().map(group).collect()
     }
 
     /// Forgets all nodes that were last seen before this; says how many.

@@ -90,12 +90,12 @@ impl Recorded {
             | OrganizationEvent::GroupDeleted { group }
             | OrganizationEvent::GroupRestored { group }
             | OrganizationEvent::GroupPurged { group } => Self::Group(Box::new(group.clone())),
-            OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
-                Self::Token(Box::new(TokenRecord {
-                    hash: TokenHash([0; 32]),
-                    ..token.clone()
-                }))
-            }
+            OrganizationEvent::TokenIssued { token }
+            | OrganizationEvent::TokenRevoked { token }
+            | OrganizationEvent::TokenRestored { token } => Self::Token(Box::new(TokenRecord {
+                hash: TokenHash([0; 32]),
+                ..token.clone()
+            })),
             OrganizationEvent::NodeCertificateAdded { certificate } => {
                 Self::Certificate(Box::new(certificate.clone()))
             }

@@ -152,6 +152,7 @@ fn of_organizations_thing(event: &OrganizationEvent) -> EventSummary {
         OrganizationEvent::GroupPurged { group: record } => group("group.purged", record),
         OrganizationEvent::TokenIssued { token: record } => token("token.issued", record),
         OrganizationEvent::TokenRevoked { token: record } => token("token.revoked", record),
+        OrganizationEvent::TokenRestored { token: record } => token("token.restored", record),
         OrganizationEvent::NodeCertificateAdded { certificate } => {
             let name = certificate.name.as_ref().unwrap_or(&certificate.content.subject);
             of_certificate("node-certificate.added", certificate.id, name)

@@ -266,6 +266,13 @@ impl Restore {
                 cell(&certificate["fingerprint"])
             ));
         }
+        for token in group["left_out_tokens"].as_array().into_iter().flatten() {
+            let (name, role) = (cell(&token["name"]), cell(&token["role"]));
+            terminal::note(&format!(
+                "the token {name} was revoked when the group was deleted and doesn't come back: make another with `runtime-manager token create {name} --role {role} --group {}`",
+                cell(&group["name"])
+            ));
+        }
         Ok(Ending::Done)
     }
 }

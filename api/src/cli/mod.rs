@@ -35,6 +35,7 @@ pub mod openapi;
 pub mod outlook;
 pub mod output;
 pub mod pending_change;
+pub mod possession_proof;
 pub mod private_file;
 pub mod progress;
 pub mod rebuild;

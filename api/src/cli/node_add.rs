@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
-use super::client::{Client, Connection, group_path, segment};
+use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::output::Output;
 use super::private_file::PrivateFile;
@@ -41,21 +42,14 @@ impl Add {
     pub async fn run(self) -> anyhow::Result<Ending> {
         let file = self.write.as_deref().map(PrivateFile::create).transpose()?;
         let client = Client::new(&self.connection)?;
-        let mut path = format!(
-            "{}/nodes/new?platform={}",
-            group_path(&self.group),
-            self.platform.name()
-        );
-        for (name, value) in [("version", &self.version), ("name", &self.name)] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", segment(value)));
-            }
-        }
+        let path = format!("{}/nodes/new", group_path(&self.group));
+        let body = json!({ "platform": self.platform.name(), "version": self.version, "name": self.name });
         let media_type = match self.connection.output {
             Output::Table => "text/plain",
             Output::Json => "application/json",
         };
-        let answer = client.get(&path).header("accept", media_type).send().await?;
+        let request = client.post(&path).json(&body).header("accept", media_type);
+        let answer = request.send().await?;
         match (file, &self.write) {
             (Some(file), Some(path)) => {
                 file.write(&answer.text)?;

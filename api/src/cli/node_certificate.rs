@@ -12,7 +12,7 @@ use super::ending::Ending;
 use super::output::{Output, cell};
 use super::private_file::PrivateFile;
 use super::table::Table;
-use super::{confirmation, terminal};
+use super::{confirmation, possession_proof, terminal};
 
 /// The certificates that open a runtime group to its instances
 #[derive(Subcommand, Debug)]
@@ -101,11 +101,16 @@ fn time(seconds: &Value) -> String {
 }
 
 /// Adds a certificate, of an instance or of an authority that issues them
+///
+/// Whoever isn't an admin of the whole installation shows with --key that the certificate is theirs.
 #[derive(Args, Debug)]
 pub struct Add {
     /// The certificate alone, PEM: its private key stays with the instance
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Its private key, PEM: a challenge of the server is signed with it here, and it is sent nowhere
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// The runtime group, an id or a name
     #[arg(long, short, default_value = "default")]
     group: String,
@@ -120,7 +125,15 @@ impl Add {
     async fn run(self) -> anyhow::Result<Ending> {
         let pem = std::fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
         let client = Client::new(&self.connection)?;
-        let body = json!({ "cert": pem, "name": self.name });
+        let mut body = json!({ "cert": pem, "name": self.name });
+        if let Some(key) = &self.key {
+            let challenge = client
+                .get(&format!("{}/challenge", path(&self.group)))
+                .send()
+                .await?;
+            let challenge = challenge.json()?["challenge"].take();
+            body["proof"] = possession_proof::sign(challenge.as_str().unwrap_or_default(), key)?;
+        }
         let item = client.post(&path(&self.group)).json(&body).send().await?.json()?["item"].take();
         self.connection.output.show(&item, |item| cell(&item["id"]))?;
         Ok(Ending::Done)

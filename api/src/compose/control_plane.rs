@@ -279,6 +279,7 @@ fn dataplane(
         log_id: system.log_id.context("the installation has no identity")?,
         push_rest: settings.dataplane.push_interval,
         node_retention: settings.dataplane.node_retention,
+        new_nodes_per_hour: settings.dataplane.new_nodes_per_hour,
         process: process(&settings.storage.database),
     })?)
 }

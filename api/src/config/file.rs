@@ -72,6 +72,7 @@ mod tests {
             dataplane-shared-key = ["f"]
             dataplane-push-interval = 1000
             node-retention = 60
+            new-nodes-per-hour = 500
             group-retention = 0
             dataplane-plaintext = true
             tls-cert = "a"
@@ -92,7 +93,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 30, "this test names every key");
+        assert_eq!(known_keys().len(), 31, "this test names every key");
     }
 
     #[test]

@@ -132,6 +132,9 @@ pub struct ServeFlags {
     /// How long the record of an instance that isn't heard of any more is kept, at least 60 [default: 1209600, 14 days]
     #[arg(long, value_name = "SECONDS", env = "RUNTIME_MANAGER_NODE_RETENTION")]
     pub node_retention: Option<u64>,
+    /// How many instances that weren't known one credential may bring within an hour, at least 1 [default: 10000]
+    #[arg(long, value_name = "COUNT", env = "RUNTIME_MANAGER_NEW_NODES_PER_HOUR")]
+    pub new_nodes_per_hour: Option<u32>,
     /// How long after its deletion a group is purged: its keys are destroyed, it can't be restored any more; 0: never
     /// [default: 2592000, 30 days]
     #[arg(long, value_name = "SECONDS", env = "RUNTIME_MANAGER_GROUP_RETENTION")]
@@ -247,6 +250,7 @@ impl ServeFlags {
             dataplane_shared_key: either(self.dataplane_shared_key, other.dataplane_shared_key),
             dataplane_push_interval: self.dataplane_push_interval.or(other.dataplane_push_interval),
             node_retention: self.node_retention.or(other.node_retention),
+            new_nodes_per_hour: self.new_nodes_per_hour.or(other.new_nodes_per_hour),
             group_retention: self.group_retention.or(other.group_retention),
             dataplane_plaintext: self.dataplane_plaintext.or(other.dataplane_plaintext),
             tls_cert: self.tls_cert.or(other.tls_cert),

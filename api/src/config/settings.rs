@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use dataplane_sync::fleet_budget::NEW_NODES_PER_HOUR;
 use domain::Secret;
 use domain::places::PlaceLimits;
 use domain::rate::Rate;
@@ -106,6 +107,8 @@ pub struct DataplaneSettings {
     pub push_interval: Duration,
     /// How long the record of an instance that isn't heard of any more is kept.
     pub node_retention: Duration,
+    /// How many instances that weren't known one credential may bring within an hour.
+    pub new_nodes_per_hour: u32,
     /// Whether they connect without TLS; then every address is a loopback address.
     pub plaintext: bool,
 }
@@ -232,6 +235,7 @@ impl Settings {
                     .dataplane_push_interval
                     .map_or(PUSH_INTERVAL, Duration::from_millis),
                 node_retention(flags.node_retention)?,
+                new_nodes_per_hour(flags.new_nodes_per_hour)?,
                 flags.dataplane_plaintext == Some(true),
             )?,
             group_retention: Some(flags.group_retention.unwrap_or(GROUP_RETENTION))
@@ -349,6 +353,7 @@ fn dataplane(
     shared_pairs: Vec<TlsFiles>,
     push_interval: Duration,
     node_retention: Duration,
+    new_nodes_per_hour: u32,
     plaintext: bool,
 ) -> Result<DataplaneSettings, SettingsError> {
     if listen.is_empty() {
@@ -366,6 +371,7 @@ fn dataplane(
         shared_pairs,
         push_interval,
         node_retention,
+        new_nodes_per_hour,
         plaintext,
     })
 }
@@ -375,6 +381,14 @@ fn node_retention(seconds: Option<u64>) -> Result<Duration, SettingsError> {
         None => Ok(NODE_RETENTION),
         Some(retention) if retention >= SHORTEST_NODE_RETENTION => Ok(retention),
         Some(_) => Err(wrong("node-retention", "must be at least 60 seconds")),
+    }
+}
+
+fn new_nodes_per_hour(count: Option<u32>) -> Result<u32, SettingsError> {
+    match count {
+        None => Ok(NEW_NODES_PER_HOUR),
+        Some(0) => Err(wrong("new-nodes-per-hour", "must be at least 1")),
+        Some(count) => Ok(count),
     }
 }
 

@@ -40,6 +40,11 @@ impl Caller {
     pub(crate) fn reads_secrets(&self) -> bool {
         self.token.role == Role::Admin
     }
+
+    /// Whether it may change every group of its organization: the operator, where there is no other organization.
+    pub(crate) fn changes_every_group(&self) -> bool {
+        self.token.role == Role::Admin && self.token.group.is_none()
+    }
 }
 
 /// A request, authenticated and authorized, its body read.

@@ -311,6 +311,10 @@ async fn restore(exchange: Exchange) -> Result<Answer, Refusal> {
     body["left_out_certificates"] = left_out
         .map(|certificate| node_certificates::left_out(certificate))
         .collect();
+    let tokens = outcome.left_out_tokens.iter();
+    body["left_out_tokens"] = tokens
+        .map(|token| json!({ "id": token.id, "name": token.name, "role": token.role.name() }))
+        .collect();
     Ok(Answer::ok(&body).tagged(group.touched).at_version(version))
 }
 

@@ -174,6 +174,7 @@ mod tests {
             connected_since: Some(NOW),
             applied: None,
             refusal: None,
+            refusals: 0,
             last_error: None,
         }
     }

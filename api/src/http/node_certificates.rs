@@ -1,10 +1,12 @@
 //! Certificates that open a group to its instances: add, issue, list, read, remove (`runtime-manager-features.md` §2.3).
 
-use axum::http::{Method, StatusCode};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, Method, StatusCode};
 use domain::gateway::Accepted;
 use domain::organization::{NodeCertificate, OrganizationCommand, OrganizationError, OrganizationOutcome};
-use domain::system::Authority;
+use domain::system::{Authority, GroupOfOrganization, Possession, SignedChallenge, possession};
 use domain::{NodeCertificateId, Timestamp};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -47,6 +49,14 @@ fn under(prefix: &str) -> Vec<Endpoint> {
         .reads(&WRITE_HEADERS)
         .takes(json!({ "$ref": "#/components/schemas/NewNodeCertificate" }))
         .answers(201, item.clone()),
+        Endpoint::new(
+            Method::GET,
+            format!("{all}/challenge"),
+            Permission::WriteGroup,
+            "A text to sign with a certificate's private key, which shows whose certificate is added",
+            challenge,
+        )
+        .answers(200, json!({ "$ref": "#/components/schemas/CertificateChallenge" })),
         Endpoint::new(
             Method::POST,
             format!("{all}/issue"),
@@ -137,11 +147,46 @@ async fn add(exchange: Exchange) -> Result<Answer, Refusal> {
     let mut fields = Fields::of(exchange.object()?);
     let pem = fields.required::<String>("cert");
     let name = name(&mut fields);
+    let proof = fields.optional::<Proof>("proof");
     fields.finish()?;
-    let accepted = added(&exchange, pem.unwrap_or_default(), name).await?;
+    let possession = match proof {
+        Some(proof) => Possession::Signed(proof.into()),
+        // Clients of the hosted product send no proof. Whoever may change every group takes no instances from anybody.
+        None if exchange.caller()?.changes_every_group() => Possession::Vouched,
+        None => Possession::Unproven,
+    };
+    let accepted = added(&exchange, pem.unwrap_or_default(), name, possession).await?;
     let certificate = recorded(&accepted)?;
     let item = shown(certificate, exchange.services.clock.now());
     Ok(created(&exchange, certificate, &json!({ "item": item })))
+}
+
+/// A signed challenge, as it is sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    challenge: String,
+    signature: String,
+}
+
+impl From<Proof> for SignedChallenge {
+    fn from(proof: Proof) -> Self {
+        Self {
+            challenge: proof.challenge,
+            signature: proof.signature,
+        }
+    }
+}
+
+async fn challenge(exchange: Exchange) -> Result<Answer, Refusal> {
+    let (organization, group) = exchange.place()?;
+    let system = exchange.services.commands.system_state().await?;
+    let by = GroupOfOrganization { organization, group };
+    let made = possession::challenge(&system.state, by, exchange.services.clock.now());
+    let (challenge, until) =
+        made.ok_or_else(|| Refusal::unavailable("the installation has no built-in CA"))?;
+    let body = json!({ "challenge": challenge, "expires_at": until.seconds() });
+    Ok(Answer::ok(&body).with(CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
 async fn issue(exchange: Exchange) -> Result<Answer, Refusal> {
@@ -192,7 +237,7 @@ pub(super) async fn issue_and_add(
     let now = exchange.services.clock.now();
     let issued = certificate_issuing::issue(&authority, common_name, now, days);
     let issued = issued.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let accepted = added(exchange, issued.certificate.clone(), name).await?;
+    let accepted = added(exchange, issued.certificate.clone(), name, Possession::Known).await?;
     Ok(IssuedForGroup {
         accepted,
         issued,
@@ -204,9 +249,15 @@ async fn added(
     exchange: &Exchange,
     pem: String,
     name: Option<String>,
+    possession: Possession,
 ) -> Result<Accepted<OrganizationOutcome>, Refusal> {
     let group = exchange.group()?.id;
-    let command = OrganizationCommand::AddNodeCertificate { group, pem, name };
+    let command = OrganizationCommand::AddNodeCertificate {
+        group,
+        pem,
+        name,
+        possession,
+    };
     exchange.change_organization(command).await
 }
 

@@ -1,13 +1,15 @@
 //! The fleet: a group's runtime instances, and how far a version has got.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use dataplane_sync::nodes::ForgetError;
+use dataplane_sync::observed_nodes::ObservedNodesUnavailable;
 use dataplane_sync::rollout::{RolloutError, RolloutRefusal};
 use dataplane_sync::{Node, Rollout};
-use domain::{NodeId, Timestamp, Version};
-use projections::{GroupFilter, GroupSort, Page};
+use domain::{GroupId, NodeId, Timestamp, Version};
+use projections::{GroupFilter, GroupRow, GroupSort, Page};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -180,8 +182,31 @@ async fn expected_hash(exchange: Exchange) -> Result<Answer, Refusal> {
 }
 
 async fn orphans(exchange: Exchange) -> Result<Answer, Refusal> {
+    let nodes = &exchange.services.nodes;
+    let unavailable = |error: ObservedNodesUnavailable| Refusal::unavailable(error.to_string());
+    let living = all_groups(&exchange, false).await?;
+    let living: HashSet<GroupId> = living.iter().map(|group| group.record.id).collect();
+    let with_secrets = exchange.caller()?.reads_secrets();
+    let mut items = Vec::new();
+    for group in all_groups(&exchange, true).await? {
+        let left_behind = nodes.list_left_behind(group.record.id).await;
+        for node in left_behind.map_err(unavailable)? {
+            let adopted = nodes.is_adopted(&node.record, &living).await;
+            if adopted.map_err(unavailable)? {
+                continue;
+            }
+            let mut body = shown(&node, with_secrets)?;
+            body["group_name"] = json!(group.record.name);
+            items.push(body);
+        }
+    }
+    Ok(page_of(&items))
+}
+
+/// The groups of the caller's organization that are deleted, or those that aren't.
+async fn all_groups(exchange: &Exchange, deleted: bool) -> Result<Vec<GroupRow>, Refusal> {
     let filter = GroupFilter {
-        deleted: true,
+        deleted,
         ..GroupFilter::default()
     };
     let all = Page {
@@ -189,20 +214,10 @@ async fn orphans(exchange: Exchange) -> Result<Answer, Refusal> {
         size: usize::MAX,
     };
     let (organization, reads) = (exchange.caller()?.organization, &exchange.services.reads);
-    let groups = reads
+    let found = reads
         .groups(organization, &filter, GroupSort::default(), all)
         .await?;
-    let with_secrets = exchange.caller()?.reads_secrets();
-    let mut items = Vec::new();
-    for group in groups.items {
-        let nodes = exchange.services.nodes.list_left_behind(group.record.id).await;
-        for node in nodes.map_err(|error| Refusal::unavailable(error.to_string()))? {
-            let mut body = shown(&node, with_secrets)?;
-            body["group_name"] = json!(group.record.name);
-            items.push(body);
-        }
-    }
-    Ok(page_of(&items))
+    Ok(found.items)
 }
 
 async fn list(exchange: Exchange) -> Result<Answer, Refusal> {

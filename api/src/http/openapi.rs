@@ -226,7 +226,24 @@ fn own_schemas() -> Value {
             "type": "object",
             "required": ["cert"],
             "additionalProperties": false,
-            "properties": { "cert": text, "name": nullable },
+            "properties": {
+                "cert": text, "name": nullable,
+                "proof": {
+                    "type": "object",
+                    "required": ["challenge", "signature"],
+                    "additionalProperties": false,
+                    "properties": { "challenge": text, "signature": text },
+                },
+            },
+        },
+        "CertificateChallenge": object(json!({ "challenge": text, "expires_at": whole })),
+        "NewNode": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "platform": { "enum": ["docker", "linux", "kubernetes", "kong-conf", "agent", null] },
+                "version": nullable, "name": nullable,
+            },
         },
         "NodeCertificateRequest": {
             "type": "object",
@@ -306,7 +323,7 @@ fn node() -> Value {
         "credential": text, "process": text, "protocol": protocol, "type": { "enum": ["native", "kong-proxy"] },
         "status": text, "first_seen": time, "last_seen": time, "connected_since": nullable,
         "applied": maybe, "applied_version": { "type": ["integer", "null"] }, "expected": maybe,
-        "refusal": maybe, "last_error": nullable,
+        "refusal": maybe, "refusals": whole, "last_error": nullable,
     });
     let of_kong = json!({
         "last_ping": whole, "created_at": whole, "updated_at": whole, "connection_state": connection,

@@ -2,6 +2,7 @@
 
 use axum::http::header::{ACCEPT, CACHE_CONTROL};
 use axum::http::{HeaderValue, Method, StatusCode};
+use domain::Secret;
 use domain::organization::{OrganizationCommand, RuntimeType};
 use domain::token::{self, Role};
 use serde::de::value::{Error as UnknownPlatform, StrDeserializer};
@@ -11,64 +12,166 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Parameter, Permission, query};
 use super::exchange::Exchange;
+use super::fields::Fields;
 use super::groups;
 use super::node_certificates::issue_and_add;
 use super::refusal::Refusal;
+use super::writes::WRITE_HEADERS;
 use crate::certificate_issuing::DEFAULT_DAYS;
 use crate::provisioning::{self, AgentInstance, DataPlane, KongImage, Platform, ProvisioningError};
 
 /// What says which instance.
-const CHOICE: [Parameter; 3] = [
+const CHOICE: [Parameter; 2] = [
     query(
         "platform",
         "docker, linux, kubernetes, kong-conf or agent; docker if not said",
     ),
     query("version", "which Kong: 3.9, 3.4.2; the newest if not said"),
-    query("name", "what people call its certificate or token"),
 ];
 
 /// The endpoints of provisioning, under both prefixes.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let under = |prefix: &str| {
+    groups::PREFIXES.into_iter().flat_map(under).collect()
+}
+
+fn under(prefix: &str) -> [Endpoint; 2] {
+    let path = format!("{prefix}/{{group}}/nodes/new");
+    [
         Endpoint::new(
             Method::GET,
-            format!("{prefix}/{{group}}/nodes/new"),
-            Permission::WriteGroup,
-            "What a new runtime instance is started with, as a script or file; each answer makes a certificate or token of its own",
-            new,
+            &path,
+            Permission::ReadGroup,
+            "What a new runtime instance is started with, as a script or file, but for its certificate or token: nothing is made",
+            template,
         )
         .reads(&CHOICE)
         .in_media("text/plain")
-        .answers(200, json!({ "type": "string" }))
+        .answers(200, json!({ "type": "string" })),
+        Endpoint::new(
+            Method::POST,
+            &path,
+            Permission::WriteGroup,
+            "What a new runtime instance is started with, as a script or file with a certificate or token made for it",
+            new,
+        )
+        .reads(&WRITE_HEADERS)
+        .takes(json!({ "$ref": "#/components/schemas/NewNode" }))
+        .in_media("text/plain")
+        .answers(201, json!({ "type": "string" })),
+    ]
+}
+
+/// Which instance is asked for, checked before anything is made.
+struct Choice {
+    platform: Platform,
+    endpoint: provisioning::Endpoint,
+    /// None for our own agent.
+    image: Option<KongImage>,
+}
+
+impl Choice {
+    fn of(exchange: &Exchange, platform: Option<&str>, version: Option<&str>) -> Result<Self, Refusal> {
+        let platform = named(platform)?;
+        let endpoint = provisioning::Endpoint::of(&exchange.services.settings.control_plane_endpoint)?;
+        if platform == Platform::Agent {
+            check_type(exchange, RuntimeType::Native)?;
+            return Ok(Self {
+                platform,
+                endpoint,
+                image: None,
+            });
+        }
+        check_type(exchange, RuntimeType::KongGateway)?;
+        let image = KongImage::of(version)?;
+        if !endpoint.tls {
+            return Err(ProvisioningError::Endpoint(
+                "Kong connects by TLS only: start the server without --dataplane-plaintext".to_owned(),
+            )
+            .into());
+        }
+        if platform == Platform::KongConf && !image.inline_certificates {
+            return Err(ProvisioningError::NeedsFiles {
+                version: image.tag,
+                platform: platform.name(),
+            }
+            .into());
+        }
+        Ok(Self {
+            platform,
+            endpoint,
+            image: Some(image),
+        })
+    }
+}
+
+/// The text that `new` answers, with words where the credential would be.
+async fn template(exchange: Exchange) -> Result<Answer, Refusal> {
+    let Choice {
+        platform,
+        endpoint,
+        image,
+    } = Choice::of(
+        &exchange,
+        exchange.query.get("platform"),
+        exchange.query.get("version"),
+    )?;
+    let group = exchange.group()?.name.clone();
+    let authority = authority(&exchange).await?;
+    let text = match image {
+        None => AgentInstance {
+            group,
+            endpoint,
+            token: Secret::new("the-token-that-POST-makes".to_owned()),
+            authority,
+        }
+        .render(),
+        Some(image) => DataPlane {
+            group,
+            endpoint,
+            certificate: "(the certificate that POST makes)\n".to_owned(),
+            key: Secret::new("(the private key that POST makes)\n".to_owned()),
+            authority,
+            image,
+        }
+        .render(platform)
+        .ok_or_else(Refusal::not_found)??,
     };
-    groups::PREFIXES.into_iter().map(under).collect()
+    answered(&exchange, StatusCode::OK, platform, text, Value::Null)
 }
 
 async fn new(exchange: Exchange) -> Result<Answer, Refusal> {
-    let platform = platform(exchange.query.get("platform"))?;
-    let endpoint = provisioning::Endpoint::of(&exchange.services.settings.control_plane_endpoint)?;
-    let name = exchange.query.get("name").map(str::to_owned);
-    let (text, credential) = match platform {
-        Platform::Agent => {
-            check_type(&exchange, RuntimeType::Native)?;
-            agent(&exchange, endpoint, name).await?
-        }
-        platform => {
-            check_type(&exchange, RuntimeType::KongGateway)?;
-            data_plane(&exchange, platform, endpoint, name).await?
-        }
+    let mut fields = Fields::of(exchange.object()?);
+    let platform = fields.optional::<String>("platform");
+    let version = fields.optional::<String>("version");
+    let name = fields.optional::<String>("name");
+    fields.finish()?;
+    let choice = Choice::of(&exchange, platform.as_deref(), version.as_deref())?;
+    let platform = choice.platform;
+    let (text, credential) = match choice.image {
+        None => agent(&exchange, choice.endpoint, name).await?,
+        Some(image) => data_plane(&exchange, platform, choice.endpoint, image, name).await?,
     };
+    answered(&exchange, StatusCode::CREATED, platform, text, credential)
+}
+
+fn answered(
+    exchange: &Exchange,
+    status: StatusCode,
+    platform: Platform,
+    text: String,
+    credential: Value,
+) -> Result<Answer, Refusal> {
     let wants_json = exchange.headers.get(ACCEPT);
     let wants_json = wants_json.is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
     let answer = match wants_json {
         true => {
             let mut body = json!({ "platform": platform.name(), "text": text });
             body["credential"] = credential;
-            Answer::ok(&body)
+            Answer::json(status, &body)
         }
-        false => Answer::text(StatusCode::OK, "text/plain; charset=utf-8", text),
+        false => Answer::text(status, "text/plain; charset=utf-8", text),
     };
-    // It holds a secret.
+    // It may hold a secret.
     Ok(answer.with(CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
@@ -77,22 +180,9 @@ async fn data_plane(
     exchange: &Exchange,
     platform: Platform,
     endpoint: provisioning::Endpoint,
+    image: KongImage,
     name: Option<String>,
 ) -> Result<(String, Value), Refusal> {
-    let image = KongImage::of(exchange.query.get("version"))?;
-    if !endpoint.tls {
-        return Err(ProvisioningError::Endpoint(
-            "Kong connects by TLS only: start the server without --dataplane-plaintext".to_owned(),
-        )
-        .into());
-    }
-    if platform == Platform::KongConf && !image.inline_certificates {
-        return Err(ProvisioningError::NeedsFiles {
-            version: image.tag,
-            platform: platform.name(),
-        }
-        .into());
-    }
     let issued = issue_and_add(exchange, name, DEFAULT_DAYS).await?;
     if issued.accepted.replayed {
         return Err(answered_before());
@@ -121,9 +211,7 @@ async fn agent(
     name: Option<String>,
 ) -> Result<(String, Value), Refusal> {
     let group = exchange.group()?;
-    let system = exchange.services.commands.system_state().await?;
-    let authority = system.state.authority.as_ref();
-    let authority = authority.ok_or_else(|| Refusal::unavailable("the installation has no built-in CA"))?;
+    let authority = authority(exchange).await?;
     let secret = token::write(Role::Instance, (exchange.services.entropy)());
     let command = OrganizationCommand::IssueToken {
         name: name.unwrap_or_else(|| format!("agent of {}", group.name).chars().take(128).collect()),
@@ -140,10 +228,18 @@ async fn agent(
         group: group.name.clone(),
         endpoint,
         token: secret,
-        authority: authority.certificate.clone(),
+        authority,
     };
     let token = issued.outcome.token.map(|token| token.id);
     Ok((agent.render(), json!({ "type": "token", "id": token })))
+}
+
+/// The built-in CA's certificate, PEM.
+async fn authority(exchange: &Exchange) -> Result<String, Refusal> {
+    let system = exchange.services.commands.system_state().await?;
+    let authority = system.state.authority.as_ref();
+    let authority = authority.ok_or_else(|| Refusal::unavailable("the installation has no built-in CA"))?;
+    Ok(authority.certificate.clone())
 }
 
 /// Whatever was made this time opens nothing.
@@ -153,7 +249,7 @@ fn answered_before() -> Refusal {
     Refusal::new(StatusCode::CONFLICT, message)
 }
 
-fn platform(text: Option<&str>) -> Result<Platform, Refusal> {
+fn named(text: Option<&str>) -> Result<Platform, Refusal> {
     let Some(text) = text else {
         return Ok(Platform::Docker);
     };

@@ -5,6 +5,7 @@ use domain::gateway::CommandError;
 use domain::group::error::key_text;
 use domain::group::{GroupError, Selector};
 use domain::organization::OrganizationError;
+use domain::system::SystemError;
 use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
@@ -15,6 +16,11 @@ impl From<CommandError> for Refusal {
         match error {
             CommandError::Group(error) => error.into(),
             CommandError::Organization(error) => error.into(),
+            CommandError::System(SystemError::Unproven(_)) => {
+                let mut refusal = Self::new(StatusCode::FORBIDDEN, message);
+                refusal.kind = Some("possession-unproven");
+                refusal
+            }
             CommandError::System(_) => Self::new(StatusCode::CONFLICT, message),
             CommandError::NoSuchGroup => Self::new(StatusCode::NOT_FOUND, message),
             CommandError::IdempotencyMismatch { .. } => {
@@ -115,7 +121,9 @@ impl From<OrganizationError> for Refusal {
             | OrganizationError::NoSuchToken(_)
             | OrganizationError::NoSuchCertificate(_) => StatusCode::NOT_FOUND,
             OrganizationError::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
-            OrganizationError::Limit { .. } => StatusCode::FORBIDDEN,
+            OrganizationError::Limit { .. } | OrganizationError::CertificateLimit { .. } => {
+                StatusCode::FORBIDDEN
+            }
             OrganizationError::Purged { .. } => StatusCode::GONE,
             OrganizationError::NameTaken { .. }
             | OrganizationError::IdTaken(_)

@@ -30,7 +30,7 @@ pub struct DataPlane {
 pub struct KongImage {
     /// The image's tag: `3.9`, `3.4.2`.
     pub tag: String,
-    /// Whether it takes certificates themselves instead of files: 3.1 and newer.
+    /// Whether its kong.conf takes certificates themselves instead of files: 3.1 and newer.
     pub inline_certificates: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Kong in a container: one `docker run` command, its certificates in the environment, or in files for an old Kong.
+//! Kong in a container: a script that writes its certificates into files and one `docker run` command that mounts them.
+//! On the command line, or in the environment, everybody on the machine could read the key.
 
 use super::data_plane::{DataPlane, SettingValue};
 use super::shell::{comment, with_input, word};
@@ -7,15 +8,12 @@ use super::shell::{comment, with_input, word};
 const PLACE: &str = "/etc/kong/cluster";
 
 pub(super) fn render(data_plane: &DataPlane) -> String {
-    let image = &data_plane.image;
     let mut text = comment(&format!(
         "A Kong data plane of the runtime group {}. This text holds its private key: keep it as you keep passwords.",
         data_plane.group
     ));
     let folder = format!("./{}", data_plane.container());
-    if !image.inline_certificates {
-        text += &files(data_plane, &folder);
-    }
+    text += &files(data_plane, &folder);
     text += "docker run --detach --restart unless-stopped";
     let mut argument = |flag: &str, value: &str| text += &format!(" \\\n  {flag} {}", word(value));
     argument("--name", &data_plane.container());
@@ -23,31 +21,26 @@ pub(super) fn render(data_plane: &DataPlane) -> String {
         let name = format!("KONG_{}", setting.key.to_uppercase());
         let value = match setting.value {
             SettingValue::Text(value) => value.to_owned(),
-            SettingValue::Pem(file) if image.inline_certificates => file.pem.to_owned(),
             SettingValue::Pem(file) => format!("{PLACE}/{}", file.name),
         };
         argument("--env", &format!("{name}={value}"));
     }
-    if !image.inline_certificates {
-        for file in data_plane.files() {
-            // The shell fills in where it stands: docker takes no relative paths.
-            text += &format!(
-                " \\\n  --volume \"$PWD\"/{}",
-                word(&format!(
-                    "{}/{}:{PLACE}/{}:ro",
-                    data_plane.container(),
-                    file.name,
-                    file.name
-                ))
-            );
-        }
+    for file in data_plane.files() {
+        // The shell fills in where it stands: docker takes no relative paths.
+        let place = format!(
+            "{}/{}:{PLACE}/{}:ro",
+            data_plane.container(),
+            file.name,
+            file.name
+        );
+        text += &format!(" \\\n  --volume \"$PWD\"/{}", word(&place));
     }
     text += match data_plane.endpoint.local {
         // The control plane listens on this machine's own address only.
         true => " \\\n  --network host",
         false => " \\\n  --publish 8000:8000 --publish 8443:8443 --publish 8100:8100",
     };
-    text + &format!(" \\\n  {}\n", word(&format!("kong:{}", image.tag)))
+    text + &format!(" \\\n  {}\n", word(&format!("kong:{}", data_plane.image.tag)))
 }
 
 /// The folder keeps others out; the files themselves are read by another user, the container's.

@@ -36,6 +36,15 @@ fn data_plane(endpoint: &str, version: &str) -> DataPlane {
     }
 }
 
+fn agent(endpoint: &str) -> AgentInstance {
+    AgentInstance {
+        group: GROUP.to_owned(),
+        endpoint: Endpoint::of(endpoint).unwrap(),
+        token: Secret::new("rmi_secret".to_owned()),
+        authority: "the authority\n".to_owned(),
+    }
+}
+
 fn public(version: &str) -> DataPlane {
     data_plane("wss://cp.example.com:8005", version)
 }
@@ -103,42 +112,74 @@ fn environment(words: &[String]) -> Settings {
 }
 
 #[test]
-fn docker_run_says_every_setting_with_the_certificates_themselves() {
-    let data_plane = public("3.9");
-    let words = docker_words(&run(&rendered(&data_plane, Platform::Docker), DOCKER));
-    assert_eq!(environment(&words), described(&data_plane));
-    assert_eq!(words.last().unwrap(), "kong:3.9");
-    assert_eq!(
-        after(&words, "--publish"),
-        ["8000:8000", "8443:8443", "8100:8100"]
-    );
-    assert_eq!(after(&words, "--name"), ["kong-it-s--the---WEST--x-----1"]);
+fn docker_run_says_every_setting_and_mounts_the_certificates() {
+    for version in ["2.8", "3.9"] {
+        let data_plane = public(version);
+        let folder = run(&rendered(&data_plane, Platform::Docker), DOCKER);
+        let words = docker_words(&folder);
+        let mounted: BTreeMap<_, _> = after(&words, "--volume")
+            .into_iter()
+            .map(|volume| {
+                let [outside, inside, "ro"] = volume.split(':').collect::<Vec<_>>()[..] else {
+                    panic!("{volume}");
+                };
+                assert!(
+                    Path::new(outside).is_absolute(),
+                    "docker takes no relative paths: {outside}"
+                );
+                (inside.to_owned(), read(Path::new(outside)))
+            })
+            .collect();
+        let settings = environment(&words).into_iter().map(|(key, value)| {
+            let value = mounted.get(&value).cloned().unwrap_or(value);
+            (key, value)
+        });
+        assert_eq!(settings.collect::<Settings>(), described(&data_plane));
+        assert_eq!(words.last().unwrap(), &format!("kong:{version}"));
+        assert_eq!(
+            after(&words, "--publish"),
+            ["8000:8000", "8443:8443", "8100:8100"]
+        );
+        assert_eq!(after(&words, "--name"), ["kong-it-s--the---WEST--x-----1"]);
+    }
 }
 
+/// Every program that a script calls, noting what it was called with.
+const NOTED: &str = r#"
+noted() { printf '%s\n' "$@" >> words; }
+docker() { noted "$@"; }; kubectl() { cat > input; noted "$@"; }; helm() { cat > input; noted "$@"; }
+cp() { noted "$@"; }; kong() { noted "$@"; }; systemctl() { noted "$@"; }; runtime_manager() { noted "$@"; }
+mkdir() { noted "$@"; command mkdir "$@"; }; chmod() { noted "$@"; command chmod "$@"; }
+install() { case $1 in -d) ;; *) cat > input;; esac; noted "$@"; }"#;
+
 #[test]
-fn docker_run_gives_an_old_kong_files_instead() {
-    let data_plane = public("2.8");
-    let folder = run(&rendered(&data_plane, Platform::Docker), DOCKER);
-    let words = docker_words(&folder);
-    let mounted: BTreeMap<_, _> = after(&words, "--volume")
-        .into_iter()
-        .map(|volume| {
-            let [outside, inside, "ro"] = volume.split(':').collect::<Vec<_>>()[..] else {
-                panic!("{volume}");
-            };
-            assert!(
-                Path::new(outside).is_absolute(),
-                "docker takes no relative paths: {outside}"
-            );
-            (inside.to_owned(), read(Path::new(outside)))
-        })
+fn no_secret_stands_on_a_command_line_of_any_platform() {
+    let data_plane = public("3.9");
+    let lines: Vec<_> = data_plane
+        .key
+        .expose()
+        .lines()
+        .filter(|line| line.len() > 30)
         .collect();
-    let settings = environment(&words).into_iter().map(|(key, value)| {
-        let value = mounted.get(&value).cloned().unwrap_or(value);
-        (key, value)
-    });
-    assert_eq!(settings.collect::<Settings>(), described(&data_plane));
-    assert_eq!(words.last().unwrap(), "kong:2.8");
+    assert!(!lines.is_empty());
+    for platform in [Platform::Docker, Platform::Linux, Platform::Kubernetes] {
+        let script = rendered(&data_plane, platform);
+        assert!(
+            lines.iter().all(|line| script.contains(line)),
+            "the script has the key"
+        );
+        let words = read(&run(&script, NOTED).path().join("words"));
+        assert!(!lines.iter().any(|line| words.contains(line)), "{words}");
+    }
+    let script = agent("wss://cp.example.com:8005").render();
+    let script = script
+        .replace(". /etc/runtime-manager/agent.env", "")
+        .replace("exec runtime-manager", "runtime_manager");
+    let words = read(&run(&script, NOTED).path().join("words"));
+    assert!(
+        words.contains("agent.env") && !words.contains("rmi_secret"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -257,12 +298,7 @@ fn the_script_for_an_agent_writes_its_environment_and_starts_it() {
         ("wss://cp.example.com:8005", "cp.example.com:8005"),
         ("ws://127.0.0.1:8005", "ws://127.0.0.1:8005"),
     ] {
-        let agent = AgentInstance {
-            group: GROUP.to_owned(),
-            endpoint: Endpoint::of(endpoint).unwrap(),
-            token: Secret::new("rmi_secret".to_owned()),
-            authority: "the authority\n".to_owned(),
-        };
+        let agent = agent(endpoint);
         // The script reads its environment from where it was installed, which is below the folder here.
         let script = agent
             .render()

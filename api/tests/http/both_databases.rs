@@ -180,9 +180,9 @@ async fn questions(app: &App, deleted: String) -> Vec<String> {
     );
     let mut paths = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        // Health is about the process, what a new instance is started with is never the same, and an export says when it was made.
+        // Health is about the process, and a challenge and an export say when they were made.
         let never_alike = ["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(&path.as_str())
-            || path.ends_with("/nodes/new")
+            || path.ends_with("/challenge")
             || path.ends_with("/history/export")
             || path.ends_with("/events");
         if methods.get("get").is_some() && !never_alike {

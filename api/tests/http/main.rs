@@ -14,6 +14,7 @@ mod entities;
 mod erasure;
 mod following;
 mod groups;
+mod harmless_reads;
 mod history;
 mod hostile_requests;
 mod kong_rules;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dataplane_sync::NodeRecord;
 use dataplane_sync::configurations::{ConfigurationUnavailable, Configurations, LiveConfiguration};
+use dataplane_sync::fleet_budget::{FleetBudget, NEW_NODES_PER_HOUR};
 use dataplane_sync::observed_nodes::{ObservedNodes, ObservedNodesUnavailable};
 use domain::{GroupId, NodeId, Timestamp};
 
@@ -32,6 +33,10 @@ impl ObservedNodes for NoNodes {
         Ok(Vec::new())
     }
 
+    async fn groups_of(&self, _: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ObservedNodesUnavailable> {
+        Ok(Vec::new())
+    }
+
     async fn delete(&self, _: GroupId, _: NodeId) -> Result<(), ObservedNodesUnavailable> {
         Ok(())
     }
@@ -47,5 +52,6 @@ pub(crate) fn nodes(
     clock: Arc<dyn domain::Clock>,
 ) -> dataplane_sync::NodeRegistry {
     let hubs = dataplane_sync::hub::Hubs::new(Arc::new(NoConfigurations), spawner);
-    dataplane_sync::NodeRegistry::new(Arc::new(hubs), Arc::new(NoNodes), clock, None)
+    let budget = FleetBudget::new(NEW_NODES_PER_HOUR);
+    dataplane_sync::NodeRegistry::new(Arc::new(hubs), Arc::new(NoNodes), clock, None, Arc::new(budget))
 }

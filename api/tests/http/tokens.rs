@@ -70,3 +70,29 @@ async fn a_client_may_send_two_kinds_of_credentials_at_once() {
         .without("authorization");
     kong.header("kong-admin-token", &token).send().await.expect(200);
 }
+
+#[tokio::test]
+async fn a_restored_group_has_its_tokens_again() {
+    let app = App::start().await;
+    let group = app
+        .post("/v2/runtime-groups", &json!({ "name": "edge" }))
+        .await
+        .expect(201);
+    let token = app.token("viewer", Some("edge")).await;
+    let id = group.body["id"].as_str().unwrap();
+    let read = || {
+        app.request(Method::GET, &format!("/v2/runtime-groups/{id}"))
+            .with_token(&token)
+    };
+    read().send().await.expect(200);
+    app.delete(&format!("/v2/runtime-groups/{id}")).await.expect(204);
+    read().send().await.expect(401);
+    let restored = app
+        .post(&format!("/v2/runtime-groups/{id}/restore"), &json!({}))
+        .await
+        .expect(200);
+    assert_eq!(restored.body["left_out_tokens"], json!([]));
+    read().send().await.expect(200);
+    let history = app.get("/v2/organizations/me/versions").await.expect(200);
+    assert!(history.text.contains("token.restored"), "{}", history.text);
+}

@@ -7,7 +7,7 @@ use domain::{Actor, Change, Context, Timestamp, Version};
 
 use super::{Aggregate, Decided, Recalled};
 
-/// More than any of its events takes: the largest holds a certificate and its key.
+/// More than any of its events takes beside the certificate that a group claims; the CA's and its key are the largest.
 const EVENT_SIZE: usize = 8 * 1024;
 
 impl Aggregate for System {
@@ -50,7 +50,11 @@ impl Aggregate for System {
         }
     }
 
-    fn size(_event: &SystemEvent) -> usize {
-        EVENT_SIZE
+    fn size(event: &SystemEvent) -> usize {
+        let claimed = match event {
+            SystemEvent::CertificateClaimed { certificate, .. } => certificate.as_ref(),
+            _ => None,
+        };
+        EVENT_SIZE + claimed.map_or(0, |certificate| certificate.der().len())
     }
 }

@@ -2,11 +2,13 @@
 //! sealed, then its deletion recorded; its certificates are claimed, its restoration is recorded, then it is unsealed. What is cut in half, a reactor
 //! finishes ([`crate::reactors`]).
 
+use std::sync::Arc;
+
 use domain::gateway::{Accepted, CommandError};
 use domain::group::GroupCommand;
-use domain::organization::{OrganizationCommand, OrganizationOutcome, decide};
+use domain::organization::{OrganizationCommand, OrganizationOutcome, TokenRecord, decide};
 use domain::system::GroupOfOrganization;
-use domain::{Cause, Context, GroupId, OrganizationId, Version};
+use domain::{Cause, Context, GroupId, OrganizationId, Timestamp, Version};
 use tokio::sync::oneshot;
 
 use super::CommandBus;
@@ -102,6 +104,8 @@ impl CommandBus {
         self.rehearse(organization, &restore(name.clone(), Vec::new()))
             .await?;
         let by = GroupOfOrganization { organization, group };
+        let before = self.organization_state(organization).await?;
+        let deleted_at = before.state.groups.get(&group).and_then(|group| group.deleted_at);
         let left_out = self.reclaim_certificates(by, &after).await?;
         let ids = left_out.iter().map(|certificate| certificate.id).collect();
         let mut restored = self
@@ -111,9 +115,23 @@ impl CommandBus {
             return Ok(restored);
         }
         restored.outcome.left_out = left_out;
+        restored.outcome.left_out_tokens = self.tokens_gone(by, deleted_at).await?;
         // The restoration is recorded: where this fails, the reactor unseals, so it isn't true that nothing changed.
         let unsealed = self.to_group(group, GroupCommand::Unseal, after).await;
         unsealed.map_or(Err(CommandError::OutcomeUnknown), |_| Ok(restored))
+    }
+
+    /// The tokens of a restored group that were revoked when it was deleted and haven't come back.
+    async fn tokens_gone(
+        &self,
+        by: GroupOfOrganization,
+        deleted_at: Option<Timestamp>,
+    ) -> Result<Vec<Arc<TokenRecord>>, CommandError> {
+        let organization = self.organization_state(by.organization).await?;
+        let gone = |token: &&Arc<TokenRecord>| {
+            token.group == Some(by.group) && token.revoked_at.is_some() && token.revoked_at == deleted_at
+        };
+        Ok(organization.state.tokens.values().filter(gone).cloned().collect())
     }
 
     /// Whether the organization remembers this request's idempotency key: its answer is known then.

@@ -25,6 +25,7 @@ use domain::{
     Timestamp, Version,
 };
 
+use self::certificates::Addition;
 use self::mailboxes::Mailboxes;
 use crate::entropy;
 use crate::reactors::Watchlist;
@@ -249,8 +250,18 @@ impl Commands for CommandBus {
             OrganizationCommand::PurgeGroup { group, expected } => {
                 self.purge_group(organization, group, expected, cause).await
             }
-            OrganizationCommand::AddNodeCertificate { group, pem, name } => {
-                self.add_node_certificate(organization, group, pem, name, cause)
+            OrganizationCommand::AddNodeCertificate {
+                group,
+                pem,
+                name,
+                possession,
+            } => {
+                let addition = Addition {
+                    pem,
+                    name,
+                    possession,
+                };
+                self.add_node_certificate(organization, group, addition, cause)
                     .await
             }
             OrganizationCommand::RemoveNodeCertificate { group, certificate } => {

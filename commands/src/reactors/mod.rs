@@ -45,6 +45,9 @@ impl CommandBus {
 
     async fn rounds(&self) {
         let mut scanned: Option<Instant> = None;
+        if let Err(error) = self.name_met_certificates().await {
+            warn!(%error, "certificates could not be compared; the next start does it");
+        }
         loop {
             if scanned.is_none_or(|at| at.elapsed() >= SCAN) {
                 match self.scan().await {

@@ -1,16 +1,23 @@
 //! A certificate comes to one group of the installation and goes, whole or cut in half by a crash.
 
+use domain::codec::encode_changes;
+use domain::commit::Changes;
 use domain::fingerprint::Fingerprint;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::organization::{CertificateContent, OrganizationCommand, OrganizationOutcome};
-use domain::system::{GroupOfOrganization, SystemCommand, SystemError};
-use domain::{Cause, NodeCertificateId};
+use domain::system::{
+    ClaimedCertificate, GroupOfOrganization, Possession, SystemCommand, SystemError, SystemEvent, Wanted,
+};
+use domain::{Boundary, Cause, Change, CommitId, Expected, NodeCertificateId};
 
 use crate::deletion::{delete, new_group, second_append_finds_no_room};
 use crate::site::{Desk, Site, cause, keyed, until};
 
 pub(crate) const LEAF: &str = include_str!("../../../domain/tests/node_certificates/leaf.pem");
-const KONGS: &str = include_str!("../../../domain/tests/node_certificates/kong_hybrid_gen_cert.pem");
+const OTHER: &str = include_str!("../../../domain/tests/node_certificates/authority.pem");
+
+/// A certificate of [`LEAF`]'s key under another name.
+const SAME_KEY: &str = include_str!("../../../domain/tests/node_certificates/kong_hybrid_gen_cert.pem");
 
 type Answer = Result<Accepted<OrganizationOutcome>, CommandError>;
 
@@ -19,6 +26,7 @@ async fn add_as(desk: &Desk, pem: &str, cause: Cause) -> Answer {
         group: desk.group,
         pem: pem.to_owned(),
         name: None,
+        possession: Possession::Vouched,
     };
     desk.bus.organization(desk.organization, command, cause).await
 }
@@ -42,6 +50,16 @@ fn group_of(desk: &Desk) -> GroupOfOrganization {
         organization: desk.organization,
         group: desk.group,
     }
+}
+
+fn claim(pem: &str, by: &Desk, from: Vec<GroupOfOrganization>) -> SystemCommand {
+    let der = CertificateContent::of_pem(pem).and_then(|content| content.der());
+    SystemCommand::ClaimCertificate(Wanted {
+        certificate: ClaimedCertificate::of_der(&der.unwrap()).unwrap(),
+        by: group_of(by),
+        from,
+        possession: Possession::Known,
+    })
 }
 
 /// Whose the certificate is, as the system says.
@@ -83,11 +101,54 @@ async fn a_certificate_of_another_group_is_refused_and_stays_there() {
     let east = new_group(&west, "east").await;
     add(&west, LEAF).await.unwrap();
     let refused = add(&east, LEAF).await.unwrap_err();
-    let holder_named = SystemError::CertificateTaken {
-        holder: Some(west.group),
-    };
-    assert_eq!(refused, CommandError::System(holder_named));
+    assert_eq!(refused, CommandError::System(SystemError::CertificateTaken));
     assert!(is_recorded(&west, LEAF).await && !is_recorded(&east, LEAF).await);
+}
+
+/// Appends what a version of the program wrote whose claims named the fingerprint alone.
+async fn claimed_as_of_old(site: &Site, desk: &Desk, pem: &str) {
+    let commits = site.commits(Boundary::System).await;
+    let last = commits.last().unwrap();
+    let Changes::System(changes) = &last.changes else {
+        panic!("the system's boundary holds the system's changes");
+    };
+    let newest = changes.last().unwrap();
+    let change = Change {
+        version: newest.version + 1,
+        events: vec![SystemEvent::CertificateClaimed {
+            fingerprint: fingerprint(pem),
+            by: group_of(desk),
+            certificate: None,
+        }],
+        ..newest.clone()
+    };
+    let (id, limit) = (CommitId(uuid::Uuid::from_u128(0x01d)), site.log.record_limit());
+    let encoded = encode_changes(id, Boundary::System, &[change], &*site.keyring, limit).unwrap();
+    let record = encoded.record(0, last.position, last.digest, None);
+    let expected = Expected::At(last.position);
+    site.log
+        .append(Boundary::System, expected, id, record)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_was_claimed_before_claims_said_what_it_is_meets_others_too() {
+    let (site, _) = Site::in_memory();
+    let west = site.desk().await;
+    add(&west, LEAF).await.unwrap();
+    claimed_as_of_old(&site, &west, LEAF).await;
+    let east = new_group(&west, "east").await;
+    let east = Desk {
+        bus: site.bus(),
+        ..east
+    };
+    assert_eq!(
+        add(&east, SAME_KEY).await.unwrap_err(),
+        CommandError::System(SystemError::CertificateTaken)
+    );
+    assert_eq!(holder(&east, LEAF).await, Some(group_of(&west)));
+    add(&west, SAME_KEY).await.unwrap();
 }
 
 #[tokio::test]
@@ -137,10 +198,10 @@ async fn a_repeated_addition_is_answered_as_before_whatever_it_brings() {
     let (site, _) = Site::in_memory();
     let desk = site.desk().await;
     let first = add_as(&desk, LEAF, keyed("k", "issue")).await.unwrap();
-    let again = add_as(&desk, KONGS, keyed("k", "issue")).await.unwrap();
+    let again = add_as(&desk, OTHER, keyed("k", "issue")).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.outcome.certificate, first.outcome.certificate);
-    assert_eq!(holder(&desk, KONGS).await, None);
+    assert_eq!(holder(&desk, OTHER).await, None);
 }
 
 #[tokio::test]
@@ -149,7 +210,7 @@ async fn a_restored_group_has_its_certificates_but_those_that_belong_elsewhere_b
     let west = site.desk().await;
     let east = new_group(&west, "east").await;
     add(&east, LEAF).await.unwrap();
-    add(&east, KONGS).await.unwrap();
+    add(&east, OTHER).await.unwrap();
     delete(&east).await.unwrap();
     assert_eq!(
         holder(&west, LEAF).await,
@@ -164,9 +225,9 @@ async fn a_restored_group_has_its_certificates_but_those_that_belong_elsewhere_b
     let left_out = restored.unwrap().outcome.left_out;
     assert_eq!(left_out.len(), 1);
     assert_eq!(left_out[0].content.fingerprint, fingerprint(LEAF));
-    assert!(is_recorded(&east, KONGS).await && !is_recorded(&east, LEAF).await);
+    assert!(is_recorded(&east, OTHER).await && !is_recorded(&east, LEAF).await);
     assert_eq!(holder(&west, LEAF).await, Some(group_of(&west)));
-    assert_eq!(holder(&west, KONGS).await, Some(group_of(&east)));
+    assert_eq!(holder(&west, OTHER).await, Some(group_of(&east)));
 }
 
 #[tokio::test]
@@ -190,11 +251,7 @@ async fn a_restored_group_gets_back_what_nobody_has_any_more() {
 async fn a_claim_cut_before_its_record_is_released() {
     let (site, _) = Site::in_memory();
     let desk = site.desk().await;
-    let claim = SystemCommand::ClaimCertificate {
-        fingerprint: fingerprint(LEAF),
-        by: group_of(&desk),
-        from: None,
-    };
+    let claim = claim(LEAF, &desk, Vec::new());
     desk.bus.system(claim, cause()).await.unwrap();
     site.run_reactors(&desk.bus);
     assert!(holder(&desk, LEAF).await.is_some(), "it might still be under way");
@@ -236,11 +293,7 @@ async fn a_record_whose_certificate_another_group_has_by_now_is_removed() {
     let west = site.desk().await;
     let east = new_group(&west, "east").await;
     add(&east, LEAF).await.unwrap();
-    let claim = SystemCommand::ClaimCertificate {
-        fingerprint: fingerprint(LEAF),
-        by: group_of(&west),
-        from: Some(group_of(&east)),
-    };
+    let claim = claim(LEAF, &west, vec![group_of(&east)]);
     west.bus.system(claim, cause()).await.unwrap();
     site.clock.advance(60);
     site.run_reactors(&west.bus);

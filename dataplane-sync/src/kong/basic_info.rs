@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// How many labels are kept of those a node has.
-const LABELS: usize = 32;
-/// How many plugins or filters a node may name.
-const NAMES: usize = 2_000;
+use crate::said;
+
 /// What of a node's configuration is kept.
 const KEPT_SETTINGS: [&str; 8] = [
     "cluster_max_payload",
@@ -66,25 +64,23 @@ impl BasicInfo {
             return Err(NotBasicInfo(format!("its type is {:?}", message.kind)));
         }
         let version = |version: Option<Value>| match version {
-            Some(Value::String(text)) => Some(text),
+            Some(Value::String(text)) => Some(said::shortened(&text, said::VERSION_LIMIT)),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        let plugins = message.plugins.into_iter().take(NAMES);
+        let plugins = said::named(message.plugins, |plugin| &plugin.name);
         let filters = match message.filters {
-            Some(Value::Object(filters)) => filters.into_iter().map(|(name, _)| name).take(NAMES).collect(),
+            Some(Value::Object(filters)) => {
+                let names = filters.into_iter().map(|(name, _)| name);
+                said::named(names, String::as_str).collect()
+            }
             _ => Vec::new(),
         };
         Ok(Self {
             plugins: plugins
                 .map(|plugin| (plugin.name, version(plugin.version)))
                 .collect(),
-            labels: message
-                .labels
-                .unwrap_or_default()
-                .into_iter()
-                .take(LABELS)
-                .collect(),
+            labels: message.labels.unwrap_or_default(),
             settings: kept(&message.process_conf.unwrap_or_default()),
             filters,
         })

@@ -87,8 +87,13 @@ async fn turn_away(presence: &Presence, reason: String) {
         compatibility: Compatibility::KongVersionIncompatible,
         ..KongNode::default()
     };
-    presence.arrived(std::collections::BTreeMap::new(), kong).await;
-    presence.left(Some(format!("Kong {version} isn't served: {reason}")));
+    if presence
+        .arrived(std::collections::BTreeMap::new(), kong)
+        .await
+        .is_ok()
+    {
+        presence.left(Some(format!("Kong {version} isn't served: {reason}")));
+    }
 }
 
 impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
@@ -195,8 +200,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             settings: info.settings,
             ..KongNode::default()
         };
+        let arrived = self.presence.arrived(info.labels, kong).await;
+        arrived.map_err(|error| Some(error.to_string()))?;
         self.is_present = true;
-        self.presence.arrived(info.labels, kong).await;
         let level = self
             .hub
             .level(encoding)

@@ -1,5 +1,6 @@
 //! A data plane's connection as the registry hears of it, whatever protocol it speaks.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::levels::Offered;
 use super::node::{Compatibility, KongNode, NodeCertificate, Withheld};
+use crate::fleet_budget::TooManyNewNodes;
 use crate::gatekeeper::Pass;
 use crate::native::frames::Applied;
 use crate::node_record::Protocol;
 use crate::nodes::{Arrival, Introduction};
+use crate::said;
 use crate::sessions::Shared;
 use crate::unwritten_records::Urgency;
 
@@ -44,7 +47,15 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// It has introduced itself.
-    pub(crate) async fn arrived(&self, labels: std::collections::BTreeMap<String, String>, kong: KongNode) {
+    ///
+    /// # Errors
+    /// [`TooManyNewNodes`] where it isn't taken.
+    pub(crate) async fn arrived(
+        &self,
+        labels: BTreeMap<String, String>,
+        kong: KongNode,
+    ) -> Result<(), TooManyNewNodes> {
+        let account = self.pass.account();
         let certificate = self
             .pass
             .certificate
@@ -62,9 +73,10 @@ impl Presence {
             },
             address: self.address,
             credential: &self.pass.credential,
+            account: &account,
             connection: self.interrupted.clone(),
         };
-        self.shared.nodes.arrived(arrival).await;
+        self.shared.nodes.arrived(arrival).await?;
         let Identity {
             node,
             hostname,
@@ -73,6 +85,7 @@ impl Presence {
         tracing::info!(group = %self.pass.admission.group, %node, version, session = self.number, address = %self.address, "data plane connected");
         self.shared
             .admitted(&self.pass, *node, hostname, RuntimeType::KongGateway);
+        Ok(())
     }
 
     /// It is served as one that can take this.
@@ -143,6 +156,7 @@ impl Presence {
 
     /// It said what is wrong.
     pub(crate) fn failed(&self, error: Value) {
+        let error = said::error(error);
         tracing::warn!(group = %self.pass.admission.group, node = %self.identity.node, %error, "a data plane reports an error");
         self.update(Urgency::Now, |kong| kong.failed(error));
     }

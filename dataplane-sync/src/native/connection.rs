@@ -221,17 +221,17 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
         for output in outputs {
             match output {
                 Output::Send(frame) => self.outbox.push_back(frames::encode(&frame).into()),
-                Output::Report(report) => self.report(report).await,
+                Output::Report(report) => self.report(report).await?,
                 Output::Close(reason) => return Err(End::Close(reason)),
             }
         }
         Ok(())
     }
 
-    async fn report(&mut self, report: Report) {
+    async fn report(&mut self, report: Report) -> Result<(), End> {
         let (group, number) = (self.pass.admission.group, self.number);
         match (report, self.node) {
-            (Report::Arrived(hello), _) => self.arrived(&hello).await,
+            (Report::Arrived(hello), _) => return self.arrived(&hello).await,
             (Report::Runs(applied), Some(node)) => self.shared.nodes.runs(group, node, number, applied),
             (Report::Heard, Some(node)) => self.shared.nodes.heard(group, node, number),
             (Report::Refused { refused, reason }, Some(node)) => {
@@ -239,10 +239,11 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             }
             (_, None) => (),
         }
+        Ok(())
     }
 
-    async fn arrived(&mut self, hello: &frames::Hello) {
-        let admission = self.pass.admission;
+    async fn arrived(&mut self, hello: &frames::Hello) -> Result<(), End> {
+        let (admission, account) = (self.pass.admission, self.pass.account());
         let arrival = Arrival {
             group: admission.group,
             session: self.number,
@@ -256,13 +257,16 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             },
             address: self.address,
             credential: &self.pass.credential,
+            account: &account,
             connection: self.interrupted.clone(),
         };
-        self.shared.nodes.arrived(arrival).await;
+        let arrived = self.shared.nodes.arrived(arrival).await;
+        arrived.map_err(|error| End::Close(error.to_string()))?;
         self.node = Some(hello.node);
         tracing::info!(group = %admission.group, node = %hello.node, session = self.number, address = %self.address, "instance connected");
         self.shared
             .admitted(&self.pass, hello.node, &hello.hostname, RuntimeType::Native);
+        Ok(())
     }
 
     async fn farewell(&mut self, end: End) {

@@ -84,6 +84,13 @@ impl ObservedNodes for Access {
             .collect())
     }
 
+    async fn groups_of(&self, node: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ObservedNodesUnavailable> {
+        self.reached()?;
+        let stored = self.record.0.lock().unwrap();
+        let of_node = stored.values().filter(|record| record.id == node);
+        Ok(of_node.map(|record| (record.group, record.last_seen)).collect())
+    }
+
     async fn delete(&self, group: GroupId, node: NodeId) -> Result<(), ObservedNodesUnavailable> {
         self.reached()?;
         self.record.0.lock().unwrap().remove(&(group, node));

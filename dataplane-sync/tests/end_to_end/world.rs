@@ -114,6 +114,7 @@ impl World {
             log_id: Uuid::from_u128(0x63),
             push_rest: Duration::from_secs(1),
             node_retention: Duration::from_secs(14 * 24 * 60 * 60),
+            new_nodes_per_hour: dataplane_sync::fleet_budget::NEW_NODES_PER_HOUR,
             process: setting.process,
         });
         Self {
@@ -320,6 +321,7 @@ impl Tokens {
                 created_at: Timestamp(0),
                 expires_at: None,
                 revoked_at: None,
+                revoked_with_group: false,
             },
             group_exists: true,
             runtime_type: None,
@@ -372,6 +374,10 @@ impl ObservedNodes for Nowhere {
     }
 
     async fn list(&self, _group: GroupId) -> Result<Vec<NodeRecord>, ObservedNodesUnavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn groups_of(&self, _node: NodeId) -> Result<Vec<(GroupId, Timestamp)>, ObservedNodesUnavailable> {
         Ok(Vec::new())
     }
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::decide::{OrganizationDecision, Subject, existing};
-use super::node_certificate::{CERTIFICATE_LIMIT, CertificateContent, NodeCertificate};
+use super::node_certificate::{AUTHORITY_LIMIT, CERTIFICATE_LIMIT, CertificateContent, NodeCertificate};
 use super::{Organization, OrganizationError, OrganizationEvent};
 use crate::schema::Generator as _;
-use crate::{Context, GroupId, NodeCertificateId};
+use crate::{Context, GroupId, NodeCertificateId, Timestamp};
 
 /// Adds a certificate that the group has claimed. The one it has already stays as it is.
 pub(super) fn add(
@@ -30,6 +30,7 @@ pub(super) fn add(
             subject: Subject::Certificate(group, known.id),
         });
     }
+    content.check_own_signature()?;
     if content.has_expired(context.at) {
         let expiry = content.not_after;
         return Err(OrganizationError::invalid(
@@ -37,12 +38,7 @@ pub(super) fn add(
             &format!("has expired at {expiry}: add one that is valid"),
         ));
     }
-    if known.count() >= CERTIFICATE_LIMIT {
-        return Err(OrganizationError::Limit {
-            what: "certificates in a runtime group",
-            limit: CERTIFICATE_LIMIT,
-        });
-    }
+    check_room(known, &content, context.at)?;
     let certificate = NodeCertificate {
         id: NodeCertificateId(context.uuid()),
         group,
@@ -56,6 +52,41 @@ pub(super) fn add(
         events: vec![OrganizationEvent::NodeCertificateAdded { certificate }],
         subject,
     })
+}
+
+/// Refuses one certificate too many, and says which could go.
+fn check_room<'known>(
+    known: impl Iterator<Item = &'known Arc<NodeCertificate>>,
+    new: &CertificateContent,
+    at: Timestamp,
+) -> Result<(), OrganizationError> {
+    let known: Vec<_> = known.collect();
+    let authorities = known.iter().filter(|known| known.content.is_ca).count();
+    let (what, limit) = if known.len() >= CERTIFICATE_LIMIT {
+        ("certificates", CERTIFICATE_LIMIT)
+    } else if new.is_ca && authorities >= AUTHORITY_LIMIT {
+        ("CA certificates", AUTHORITY_LIMIT)
+    } else {
+        return Ok(());
+    };
+    let of_kind = known
+        .iter()
+        .filter(|known| !new.is_ca || known.content.is_ca || what == "certificates");
+    let of_kind: Vec<_> = of_kind.collect();
+    let expired = of_kind.iter().find(|known| known.content.has_expired(at));
+    let oldest = of_kind.iter().min_by_key(|known| (known.created_at, known.id));
+    let remedy = match (expired, oldest) {
+        (Some(expired), _) => format!(
+            "{} has expired (and perhaps others, see the list), so revoke it first",
+            expired.id
+        ),
+        (None, Some(oldest)) => format!(
+            "revoke those that no instance uses any more (the oldest is {}), or let many instances share one certificate or a CA of your own",
+            oldest.id
+        ),
+        (None, None) => String::new(),
+    };
+    Err(OrganizationError::CertificateLimit { what, limit, remedy })
 }
 
 /// Removes a certificate: its instances are cut off.

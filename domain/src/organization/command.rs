@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::group_record::{AuthType, GroupSettings, ProxyUrl, RuntimeType};
+use crate::system::Possession;
 use crate::token::{Role, TokenHash};
 use crate::{Digest, GroupId, NodeCertificateId, NodeId, OrganizationId, Timestamp, TokenId, Version};
 
@@ -65,6 +66,8 @@ pub enum OrganizationCommand {
         pem: String,
         /// What people call it.
         name: Option<String>,
+        /// How it is known that whoever adds it holds its private key; the system judges it.
+        possession: Possession,
     },
     /// A certificate stops working now; the system takes it from the group after.
     RemoveNodeCertificate {

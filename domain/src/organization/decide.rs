@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::certificate_decisions;
 use super::command::{GroupPatch, NewGroup, OrganizationCommand};
 use super::group_record::{GroupRecord, GroupSettings, RuntimeType, check_labels, check_name};
+use super::node_reports;
 use super::{
     DEFAULT_GROUP, NodeCertificate, Organization, OrganizationError, OrganizationEvent, TokenRecord,
 };
@@ -52,6 +53,8 @@ pub struct OrganizationOutcome {
     pub certificate: Option<Arc<NodeCertificate>>,
     /// The certificates that a restored group doesn't have any more, because they belong to another group.
     pub left_out: Vec<Arc<NodeCertificate>>,
+    /// The tokens that were revoked when the group was deleted and don't come back with it.
+    pub left_out_tokens: Vec<Arc<TokenRecord>>,
 }
 
 impl OrganizationOutcome {
@@ -101,7 +104,7 @@ pub fn decide(
         OrganizationCommand::PurgeGroup { group, expected } => {
             purge_group(state, *group, expected.as_deref(), context)
         }
-        OrganizationCommand::AddNodeCertificate { group, pem, name } => {
+        OrganizationCommand::AddNodeCertificate { group, pem, name, .. } => {
             certificate_decisions::add(state, *group, pem, name.as_deref(), context)
         }
         OrganizationCommand::RemoveNodeCertificate { group, certificate } => {
@@ -114,53 +117,10 @@ pub fn decide(
         } => set_runtime_type(state, *group, *runtime_type, *replace, context),
         OrganizationCommand::IssueToken { .. } => issue_token(state, command, context),
         OrganizationCommand::RevokeToken { token } => revoke_token(state, *token, context),
-        OrganizationCommand::AdmitNode {
-            group,
-            node,
-            hostname,
-            credential,
-        } => {
-            let known = state.admissions.contains(&(*group, *node, credential.clone()));
-            let (group, node, hostname, credential) = (*group, *node, hostname.clone(), credential.clone());
-            note(
-                known,
-                OrganizationEvent::NodeAdmitted {
-                    group,
-                    node,
-                    hostname,
-                    credential,
-                },
-            )
-        }
-        OrganizationCommand::RefuseNode {
-            group,
-            node,
-            version,
-            digest,
-            reason,
-        } => {
-            let known = state.refusals.contains(&(*group, *node, *digest));
-            let (group, node, version, digest) = (*group, *node, *version, *digest);
-            note(
-                known,
-                OrganizationEvent::NodeRefused {
-                    group,
-                    node,
-                    version,
-                    digest,
-                    reason: reason.clone(),
-                },
-            )
+        OrganizationCommand::AdmitNode { .. } | OrganizationCommand::RefuseNode { .. } => {
+            Ok(node_reports::note(state, command))
         }
     }
-}
-
-fn note(known: bool, event: OrganizationEvent) -> Result<OrganizationDecision, OrganizationError> {
-    let events = if known { Vec::new() } else { vec![event] };
-    Ok(OrganizationDecision {
-        events,
-        subject: Subject::None,
-    })
 }
 
 fn create(
@@ -187,6 +147,7 @@ fn create(
         created_at: context.at,
         expires_at: None,
         revoked_at: None,
+        revoked_with_group: false,
     };
     let subject = Subject::Token(token.id);
     let events = vec![
@@ -350,6 +311,7 @@ fn delete_group(
             .map(|token| OrganizationEvent::TokenRevoked {
                 token: TokenRecord {
                     revoked_at: Some(context.at),
+                    revoked_with_group: true,
                     ..token.as_ref().clone()
                 },
             }),
@@ -388,6 +350,7 @@ fn restore_group(
         .iter()
         .filter_map(|certificate| state.certificates.get(&(id, *certificate)));
     events.extend(left_out.map(|certificate| certificate_decisions::removed(certificate)));
+    events.extend(returning_tokens(state, id));
     Ok(OrganizationDecision {
         events,
         subject: Subject::Group(id),
@@ -409,6 +372,20 @@ fn count_deletion_anew(state: &Organization, id: GroupId, context: &Context) -> 
         events: event.into_iter().collect(),
         subject: Subject::Group(id),
     }
+}
+
+/// The tokens that were revoked with their group and come back with it, as far as the organization may have more.
+fn returning_tokens(state: &Organization, group: GroupId) -> impl Iterator<Item = OrganizationEvent> {
+    let returns = move |token: &&Arc<TokenRecord>| token.group == Some(group) && token.revoked_with_group;
+    let room = TOKEN_LIMIT.saturating_sub(state.hashes.len());
+    let returning = state.tokens.values().filter(returns).take(room);
+    returning.map(|token| OrganizationEvent::TokenRestored {
+        token: TokenRecord {
+            revoked_at: None,
+            revoked_with_group: false,
+            ..token.as_ref().clone()
+        },
+    })
 }
 
 /// Of the record stays what the history says anyway: id, name, times. Its certificates go.
@@ -530,6 +507,7 @@ fn issue_token(
         created_at: context.at,
         expires_at: *expires_at,
         revoked_at: None,
+        revoked_with_group: false,
     };
     let subject = Subject::Token(token.id);
     Ok(OrganizationDecision {
@@ -544,11 +522,13 @@ fn revoke_token(
     context: &Context,
 ) -> Result<OrganizationDecision, OrganizationError> {
     let token = state.tokens.get(&id).ok_or(OrganizationError::NoSuchToken(id))?;
+    // One that was revoked with its group and now for itself doesn't come back with the group.
     let revoked = TokenRecord {
         revoked_at: Some(context.at),
+        revoked_with_group: false,
         ..token.as_ref().clone()
     };
-    let events = if token.revoked_at.is_some() {
+    let events = if token.revoked_at.is_some() && !token.revoked_with_group {
         Vec::new()
     } else {
         vec![OrganizationEvent::TokenRevoked { token: revoked }]

@@ -73,6 +73,16 @@ pub enum OrganizationError {
     /// The organization exists already.
     #[error("the organization exists already")]
     AlreadyCreated,
+    /// The group has as many certificates as it may have.
+    #[error("usage limits have been reached: at most {limit} {what} in a runtime group; {remedy}")]
+    CertificateLimit {
+        /// Of which kind.
+        what: &'static str,
+        /// How many.
+        limit: usize,
+        /// Which could go.
+        remedy: String,
+    },
     /// A limit is reached.
     #[error("usage limits have been reached: at most {limit} {what}")]
     Limit {

@@ -58,6 +58,11 @@ pub enum OrganizationEvent {
         /// It, as it now is.
         token: TokenRecord,
     },
+    /// A token came back with its group.
+    TokenRestored {
+        /// It, as it now is.
+        token: TokenRecord,
+    },
     /// A certificate opens a group.
     NodeCertificateAdded {
         /// It.
@@ -108,6 +113,7 @@ const GROUP_RESTORED: &str = "group.restored";
 const GROUP_PURGED: &str = "group.purged";
 const TOKEN_ISSUED: &str = "token.issued";
 const TOKEN_REVOKED: &str = "token.revoked";
+const TOKEN_RESTORED: &str = "token.restored";
 const NODE_CERTIFICATE_ADDED: &str = "node-certificate.added";
 const NODE_CERTIFICATE_REMOVED: &str = "node-certificate.removed";
 const NODE_ADMITTED: &str = "node.admitted";
@@ -204,6 +210,7 @@ impl EventCodec for OrganizationEvent {
             Self::GroupPurged { group: record } => group(GROUP_PURGED, &record, &[]),
             Self::TokenIssued { token: record } => token(TOKEN_ISSUED, &record),
             Self::TokenRevoked { token: record } => token(TOKEN_REVOKED, &record),
+            Self::TokenRestored { token: record } => token(TOKEN_RESTORED, &record),
             Self::NodeCertificateAdded { certificate } => {
                 EventRecord::new(NODE_CERTIFICATE_ADDED, 1, &CertificateBody { certificate })
             }
@@ -283,6 +290,7 @@ impl EventCodec for OrganizationEvent {
             },
             (TOKEN_ISSUED, 1) => Self::TokenIssued { token: token()? },
             (TOKEN_REVOKED, 1) => Self::TokenRevoked { token: token()? },
+            (TOKEN_RESTORED, 1) => Self::TokenRestored { token: token()? },
             (NODE_CERTIFICATE_ADDED, 1) => Self::NodeCertificateAdded {
                 certificate: record.read::<CertificateBody>()?.certificate,
             },

@@ -2,7 +2,7 @@
 //!
 //! - [`group_record`]: a registered group and the rules of its name and labels; [`token_record`]: a stored token;
 //!   [`node_certificate`]: a certificate that opens a group.
-//! - [`command`], [`decide`]: what can be asked; [`event`]: what happened.
+//! - [`node_reports`]: what instances' life leaves in it; [`command`], [`decide`]: what can be asked; [`event`]: what happened.
 
 mod certificate_decisions;
 pub mod command;
@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod group_record;
 pub mod node_certificate;
+pub mod node_reports;
 pub mod token_record;
 
 pub use command::{GroupPatch, NewGroup, OrganizationCommand};
@@ -18,7 +19,7 @@ pub use decide::{OrganizationDecision, OrganizationOutcome, Subject, decide};
 pub use error::OrganizationError;
 pub use event::OrganizationEvent;
 pub use group_record::{AuthType, ClusterType, GroupRecord, GroupSettings, ProxyUrl, RuntimeType};
-pub use node_certificate::{CERTIFICATE_LIMIT, CertificateContent, NodeCertificate};
+pub use node_certificate::{AUTHORITY_LIMIT, CERTIFICATE_LIMIT, CertificateContent, NodeCertificate};
 pub use token_record::TokenRecord;
 
 use std::sync::Arc;
@@ -135,9 +136,9 @@ fn subject(events: &[OrganizationEvent]) -> Vec<Subject> {
         _ => None,
     };
     let credential = |event: &OrganizationEvent| match event {
-        OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
-            Some(Subject::Token(token.id))
-        }
+        OrganizationEvent::TokenIssued { token }
+        | OrganizationEvent::TokenRevoked { token }
+        | OrganizationEvent::TokenRestored { token } => Some(Subject::Token(token.id)),
         OrganizationEvent::NodeCertificateAdded { certificate } => {
             Some(Subject::Certificate(certificate.group, certificate.id))
         }
@@ -169,7 +170,9 @@ pub fn evolve(state: &mut Organization, event: &OrganizationEvent) {
         | OrganizationEvent::GroupDeleted { group }
         | OrganizationEvent::GroupRestored { group }
         | OrganizationEvent::GroupPurged { group } => state.put_group(group),
-        OrganizationEvent::TokenIssued { token } | OrganizationEvent::TokenRevoked { token } => {
+        OrganizationEvent::TokenIssued { token }
+        | OrganizationEvent::TokenRevoked { token }
+        | OrganizationEvent::TokenRestored { token } => {
             match token.revoked_at {
                 None => state.hashes.insert(token.hash, token.id),
                 Some(_) => state.hashes.remove(&token.hash),

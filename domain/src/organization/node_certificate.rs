@@ -10,11 +10,14 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::error::OrganizationError;
+use crate::certificate_signature::is_signed_by_itself;
 use crate::fingerprint::Fingerprint;
 use crate::{GroupId, NodeCertificateId, Timestamp};
 
-/// How many certificates a group may have: as many as the hosted product allows (`dp-client-certificates`).
-pub const CERTIFICATE_LIMIT: usize = 32;
+/// How many certificates a group may have: enough for a large fleet in which each instance has its own.
+pub const CERTIFICATE_LIMIT: usize = 1_000;
+/// How many of them may be authorities: each is tried for every instance that isn't known otherwise.
+pub const AUTHORITY_LIMIT: usize = 32;
 /// The longest text a certificate is read from, in bytes; chains of several kilobytes are refused for another reason.
 pub const LONGEST_PEM: usize = 32 * 1024;
 
@@ -105,6 +108,20 @@ impl CertificateContent {
             is_ca: certificate.is_ca(),
             version: certificate.version().0 + 1,
         })
+    }
+
+    /// Refuses an authority that says it issued itself and whose signature isn't its own: its bytes were altered.
+    pub fn check_own_signature(&self) -> Result<(), OrganizationError> {
+        let der = self.der()?;
+        let (_, certificate) =
+            X509Certificate::from_der(&der).map_err(|error| invalid(&error.to_string()))?;
+        let issued_itself = certificate.subject().as_raw() == certificate.issuer().as_raw();
+        if self.is_ca && issued_itself && !is_signed_by_itself(&certificate) {
+            return Err(invalid(
+                "says that it issued itself, but its signature isn't by its own key: it was altered or damaged, so take it from its source again",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether it has expired at this time.

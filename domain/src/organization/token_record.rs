@@ -27,6 +27,9 @@ pub struct TokenRecord {
     /// When it was revoked, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// Whether it was revoked because its group was deleted, and by nobody for itself: it comes back with the group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked_with_group: bool,
 }
 
 impl TokenRecord {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Authority, GroupOfOrganization};
+use super::{Authority, ClaimedCertificate, GroupOfOrganization};
 use crate::codec::{DecodeError, EventCodec, EventRecord};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{KeyNotLoaded, KeyState, open, seal};
@@ -35,6 +35,8 @@ pub enum SystemEvent {
         fingerprint: Fingerprint,
         /// The group.
         by: GroupOfOrganization,
+        /// What it is; none where it was claimed before claims said so.
+        certificate: Option<ClaimedCertificate>,
     },
     /// A certificate belongs to no group any more.
     CertificateReleased {
@@ -71,6 +73,13 @@ struct ClaimBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct CertificateClaimBody {
+    #[serde(with = "serde_bytes")]
+    certificate: Vec<u8>,
+    by: GroupOfOrganization,
+}
+
+#[derive(Serialize, Deserialize)]
 struct OrganizationBody {
     id: OrganizationId,
     name: String,
@@ -103,9 +112,21 @@ impl EventCodec for SystemEvent {
                     name: name.clone(),
                 },
             ),
-            Self::CertificateClaimed { fingerprint, by } => {
+            Self::CertificateClaimed {
+                fingerprint,
+                by,
+                certificate: None,
+            } => {
                 let (fingerprint, by) = (*fingerprint, *by);
                 EventRecord::new(CERTIFICATE_CLAIMED, 1, &ClaimBody { fingerprint, by })
+            }
+            Self::CertificateClaimed {
+                by,
+                certificate: Some(certificate),
+                ..
+            } => {
+                let (certificate, by) = (certificate.der().to_vec(), *by);
+                EventRecord::new(CERTIFICATE_CLAIMED, 2, &CertificateClaimBody { certificate, by })
             }
             Self::CertificateReleased { fingerprint, by } => {
                 let (fingerprint, by) = (*fingerprint, *by);
@@ -146,7 +167,19 @@ impl EventCodec for SystemEvent {
             }
             (CERTIFICATE_CLAIMED, 1) => {
                 let ClaimBody { fingerprint, by } = record.read()?;
-                Self::CertificateClaimed { fingerprint, by }
+                Self::CertificateClaimed {
+                    fingerprint,
+                    by,
+                    certificate: None,
+                }
+            }
+            (CERTIFICATE_CLAIMED, 2) => {
+                let CertificateClaimBody { certificate, by } = record.read()?;
+                Self::CertificateClaimed {
+                    fingerprint: Fingerprint::of(&certificate),
+                    by,
+                    certificate: ClaimedCertificate::of_der(&certificate),
+                }
             }
             (CERTIFICATE_RELEASED, 1) => {
                 let ClaimBody { fingerprint, by } = record.read()?;

@@ -1,20 +1,26 @@
 //! The system: one per installation. The log's identity, its organizations, the built-in certificate authority, and
 //! which group of the installation each instance's certificate belongs to.
 //!
+//! [`certificate_claim`] decides whose a certificate is, [`possession`] whether who adds it holds its private key.
+//!
 //! The first start is one guarded first commit here: of two processes starting on an empty log, the loser reads the
 //! winner's (DESIGN §4).
 
 pub mod certificate_claim;
+mod claimed_certificate;
 pub mod event;
+pub mod possession;
 
-pub use certificate_claim::{CertificateClaim, GroupOfOrganization};
+pub use certificate_claim::{CertificateClaim, GroupOfOrganization, Wanted};
+pub use claimed_certificate::ClaimedCertificate;
 pub use event::SystemEvent;
+pub use possession::{Possession, SignedChallenge, Unproven};
 
 use imbl::{HashMap, OrdMap};
 use uuid::Uuid;
 
 use crate::fingerprint::Fingerprint;
-use crate::{Change, Context, GroupId, OrganizationId, Secret, Timestamp, Version};
+use crate::{Change, Context, OrganizationId, Secret, Timestamp, Version};
 
 /// The system's folded state.
 #[derive(Clone, Debug, Default)]
@@ -59,14 +65,7 @@ pub enum SystemCommand {
         authority: Authority,
     },
     /// A certificate belongs to a group from now on.
-    ClaimCertificate {
-        /// The certificate.
-        fingerprint: Fingerprint,
-        /// The group.
-        by: GroupOfOrganization,
-        /// Whose it may be taken from: a group that was found to be deleted.
-        from: Option<GroupOfOrganization>,
-    },
+    ClaimCertificate(Wanted),
     /// A certificate belongs to its group no more.
     ReleaseCertificate {
         /// The certificate.
@@ -82,18 +81,17 @@ pub enum SystemError {
     /// Another process was first.
     #[error("the installation exists already: read what it is instead of initializing it again")]
     AlreadyInitialized,
-    /// The certificate belongs to another group of the installation; another organization's isn't named.
+    /// It isn't shown that whoever adds the certificate holds its private key.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
+    /// The certificate meets what another group has. Nobody is told whose it is.
     #[error(
-        "this certificate belongs to another runtime group{}: a certificate opens one group, so use another certificate or remove it there first",
-        .holder.map(|holder| format!(" ({holder})")).unwrap_or_default()
+        "this certificate belongs to another runtime group, has a key that does, or stands above or below one that does: an instance belongs to one group, so use another certificate, or remove the other one there first"
     )]
-    CertificateTaken {
-        /// The group, if it is of the same organization.
-        holder: Option<GroupId>,
-    },
+    CertificateTaken,
     /// The certificate is the installation's own.
     #[error(
-        "this is the installation's built-in CA, which issues certificates for every runtime group: use another CA, or issue a certificate for this group"
+        "this is the installation's built-in CA, or an authority above or below it, which issues certificates for every runtime group: use another CA, or issue a certificate for this group"
     )]
     BuiltInAuthority,
 }
@@ -102,15 +100,11 @@ pub enum SystemError {
 pub fn decide(
     state: &System,
     command: &SystemCommand,
-    _context: &Context,
+    context: &Context,
 ) -> Result<Vec<SystemEvent>, SystemError> {
     match command {
         SystemCommand::Initialize { .. } => initialize(state, command),
-        SystemCommand::ClaimCertificate {
-            fingerprint,
-            by,
-            from,
-        } => certificate_claim::claim(state, *fingerprint, *by, *from),
+        SystemCommand::ClaimCertificate(wanted) => certificate_claim::claim(state, wanted, context.at),
         SystemCommand::ReleaseCertificate { fingerprint, by } => {
             Ok(certificate_claim::release(state, *fingerprint, *by))
         }
@@ -161,10 +155,15 @@ pub fn evolve(state: &mut System, event: &SystemEvent) {
         SystemEvent::OrganizationRegistered { id, name } => {
             state.organizations.insert(*id, name.clone());
         }
-        SystemEvent::CertificateClaimed { fingerprint, by } => {
+        SystemEvent::CertificateClaimed {
+            fingerprint,
+            by,
+            certificate,
+        } => {
             let claim = CertificateClaim {
                 by: *by,
                 at: state.clock,
+                certificate: certificate.clone(),
             };
             state.certificates.insert(*fingerprint, claim);
         }

@@ -1,14 +1,16 @@
 //! Given an installation, when a certificate comes or goes, then these are the events or the refusal.
 
+mod claims;
+mod made;
+mod possession;
+
 use domain::fingerprint::Fingerprint;
 use domain::organization::{
-    CERTIFICATE_LIMIT, CertificateContent, GroupRecord, GroupSettings, Organization, OrganizationCommand,
-    OrganizationDecision, OrganizationError, OrganizationEvent, decide,
+    AUTHORITY_LIMIT, CERTIFICATE_LIMIT, CertificateContent, GroupRecord, GroupSettings, Organization,
+    OrganizationCommand, OrganizationDecision, OrganizationError, OrganizationEvent, decide,
 };
-use domain::system::{
-    Authority, GroupOfOrganization, System, SystemCommand, SystemError, SystemEvent, decide as decide_system,
-};
-use domain::{Actor, Change, Context, GroupId, NodeCertificateId, OrganizationId, Secret, Timestamp};
+use domain::system::Possession;
+use domain::{Actor, Change, Context, GroupId, NodeCertificateId, Timestamp};
 use uuid::Uuid;
 
 /// As `kong hybrid gen_cert` writes it: X.509 version 1, serial number 0.
@@ -78,6 +80,7 @@ impl Given {
             group: EDGE,
             pem: pem.to_owned(),
             name: None,
+            possession: Possession::Unproven,
         })
     }
 
@@ -193,30 +196,73 @@ fn bytes_after_a_certificate_are_refused_because_no_handshake_carries_them() {
 }
 
 #[test]
-fn a_group_has_at_most_so_many_certificates() {
+fn an_authority_whose_own_signature_was_altered_is_refused() {
     let mut given = Given::group();
-    given.when_added(LEAF).expect("it is one");
-    let known = given
-        .0
-        .certificates_of(EDGE)
-        .next()
-        .expect("it was added")
-        .as_ref()
-        .clone();
-    let others = (1..CERTIFICATE_LIMIT).map(|number| {
+    let altered = made::altered(AUTHORITY);
+    assert!(given.refused(&altered).contains("altered or damaged"));
+    given.when_added(AUTHORITY).expect("as it was issued");
+}
+
+/// A group with so many certificates like this one.
+fn with_so_many(pem: &str, count: usize) -> (Given, NodeCertificateId) {
+    let mut given = Given::group();
+    given.when_added(pem).expect("it is one");
+    let known = given.0.certificates_of(EDGE).next().expect("it was added");
+    let known = known.as_ref().clone();
+    let others = (1..count).map(|number| {
         let mut certificate = known.clone();
+        let bytes = (number as u128).to_be_bytes();
         certificate.id = NodeCertificateId(Uuid::from_u128(number as u128));
-        certificate.content.fingerprint = Fingerprint([number as u8; 32]);
+        certificate.content.fingerprint = Fingerprint([bytes, bytes].concat().try_into().expect("32 bytes"));
+        certificate.created_at = Timestamp(known.created_at.0 + 1);
         OrganizationEvent::NodeCertificateAdded { certificate }
     });
-    given.0.apply(&change(3, &others.collect::<Vec<_>>()));
-    assert!(matches!(
-        given.when_added(KONGS),
-        Err(OrganizationError::Limit {
-            limit: CERTIFICATE_LIMIT,
-            ..
-        })
-    ));
+    let others: Vec<_> = others.collect();
+    given.0.apply(&change(3, &others));
+    (given, known.id)
+}
+
+#[test]
+fn a_group_has_a_certificate_for_each_instance_of_a_large_fleet_and_is_told_which_could_go() {
+    let (mut given, oldest) = with_so_many(LEAF, CERTIFICATE_LIMIT);
+    let refused = given.when_added(KONGS).expect_err("one too many");
+    assert!(
+        matches!(
+            refused,
+            OrganizationError::CertificateLimit {
+                limit: CERTIFICATE_LIMIT,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains(&oldest.to_string()), "{refused}");
+    let remove = OrganizationCommand::RemoveNodeCertificate {
+        group: EDGE,
+        certificate: oldest,
+    };
+    given.when(&remove).expect("it is there");
+    given.when_added(KONGS).expect("there is room again");
+}
+
+#[test]
+fn a_group_trusts_so_many_authorities() {
+    let (mut given, oldest) = with_so_many(AUTHORITY, AUTHORITY_LIMIT);
+    given.when_added(LEAF).expect("an instance's isn't one of them");
+    let refused = given
+        .when_added(&made::Made::root("one more").pem())
+        .expect_err("one too many");
+    assert!(
+        matches!(
+            refused,
+            OrganizationError::CertificateLimit {
+                limit: AUTHORITY_LIMIT,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains(&oldest.to_string()), "{refused}");
 }
 
 #[test]
@@ -262,113 +308,4 @@ fn a_deleted_group_keeps_its_certificates_and_a_restored_one_leaves_out_what_bel
         panic!("one certificate is left");
     };
     assert_ne!(kept.id, elsewhere);
-}
-
-const OURS: GroupOfOrganization = GroupOfOrganization {
-    organization: OrganizationId(Uuid::from_u128(1)),
-    group: EDGE,
-};
-const OUR_OTHER: GroupOfOrganization = GroupOfOrganization {
-    group: GroupId(Uuid::from_u128(0xE1)),
-    ..OURS
-};
-const THEIRS: GroupOfOrganization = GroupOfOrganization {
-    organization: OrganizationId(Uuid::from_u128(2)),
-    group: GroupId(Uuid::from_u128(0xE2)),
-};
-const ONE: Fingerprint = Fingerprint([1; 32]);
-
-/// An installation whose built-in CA is [`AUTHORITY`].
-struct GivenSystem(System);
-
-impl GivenSystem {
-    fn installed() -> Self {
-        let mut system = System::default();
-        let authority = Authority {
-            certificate: AUTHORITY.to_owned(),
-            key: Secret::new(String::new()),
-        };
-        system.apply(&change(1, &[SystemEvent::AuthorityCreated { authority }]));
-        Self(system)
-    }
-
-    fn when(&mut self, command: &SystemCommand) -> Result<Vec<SystemEvent>, SystemError> {
-        let events = decide_system(&self.0, command, &Context::new(NOW, [0; 32]))?;
-        self.0.apply(&change(self.0.version + 1, &events));
-        Ok(events)
-    }
-
-    fn when_claimed(
-        &mut self,
-        by: GroupOfOrganization,
-        from: Option<GroupOfOrganization>,
-    ) -> Result<Vec<SystemEvent>, SystemError> {
-        self.when(&SystemCommand::ClaimCertificate {
-            fingerprint: ONE,
-            by,
-            from,
-        })
-    }
-
-    fn holder(&self) -> Option<GroupOfOrganization> {
-        self.0.certificates.get(&ONE).map(|claim| claim.by)
-    }
-}
-
-#[test]
-fn a_certificate_belongs_to_one_group_of_the_installation() {
-    let mut given = GivenSystem::installed();
-    given.when_claimed(OURS, None).expect("it is free");
-    assert_eq!(given.when_claimed(OURS, None), Ok(Vec::new()), "already so");
-    let taken = given.when_claimed(OUR_OTHER, None).expect_err("it is taken");
-    assert_eq!(taken, SystemError::CertificateTaken { holder: Some(EDGE) });
-    assert!(taken.to_string().contains(&EDGE.to_string()), "{taken}");
-    assert_eq!(given.holder(), Some(OURS));
-}
-
-#[test]
-fn another_organizations_group_is_not_named() {
-    let mut given = GivenSystem::installed();
-    given.when_claimed(THEIRS, None).expect("it is free");
-    let taken = given.when_claimed(OURS, None).expect_err("it is taken");
-    assert_eq!(taken, SystemError::CertificateTaken { holder: None });
-    assert!(!taken.to_string().contains(&THEIRS.group.to_string()), "{taken}");
-}
-
-#[test]
-fn a_claim_is_taken_over_only_from_the_group_that_was_found_deleted() {
-    let mut given = GivenSystem::installed();
-    given.when_claimed(OURS, None).expect("it is free");
-    given
-        .when_claimed(THEIRS, Some(OUR_OTHER))
-        .expect_err("its holder is another group");
-    given
-        .when_claimed(THEIRS, Some(OURS))
-        .expect("its holder is deleted");
-    assert_eq!(given.holder(), Some(THEIRS));
-}
-
-#[test]
-fn a_group_releases_its_own_claims_only() {
-    let mut given = GivenSystem::installed();
-    given.when_claimed(OURS, None).expect("it is free");
-    let release = |by| SystemCommand::ReleaseCertificate { fingerprint: ONE, by };
-    assert_eq!(given.when(&release(THEIRS)), Ok(Vec::new()));
-    assert_eq!(given.holder(), Some(OURS));
-    given.when(&release(OURS)).expect("it is its own");
-    assert_eq!(given.holder(), None);
-}
-
-#[test]
-fn the_built_in_authority_can_be_no_groups() {
-    let mut given = GivenSystem::installed();
-    let fingerprint = CertificateContent::of_pem(AUTHORITY)
-        .expect("a certificate")
-        .fingerprint;
-    let refused = given.when(&SystemCommand::ClaimCertificate {
-        fingerprint,
-        by: OURS,
-        from: None,
-    });
-    assert_eq!(refused, Err(SystemError::BuiltInAuthority));
 }

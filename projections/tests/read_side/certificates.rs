@@ -60,8 +60,12 @@ impl Registry {
 
     async fn claimed(&mut self, fingerprint: Fingerprint, by: u128) {
         let by = by_group(by);
-        self.system(SystemEvent::CertificateClaimed { fingerprint, by })
-            .await;
+        self.system(SystemEvent::CertificateClaimed {
+            fingerprint,
+            by,
+            certificate: None,
+        })
+        .await;
     }
 
     async fn added(&mut self, fingerprint: Fingerprint, to: u128, is_ca: bool) {

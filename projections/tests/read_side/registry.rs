@@ -190,6 +190,7 @@ async fn a_token_is_found_by_its_hash_and_knows_that_it_was_revoked() {
         created_at: Timestamp(1),
         expires_at: None,
         revoked_at: None,
+        revoked_with_group: false,
     };
     let boundary = Boundary::Organization(ORGANIZATION);
     world

@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use domain::organization::CertificateContent;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use super::version_1::version_1;
 
 /// The name that every node in shared mode asks for and checks.
 pub const SHARED_NAME: &str = "kong_clustering";
@@ -58,6 +61,22 @@ impl Pair {
             certificate: read("cluster.crt"),
             key: read("cluster.key"),
         }
+    }
+
+    /// The first certificate, PEM, without those that lead to its issuer.
+    pub fn alone(&self) -> String {
+        CertificateContent::of_der(&self.der())
+            .expect("a certificate")
+            .pem
+    }
+
+    /// The first certificate with the last byte of its signature turned over: as it would be read, and another one.
+    pub fn altered(&self) -> String {
+        let mut der = self.der().to_vec();
+        *der.last_mut().expect("it isn't empty") ^= 1;
+        CertificateContent::of_der(&der)
+            .expect("it can still be read")
+            .pem
     }
 
     /// The certificate with the key of somebody else.
@@ -126,6 +145,34 @@ impl Authority {
         Pair {
             certificate: certificate.pem() + &chain,
             key: key.serialize_pem(),
+        }
+    }
+
+    /// A pair for a node whose certificate is of X.509 version 1, as plain `openssl x509 -req` makes it.
+    pub fn issue_version_1(&self, name: &str) -> Pair {
+        let newer = self.issue(name, false);
+        Pair {
+            certificate: version_1(&newer.der(), self.certified.key()),
+            key: newer.key,
+        }
+    }
+
+    /// A pair for a node, issued with the public key of another: its holder can't use it.
+    pub fn issue_for_the_key_of(&self, name: &str, other: &Pair) -> Pair {
+        let key = KeyPair::from_pem(&other.key).expect("a pair's key is PEM");
+        let params = CertificateParams::new([name.to_owned()]).expect("the name can be certified");
+        let certificate = params.signed_by(&key, &self.certified);
+        Pair {
+            certificate: certificate.expect("the certificate can be signed").pem(),
+            key: other.key.clone(),
+        }
+    }
+
+    /// The authority with its key, as somebody has it who may add it to a group.
+    pub fn pair(&self) -> Pair {
+        Pair {
+            certificate: self.certificate(),
+            key: self.certified.key().serialize_pem(),
         }
     }
 

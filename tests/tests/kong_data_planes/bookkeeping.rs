@@ -171,6 +171,13 @@ async fn the_nodes_of_a_deleted_group_are_orphans_until_their_certificate_belong
     world
         .listed(&node, "in_sync", |record| record["status"] == "in_sync")
         .await;
+    let orphans = world
+        .api()
+        .get("/v2/orphaned-nodes")
+        .await
+        .expect_status(200)
+        .text();
+    assert!(!orphans.contains(&id), "another group has adopted it: {orphans}");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use crate::kong::presence::{Identity, Presence};
 use crate::kong::websocket::{Message, WebSocket};
 use crate::kong::{default_max_payload, router_of};
 use crate::native::frames::Applied;
+use crate::said;
 
 /// A connection being served.
 struct Connection<Stream> {
@@ -169,7 +170,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             self.send(answer).await?;
             // One that is told to get its configuration here and nowhere else.
             if hello.offers_sync() && release.is_some() {
-                self.left_out(hello, info).await;
+                self.left_out(hello, info).await?;
             }
             return Ok(());
         };
@@ -212,8 +213,9 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             rpc_capabilities: hello.capabilities.clone(),
             ..KongNode::default()
         };
+        let arrived = self.presence.arrived(hello.labels(), kong).await;
+        arrived.map_err(|error| Some(error.to_string()))?;
         self.is_present = true;
-        self.presence.arrived(hello.labels(), kong).await;
         let encoding = Encoding {
             level,
             envelope: Envelope::Deltas,
@@ -234,7 +236,7 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
 
     /// An instance that asks for its configuration here, but whose version takes no deltas from this control plane: it
     /// would never get one, and somebody must be able to see that.
-    async fn left_out(&mut self, hello: &Hello, info: BasicInfo) {
+    async fn left_out(&mut self, hello: &Hello, info: BasicInfo) -> Result<(), End> {
         let reason = format!(
             "Kong {} can't be sent its configuration over RPC: switch cluster_incremental_sync or cluster_rpc_sync off \
              on the node, or update it to {}",
@@ -251,8 +253,10 @@ impl<Stream: AsyncRead + AsyncWrite + Unpin + Send> Connection<Stream> {
             }),
             ..KongNode::default()
         };
+        let arrived = self.presence.arrived(hello.labels(), kong).await;
+        arrived.map_err(|error| Some(error.to_string()))?;
         self.is_present = true;
-        self.presence.arrived(hello.labels(), kong).await;
+        Ok(())
     }
 
     /// What there is to say when something newer is offered.
@@ -355,7 +359,7 @@ fn plugins(release: Release, told: &[&str], group: &Group) -> BTreeMap<String, O
     // So it is where nothing is said.
     let with_bundled = told.is_empty() || told.contains(&"bundled");
     let bundled = bundled.filter(|_| with_bundled).cloned();
-    let others = told.iter().filter(|name| !["bundled", "off"].contains(*name));
+    let others = said::named(told, |name| name).filter(|name| !["bundled", "off"].contains(*name));
     let names = bundled.chain(others.map(|name| (*name).to_owned()));
     names.map(|name| (name, None)).collect()
 }

@@ -10,8 +10,6 @@ use super::{INSTANCE_MESSAGE_LIMIT, SYNC};
 
 const METHOD: &str = "kong.meta.v1.hello";
 const ENCODING: &str = "x-snappy-framed";
-/// How many labels are kept of those an instance has.
-const LABELS: usize = 32;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +110,7 @@ impl Hello {
         let labels = self.texts("cluster_dp_labels").into_iter();
         let labels = labels.filter_map(|label| label.split_once(':'));
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        labels.take(LABELS).collect()
+        labels.collect()
     }
 
     /// The plugins it is told to load: `bundled` stands for all that come with its version.

@@ -3,6 +3,7 @@
 use super::envelope::NotAMessage;
 use super::protobuf::{Fields, Writer};
 use crate::kong::document::Hashes;
+use crate::said;
 
 /// The service that synchronises configurations.
 pub const CONFIG: u32 = 1;
@@ -101,7 +102,7 @@ fn service(bytes: &[u8]) -> Result<(String, Vec<String>), NotAMessage> {
     Ok((name, versions))
 }
 
-/// Reads the plugins an instance has, each with the version it reports.
+/// Reads the plugins an instance has, each with the version it reports, as far as they are kept.
 ///
 /// # Errors
 /// [`NotAMessage`] says what doesn't fit.
@@ -112,7 +113,7 @@ pub fn decode_metadata(bytes: &[u8]) -> Result<Vec<(String, Option<String>)>, No
             plugins.push(plugin(value.bytes()?)?);
         }
     }
-    Ok(plugins)
+    Ok(said::named(plugins, |(name, _)| name).collect())
 }
 
 fn plugin(bytes: &[u8]) -> Result<(String, Option<String>), NotAMessage> {
@@ -124,7 +125,10 @@ fn plugin(bytes: &[u8]) -> Result<(String, Option<String>), NotAMessage> {
             _ => (),
         }
     }
-    Ok((name, version))
+    Ok((
+        name,
+        version.map(|version| said::shortened(&version, said::VERSION_LIMIT)),
+    ))
 }
 
 /// Confirms that the plugins were heard.
