@@ -14,6 +14,7 @@ use commands::bootstrap::{FirstStart, bootstrap};
 use commands::bus::{DEADLINE, Options};
 use commands::keyring::MemoryKeyring;
 use commands::log::{MemoryLog, SqliteLog};
+use commands::sandbox::{ProcessSandbox, Program};
 use commands::tasks::Tasks;
 use domain::gateway::Commands;
 use domain::group::{Action, Condition, GroupCommand, OmittedChildren, Operation, Target};
@@ -91,6 +92,7 @@ async fn desk(log: Arc<dyn EventLog>, tasks: &Tasks) -> Outcome<Desk> {
         states: None,
         clock: Arc::new(TickingClock(AtomicI64::new(START))),
         spawner: Arc::new(tasks.clone()),
+        sandbox: Arc::new(ProcessSandbox::new(Program::this())),
         deadline: DEADLINE,
         group_retention: None,
     });

@@ -8,6 +8,7 @@
 //! - [`keyring`]: data keys in sealed pages, wrapped by the master key.
 //! - [`jetstream`]: what both share in NATS JetStream.
 //! - [`compute`]: threads for what takes the processor for long, with fair shares.
+//! - [`sandbox`]: the process in which the Lua of uploaded schemas runs.
 //! - [`tasks`]: named background tasks; [`entropy`]: where randomness enters.
 
 mod aggregate;
@@ -20,6 +21,7 @@ pub mod keyring;
 pub mod log;
 pub mod opened_file;
 pub mod reactors;
+pub mod sandbox;
 pub mod tasks;
 mod writer;
 

@@ -1,9 +1,9 @@
-//! The impure inputs of a decision, as values (DESIGN §4): a time and a seed.
+//! The impure inputs of a decision, as values (DESIGN §4): a time, a seed, and what strangers' code has said.
 
 use uuid::Uuid;
 
 use crate::Timestamp;
-use crate::schema::Generator;
+use crate::schema::{Generator, Judge, Judgements, Question};
 
 /// What a decision may know beside state and command. The same context gives the same ids and strings.
 #[derive(Clone, Debug)]
@@ -12,12 +12,32 @@ pub struct Context {
     pub at: Timestamp,
     seed: [u8; 32],
     drawn: u64,
+    judgements: Judgements,
+    open: Vec<Question>,
 }
 
 impl Context {
     /// A context for one command; `seed` must be fresh randomness for each.
-    pub const fn new(at: Timestamp, seed: [u8; 32]) -> Self {
-        Self { at, seed, drawn: 0 }
+    pub fn new(at: Timestamp, seed: [u8; 32]) -> Self {
+        Self {
+            at,
+            seed,
+            drawn: 0,
+            judgements: Judgements::default(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The same context, in which this is known of what functions of uploaded schemas say.
+    #[must_use]
+    pub fn knowing(self, judgements: Judgements) -> Self {
+        Self { judgements, ..self }
+    }
+
+    /// The questions that a decision has met and nobody has answered yet; it went on as if each were answered with yes. They
+    /// are asked once.
+    pub fn open_questions(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.open)
     }
 
     fn draw(&mut self, output: &mut [u8]) {
@@ -25,6 +45,18 @@ impl Context {
         hasher.update(&self.drawn.to_le_bytes());
         self.drawn += 1;
         hasher.finalize_xof().fill(output);
+    }
+}
+
+impl Judge for Context {
+    fn judge(&mut self, question: Question) -> Result<(), String> {
+        match self.judgements.of(&question) {
+            Some(verdict) => verdict.clone(),
+            None => {
+                self.open.push(question);
+                Ok(())
+            }
+        }
     }
 }
 

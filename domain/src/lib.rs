@@ -7,7 +7,8 @@
 //! - [`group`], [`organization`], [`system`]: the three aggregates, each a `decide` and an `evolve`.
 //! - [`schema`]: Kong's entities and plugins as data, one engine for all of them.
 //! - [`commit`] and [`codec`]: what stands in the log and how it is encoded; [`chain`] checks and assembles it.
-//! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`clock`], [`spawner`], [`health`]: the seams that other rooms implement.
+//! - [`log`], [`keyring`], [`state_store`], [`gateway`], [`sandbox`], [`clock`], [`spawner`], [`health`]: the seams that other rooms
+//!   implement.
 //! - [`compatibility`]: what a gateway of an older version can take of a group's configuration.
 //! - [`bounded_json`]: values that somebody sends, within a budget.
 //! - [`places`]: who may be connected, and who leaves when there is no room; [`rate`]: how often somebody may do something.
@@ -37,6 +38,7 @@ pub mod log;
 pub mod organization;
 pub mod places;
 pub mod rate;
+pub mod sandbox;
 pub mod schema;
 pub mod sealed_text;
 pub mod secret;

@@ -74,6 +74,26 @@ async fn bodies_that_are_nested_too_deep_are_refused() {
 }
 
 #[tokio::test]
+async fn expressions_that_are_too_large_are_refused_with_what_to_simplify() {
+    let scene = Scene::set().await;
+    let many: Vec<String> = (0..300).map(|number| format!("~/{number}\\w{{99}}")).collect();
+    for body in [
+        json!({ "paths": ["~/((\\w{10}){10}){10}"] }),
+        json!({ "paths": ["/"], "headers": { "x": ["~*(\\w{100}){1000}"] } }),
+        json!({ "paths": many }),
+    ] {
+        let answer = scene.post("routes", &body).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains("use lower counts"), "{}", answer.text());
+    }
+    let long = format!("~/{}", "a".repeat(9_000));
+    let answer = scene.post("routes", &json!({ "paths": [long] })).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("at most 8192 bytes"), "{}", answer.text());
+    scene.untouched().await;
+}
+
+#[tokio::test]
 async fn fields_of_the_wrong_type_are_named() {
     let scene = Scene::set().await;
     for (collection, body, field) in [

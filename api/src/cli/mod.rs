@@ -58,6 +58,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageError;
 use clap::{Parser, Subcommand};
+use commands::sandbox;
 
 use self::client::Interrupted;
 use self::ending::Ending;
@@ -108,6 +109,9 @@ enum Command {
     Backup(backup::Backup),
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
+    /// Evaluates uploaded schemas for the server that starts it.
+    #[command(name = sandbox::COMMAND, hide = true)]
+    SchemaSandbox,
 }
 
 /// Understands the command line and runs it.
@@ -123,6 +127,10 @@ pub fn run() -> ExitCode {
             };
         }
     };
+    // It has one thread and gives up everything that a runtime needs.
+    if let Command::SchemaSandbox = line.command {
+        return sandbox::child::run();
+    }
     let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Where one task keeps its thread for a while, there are others.
@@ -168,6 +176,7 @@ impl Command {
             Self::Log(command) => command.run().await,
             Self::Backup(command) => command.run().await,
             Self::OpenApi(command) => command.run(),
+            Self::SchemaSandbox => Ok(Ending::Exit(sandbox::child::run())),
         }
     }
 }

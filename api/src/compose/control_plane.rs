@@ -10,6 +10,7 @@ use commands::bootstrap::Installation;
 use commands::bus::{self, CommandBus};
 use commands::log::verify;
 use commands::log::witness::Witness;
+use commands::sandbox::{ProcessSandbox, Program};
 use commands::{entropy, tasks::Tasks};
 use dataplane_sync::projected::Projected;
 use dataplane_sync::{DataplaneSync, ProcessId, Protection, SharedPair};
@@ -236,6 +237,7 @@ fn command_bus(
         states: Some(projections.states()),
         clock: Arc::clone(clock),
         spawner: Arc::new(tasks.clone()),
+        sandbox: Arc::new(ProcessSandbox::new(Program::this())),
         deadline: bus::DEADLINE,
         group_retention: settings.group_retention,
     })

@@ -97,6 +97,7 @@ mod tests {
     use commands::bus;
     use commands::keyring::{MasterKey, MemoryKeyring, MemoryPages};
     use commands::log::MemoryLog;
+    use commands::sandbox::{ProcessSandbox, Program};
     use commands::tasks::Tasks;
 
     use super::*;
@@ -110,6 +111,7 @@ mod tests {
             states: None,
             clock: Arc::new(SystemClock),
             spawner: Arc::new(Tasks::default()),
+            sandbox: Arc::new(ProcessSandbox::new(Program::this())),
             deadline: bus::DEADLINE,
             group_retention: None,
         })

@@ -1,13 +1,16 @@
 //! What differs: `GET /diff` between two versions of a group, a version and what a runtime instance runs, or two groups;
 //! `POST /diff` between a version and a decK file.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use dataplane_sync::nodes::ForgetError;
 use domain::declarative::parse;
+use domain::gateway::CommandError;
 use domain::group::{EntityChange, Group, GroupCommand, decide, difference, hashing, matching};
 use domain::organization::GroupRecord;
+use domain::sandbox::with_judgements;
 use domain::{NodeId, Version};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -261,20 +264,24 @@ async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {
     let declaration =
         parse(document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
     let entities = exchange.services.reads.configuration(group, from).await?;
-    let mut context = exchange.context();
     let with_secrets = exchange.caller()?.reads_secrets();
     let entities = match with_secrets {
         true => entities,
         false => blinded(&entities),
     };
+    let (context, declaration) = (exchange.context(), Arc::new(declaration));
     let state = Group::of(from, entities);
-    let command = GroupCommand::Declare {
-        declaration: Arc::new(declaration),
-        prune: true,
-        expected_version: None,
-    };
-    let command = hashing::hash(command, &state, &mut context);
-    let mut changes = decide(&state, &command, &mut context)?.outcome.changes;
+    let judged = with_judgements(exchange.services.commands.sandbox(), group, |judgements| {
+        let mut context = context.clone().knowing(judgements);
+        let command = GroupCommand::Declare {
+            declaration: Arc::clone(&declaration),
+            prune: true,
+            expected_version: None,
+        };
+        let command = hashing::hash(command, &state, &mut context);
+        ready(decide(&state, &command, &mut context).map_err(CommandError::from))
+    });
+    let mut changes = judged.await?.outcome.changes;
     if !with_secrets {
         changes = telling(changes);
     }

@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
 use domain::Kind;
 use domain::schema::{FieldSchema, RecordSchema, ValueType};
 use serde_json::{Map, Number, Value};
@@ -15,6 +18,14 @@ const DEEPEST: usize = 32;
 
 /// How much of a key is shown where it is refused, in characters.
 const LONGEST_SHOWN: usize = 200;
+
+/// Reads a form in either of its media types as an entity of a kind; none if it is none.
+pub fn read(kind: Kind, media_type: &str, text: &Bytes) -> Option<Map<String, Value>> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, media_type.parse().ok()?);
+    let texts = body::form(&headers, text).ok()??;
+    Some(typed(kind, texts, None))
+}
 
 /// The object that a form's fields describe, every value still a text.
 pub(crate) fn object(fields: Vec<(String, String)>) -> Result<Map<String, Value>, Refusal> {

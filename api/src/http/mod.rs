@@ -109,6 +109,7 @@ use self::request_id::RequestId;
 use self::services::Services;
 
 pub use self::body::TooSlow as BodyTooSlow;
+pub use self::forms::read as read_form;
 pub use self::openapi::document as openapi_document;
 pub use self::request_rates::RequestRates;
 pub use self::services::{Entropy, Parts, Settings};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::http::{Method, StatusCode};
 use domain::Kind;
 use domain::group::{Action, Entity, Selector, Target, custom_plugins};
-use domain::schema::{CustomPlugins, PluginDefinition, read_plugin_schema};
+use domain::sandbox::{UploadError, read_plugin_schema};
+use domain::schema::{CustomPlugins, PluginDefinition};
 use projections::{EntityQuery, TagFilter};
 use serde_json::{Map, Value, json};
 
@@ -175,7 +176,7 @@ async fn write(
         .at_version(accepted.version))
 }
 
-/// Reads the text in the body, off the threads that serve requests.
+/// Reads the text in the body.
 async fn uploaded(exchange: &Exchange) -> Result<(String, PluginDefinition), Refusal> {
     let mut sent = exchange.object()?;
     let Some(Value::String(text)) = sent.swap_remove(LUA) else {
@@ -191,15 +192,12 @@ async fn uploaded(exchange: &Exchange) -> Result<(String, PluginDefinition), Ref
                 .with_fields(json!({ other.as_str(): "unknown field" })),
         );
     }
-    let reading = tokio::task::spawn_blocking(move || {
-        let definition = read_plugin_schema(&text);
-        (text, definition)
-    });
-    let (text, definition) = reading
-        .await
-        .map_err(|_| Refusal::unavailable("reading the schema was interrupted"))?;
-    let definition = definition.map_err(|error| unusable(error.to_string()))?;
-    Ok((text, definition))
+    let sandbox = exchange.services.commands.sandbox();
+    match read_plugin_schema(sandbox, exchange.group()?.id, &text).await {
+        Ok(definition) => Ok((text, definition)),
+        Err(UploadError::Unusable(error)) => Err(unusable(error.to_string())),
+        Err(UploadError::Unavailable(error)) => Err(Refusal::unavailable(error.to_string())),
+    }
 }
 
 fn unusable(why: String) -> Refusal {

@@ -83,6 +83,7 @@ impl From<GroupError> for Refusal {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
             }
             GroupError::Sealed | GroupError::Erased { .. } => Self::new(StatusCode::CONFLICT, message),
+            GroupError::Unjudged(_) => Self::unavailable(message),
             GroupError::Malformed(_) => Self::bad_request(message),
             GroupError::Conflicts(_) => Self::new(StatusCode::CONFLICT, message),
             GroupError::InOperation { index, error } => {

@@ -1,11 +1,16 @@
 //! `/schemas/…`: what entities, plugins and vaults look like, and whether a body would fit, by Kong's rules
 //! (`deck-go-kong.md` §5.9).
 
+use std::future::ready;
+
 use axum::http::{Method, StatusCode};
-use domain::Kind;
+use domain::gateway::CommandError;
 use domain::group::GroupError;
+use domain::group::decide::all_judged;
+use domain::sandbox::with_judgements;
 use domain::schema::{CustomPlugins, Secrets, Write, document, fill_and_validate, subschema_document};
-use serde_json::{Value, json};
+use domain::{Context, Kind};
+use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::body::KONG_MEDIA_TYPES;
@@ -109,10 +114,29 @@ async fn validate(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
         Some(name) => custom_plugin(&exchange, name).await?,
         None => CustomPlugins::default(),
     };
-    let mut context = exchange.context();
-    fill_and_validate(kind, &custom, Write::Insert, body, Secrets::Plain, &mut context)
-        .map_err(GroupError::from)?;
+    let context = exchange.context();
+    let judged = with_judgements(
+        exchange.services.commands.sandbox(),
+        exchange.group()?.id,
+        |judgements| {
+            let mut context = context.clone().knowing(judgements);
+            ready(fits(kind, &custom, body.clone(), &mut context).map_err(CommandError::from))
+        },
+    );
+    judged.await?;
     Ok(Answer::ok(&json!({ "message": "schema validation successful" })))
+}
+
+fn fits(
+    kind: Kind,
+    custom: &CustomPlugins,
+    body: Map<String, Value>,
+    context: &mut Context,
+) -> Result<(), GroupError> {
+    let fitted = fill_and_validate(kind, custom, Write::Insert, body, Secrets::Plain, context);
+    all_judged(context)?;
+    fitted?;
+    Ok(())
 }
 
 fn kind_named(name: &str) -> Result<Kind, Refusal> {

@@ -15,6 +15,7 @@ use commands::keyring::MemoryKeyring;
 use commands::log::MemoryLog;
 use commands::log::head::{LogHead, SignedHead};
 use commands::log::witness::Heads;
+use commands::sandbox::{ProcessSandbox, Program};
 use commands::tasks::Tasks;
 use domain::rate::Rate;
 use domain::signing::SigningKey;
@@ -59,6 +60,9 @@ impl App {
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             spawner: Arc::clone(&spawner),
+            sandbox: Arc::new(ProcessSandbox::new(Program::at(env!(
+                "CARGO_BIN_EXE_runtime-manager"
+            )))),
             states: None,
             deadline: bus::DEADLINE,
             group_retention: None,

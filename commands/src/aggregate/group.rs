@@ -1,10 +1,13 @@
 //! A runtime group.
 
+use std::sync::Arc;
+
 use domain::codec::DecodeError;
 use domain::commit::Changes;
 use domain::gateway::CommandError;
 use domain::group::decide::OperationResult;
 use domain::group::{Action, Group, GroupCommand, GroupEvent, Outcome, decide, stored};
+use domain::schema::Judgements;
 use domain::{Actor, Boundary, Change, Context, DataKeys, EntityId, Kind, Position, Timestamp, Version};
 
 use serde_json::Value;
@@ -32,8 +35,19 @@ fn fits(value: &Value, budget: &mut usize) -> bool {
     }
 }
 
+/// A command with what functions of uploaded schemas have said about the values that it writes. However often it is tried, its ids and
+/// strings are the same.
+pub(crate) struct JudgedCommand {
+    /// What is asked.
+    pub(crate) command: Arc<GroupCommand>,
+    /// What has been said.
+    pub(crate) judgements: Judgements,
+    /// What its ids and strings are made of.
+    pub(crate) seed: [u8; 32],
+}
+
 impl Aggregate for Group {
-    type Command = GroupCommand;
+    type Command = JudgedCommand;
     type Event = GroupEvent;
     type Told = Outcome;
     type Outcome = Outcome;
@@ -50,16 +64,17 @@ impl Aggregate for Group {
         self.at
     }
 
-    fn decide(&self, command: &GroupCommand, context: &mut Context) -> Result<Decided<Self>, CommandError> {
-        let decision = decide(self, command, context)?;
+    fn decide(&self, asked: &JudgedCommand, context: &mut Context) -> Result<Decided<Self>, CommandError> {
+        let mut context = Context::new(context.at, asked.seed).knowing(asked.judgements.clone());
+        let decision = decide(self, &asked.command, &mut context)?;
         Ok(Decided {
             events: decision.events,
             told: decision.outcome,
         })
     }
 
-    fn is_heavy(command: &GroupCommand) -> bool {
-        match command {
+    fn is_heavy(asked: &JudgedCommand) -> bool {
+        match &*asked.command {
             GroupCommand::Operate { operations, .. } => {
                 let mut budget = LIGHT_VALUES;
                 !operations.iter().all(|operation| match &operation.action {

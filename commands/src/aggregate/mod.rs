@@ -9,6 +9,7 @@ use domain::commit::Changes;
 use domain::gateway::CommandError;
 use domain::{Actor, Boundary, Change, Context, DataKeys, Digest, Position, Timestamp, Version};
 
+pub(crate) use self::group::JudgedCommand;
 use crate::reactors::Watchlist;
 
 /// A consistency unit that decides commands and folds changes.

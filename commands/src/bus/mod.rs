@@ -11,6 +11,7 @@ pub(crate) mod erasure;
 mod hashed;
 mod mailboxes;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{Decision, Group, GroupCommand, GroupError, Outcome, hashing, rehearse};
 use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
+use domain::sandbox::{Sandbox, with_judgements};
 use domain::state_store::StateStore;
 use domain::system::{System, SystemCommand};
 use domain::{
@@ -27,6 +29,7 @@ use domain::{
 
 use self::certificates::Addition;
 use self::mailboxes::Mailboxes;
+use crate::aggregate::JudgedCommand;
 use crate::entropy;
 use crate::reactors::Watchlist;
 pub use crate::writer::Durable;
@@ -47,6 +50,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Runs the writers.
     pub spawner: Arc<dyn Spawner>,
+    /// Where functions of uploaded schemas judge values.
+    pub sandbox: Arc<dyn Sandbox>,
     /// How long a caller waits for a definite answer; [`DEADLINE`] for most.
     pub deadline: Duration,
     /// How long after its deletion a group is purged by itself; none: never.
@@ -62,6 +67,7 @@ pub struct CommandBus {
 /// What clones of a bus share.
 pub(crate) struct Inner {
     pub(crate) surroundings: Arc<Surroundings>,
+    sandbox: Arc<dyn Sandbox>,
     pub(crate) deadline: Duration,
     pub(crate) group_retention: Option<Duration>,
     system: Mailboxes<System>,
@@ -106,10 +112,16 @@ impl CommandBus {
                 organizations: Mailboxes::new(Arc::clone(&surroundings), deadline),
                 groups: Mailboxes::new(Arc::clone(&surroundings), deadline),
                 surroundings,
+                sandbox: options.sandbox,
                 deadline,
                 group_retention: options.group_retention,
             }),
         }
+    }
+
+    /// Where uploaded schemas are evaluated.
+    pub fn sandbox(&self) -> &dyn Sandbox {
+        &*self.inner.sandbox
     }
 
     /// A command to the system.
@@ -163,8 +175,12 @@ impl CommandBus {
         };
         let command = hashed.as_ref().unwrap_or(command);
         let durable = self.group_state(group).await?;
-        let at = self.inner.surroundings.clock.now();
-        let rehearsal = rehearse(&durable.state, command, &mut Context::new(at, entropy::seed()))?;
+        let (at, seed) = (self.inner.surroundings.clock.now(), entropy::seed());
+        let rehearsal = with_judgements(self.sandbox(), group, |judgements| {
+            let mut context = Context::new(at, seed).knowing(judgements);
+            ready(rehearse(&durable.state, command, &mut context).map_err(CommandError::from))
+        });
+        let rehearsal = rehearsal.await?;
         Ok(DryRun {
             version: durable.state.version,
             at,
@@ -197,8 +213,16 @@ impl CommandBus {
         command: GroupCommand,
         cause: Cause,
     ) -> Result<Accepted<Outcome>, CommandError> {
-        let boundary = Boundary::Group(group);
-        self.inner.groups.command(boundary, command, cause).await
+        let (boundary, command, seed) = (Boundary::Group(group), Arc::new(command), entropy::seed());
+        with_judgements(self.sandbox(), group, |judgements| {
+            let command = JudgedCommand {
+                command: Arc::clone(&command),
+                judgements,
+                seed,
+            };
+            self.inner.groups.command(boundary, command, cause.clone())
+        })
+        .await
     }
 
     /// A command to an organization and to nobody else.

@@ -9,6 +9,7 @@ use commands::bootstrap::{FirstStart, Installation, bootstrap};
 use commands::bus::Options;
 use commands::keyring::MemoryKeyring;
 use commands::log::MemoryLog;
+use commands::sandbox::{ProcessSandbox, Program};
 use commands::tasks::Tasks;
 use domain::chain::{Accepted as AcceptedRecord, BoundaryChain};
 use domain::commit::Changes;
@@ -85,6 +86,7 @@ impl Site {
             states: Some(Arc::clone(&self.states) as Arc<dyn StateStore>),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             spawner: Arc::new(self.tasks.clone()) as Arc<dyn Spawner>,
+            sandbox: Arc::new(ProcessSandbox::new(Program::this())),
             deadline: self.deadline,
             group_retention: Some(RETENTION),
         })

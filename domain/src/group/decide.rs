@@ -90,11 +90,23 @@ pub struct OperationResult {
     pub entity: Option<Arc<Entity>>,
 }
 
-/// Decides a command.
+/// Decides a command. Where functions of uploaded schemas must judge values first, the decision is [`GroupError::Unjudged`], whatever
+/// else there is to say.
 pub fn decide(state: &Group, command: &GroupCommand, context: &mut Context) -> Result<Decision, GroupError> {
     let mut made = Draft::new(state, context);
-    draft(&mut made, command)?;
+    let drafted = draft(&mut made, command);
+    all_judged(made.context)?;
+    drafted?;
     Ok(made.finish())
+}
+
+/// Refuses a decision that took an answer for granted.
+pub fn all_judged(context: &mut Context) -> Result<(), GroupError> {
+    let open = context.open_questions();
+    match open.is_empty() {
+        true => Ok(()),
+        false => Err(GroupError::Unjudged(open)),
+    }
 }
 
 /// Drafts what a command does.

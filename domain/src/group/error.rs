@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Conflict;
-use crate::schema::SchemaViolation;
+use crate::schema::{Question, SchemaViolation};
 use crate::{EntityId, Kind, Version};
 
 /// A refusal. Nothing was changed.
@@ -133,6 +133,10 @@ pub enum GroupError {
     /// Something can't be undone because of what came later.
     #[error("{}", conflicts_text(.0))]
     Conflicts(Vec<Conflict>),
+    /// Functions of uploaded schemas must judge these values before it can be decided: have them asked, and try again with what
+    /// they say ([`crate::sandbox::with_judgements`]).
+    #[error("{} values must be judged by functions of uploaded schemas first", .0.len())]
+    Unjudged(Vec<Question>),
     /// One operation of several was refused.
     #[error("operation {index}: {error}")]
     InOperation {

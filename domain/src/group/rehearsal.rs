@@ -37,8 +37,13 @@ pub fn rehearse(
                     refused.push((number, error));
                 }
             }
+            decide::all_judged(draft.context)?;
         }
-        command => decide::draft(&mut draft, command)?,
+        command => {
+            let drafted = decide::draft(&mut draft, command);
+            decide::all_judged(draft.context)?;
+            drafted?;
+        }
     }
     let outcome = draft.scratch.clone();
     Ok(Rehearsal {

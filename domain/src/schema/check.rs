@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::custom::Judge;
 use super::definition::{
     CheckRule, Conditional, ConditionalAtLeastOneOf, CustomCheck, EntityCheck, FieldList, FieldSchema, Path,
 };
@@ -14,7 +15,13 @@ use super::violation::{put, put_entity};
 type Errors = Map<String, Value>;
 
 /// Runs one check and adds what it finds.
-pub(super) fn run(check: &EntityCheck, body: &Map<String, Value>, updating: bool, errors: &mut Errors) {
+pub(super) fn run(
+    check: &EntityCheck,
+    body: &Map<String, Value>,
+    updating: bool,
+    errors: &mut Errors,
+    judge: &mut dyn Judge,
+) {
     let by_reference = |path: &Path| value_at(body, path).is_some_and(is_reference);
     if check.referenceable.iter().any(by_reference) {
         return;
@@ -47,8 +54,8 @@ pub(super) fn run(check: &EntityCheck, body: &Map<String, Value>, updating: bool
             }
         }
         CheckRule::Distinct(list) => distinct(list, body, errors),
-        CheckRule::Conditional(check) => conditional(check, body, errors),
-        CheckRule::ConditionalAtLeastOneOf(check) => conditional_at_least_one(check, body, errors),
+        CheckRule::Conditional(check) => conditional(check, body, errors, judge),
+        CheckRule::ConditionalAtLeastOneOf(check) => conditional_at_least_one(check, body, errors, judge),
         CheckRule::Custom {
             sources,
             even_if_invalid,
@@ -57,7 +64,7 @@ pub(super) fn run(check: &EntityCheck, body: &Map<String, Value>, updating: bool
             if *even_if_invalid || !failed(sources, errors) {
                 let judged = match rule {
                     CustomCheck::Rule(rule) => rule(body),
-                    CustomCheck::Function(function) => function.check_body(body),
+                    CustomCheck::Function(function) => function.check_body(body, judge),
                 };
                 if let Err(text) = judged {
                     put_entity(errors, text);
@@ -108,12 +115,12 @@ fn distinct(list: &FieldList, body: &Map<String, Value>, errors: &mut Errors) {
     }
 }
 
-fn conditional(check: &Conditional, body: &Map<String, Value>, errors: &mut Errors) {
-    if !matches(&check.if_field, value_at(body, &check.if_path)) {
+fn conditional(check: &Conditional, body: &Map<String, Value>, errors: &mut Errors, judge: &mut dyn Judge) {
+    if !matches(&check.if_field, value_at(body, &check.if_path), judge) {
         return;
     }
     let then = value_at(body, &check.then_path).unwrap_or(&Value::Null);
-    if let Err(error) = validate::field(&check.then_field, then) {
+    if let Err(error) = validate::field(&check.then_field, then, judge) {
         put(errors, &check.then_path, error);
         let text = check.then_error.map_or_else(
             || {
@@ -128,10 +135,18 @@ fn conditional(check: &Conditional, body: &Map<String, Value>, errors: &mut Erro
     }
 }
 
-fn conditional_at_least_one(check: &ConditionalAtLeastOneOf, body: &Map<String, Value>, errors: &mut Errors) {
+fn conditional_at_least_one(
+    check: &ConditionalAtLeastOneOf,
+    body: &Map<String, Value>,
+    errors: &mut Errors,
+    judge: &mut dyn Judge,
+) {
     let value = value_at(body, &check.if_path);
     let branches = std::iter::once(&check.then).chain(&check.otherwise);
-    let Some((_, list, error)) = branches.into_iter().find(|(field, ..)| matches(field, value)) else {
+    let Some((_, list, error)) = branches
+        .into_iter()
+        .find(|(field, ..)| matches(field, value, judge))
+    else {
         return;
     };
     if set(list, body) == 0 {
@@ -144,6 +159,6 @@ fn conditional_at_least_one(check: &ConditionalAtLeastOneOf, body: &Map<String, 
 }
 
 /// A field that is null or absent matches everything but a required value and a non-null `eq`.
-fn matches(field: &FieldSchema, value: Option<&Value>) -> bool {
-    validate::field(field, value.unwrap_or(&Value::Null)).is_ok()
+fn matches(field: &FieldSchema, value: Option<&Value>, judge: &mut dyn Judge) -> bool {
+    validate::field(field, value.unwrap_or(&Value::Null), judge).is_ok()
 }

@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 use super::choices::Choices;
+use super::custom::Judge;
 use super::definition::Constraint;
 use super::fill::is_uuid;
+use super::rules::regular_expression;
 use super::validate::shown;
 
 /// Checks one validator of a value that has the right type.
-pub(super) fn check(constraint: &Constraint, value: &Value) -> Result<(), String> {
+pub(super) fn check(constraint: &Constraint, value: &Value, judge: &mut dyn Judge) -> Result<(), String> {
     let text = value.as_str().unwrap_or_default();
     let number = || value.as_f64().unwrap_or(f64::NAN);
     let refuse = |ok: bool, message: &dyn Fn() -> String| if ok { Ok(()) } else { Err(message()) };
@@ -60,17 +62,14 @@ pub(super) fn check(constraint: &Constraint, value: &Value) -> Result<(), String
             refuse(found, &|| format!("expected to contain: {}", shown(wanted)))
         }
         Constraint::Rule(rule) => (rule.check)(value),
-        Constraint::Function(function) => function.check(value),
+        Constraint::Function(function) => function.check(value.clone(), judge),
         Constraint::ExclusiveSubsets(subsets) => exclusive(subsets, value),
     }
 }
 
 /// Whether the text compiles as PCRE.
 pub(super) fn regex(text: &str) -> Result<(), String> {
-    match pcre2::bytes::Regex::new(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("not a valid regex: {text} ({error})")),
-    }
+    regular_expression::pcre(text).map_err(|error| format!("not a valid regex: {text} ({error})"))
 }
 
 fn first<Pattern>(offended: Option<&(Pattern, &'static str)>) -> Result<(), String> {

@@ -5,11 +5,14 @@ use std::collections::HashSet;
 use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
+use super::custom::Judge;
+#[cfg(test)]
+use super::custom::Question;
 use super::definition::{Auto, Constraint, FieldSchema, RecordSchema, ValueType};
 use crate::Timestamp;
 
-/// Where time, ids and random strings come from: values of the change being decided, never a clock (DESIGN §13.3).
-pub trait Generator {
+/// Where time, ids, random strings and judgements come from: values of the change being decided, never a clock (DESIGN §13.3).
+pub trait Generator: Judge {
     /// The time of the change.
     fn now(&self) -> Timestamp;
     /// The next id.
@@ -175,6 +178,13 @@ pub(super) fn is_uuid(text: &str) -> bool {
 /// For tests: always the same time, id and string.
 #[cfg(test)]
 pub(super) struct FixedGenerator;
+
+#[cfg(test)]
+impl Judge for FixedGenerator {
+    fn judge(&mut self, question: Question) -> Result<(), String> {
+        Err(format!("nobody knows what {} says", question.place))
+    }
+}
 
 #[cfg(test)]
 impl Generator for FixedGenerator {

@@ -32,7 +32,7 @@ mod violation;
 mod write;
 
 pub use catalogue::{ForeignKey, Kind, KindSchema, OnDelete, PluginFacts, UniqueRule};
-pub use custom::{CustomPlugins, PluginDefinition, UnusableSchema, read_plugin_schema};
+pub use custom::{CustomPlugins, Judge, Judgements, PluginDefinition, Question, UnusableSchema, evaluation};
 pub use definition::{FieldSchema, RecordSchema, Reference, ValueType};
 pub use document::{document, subschema_document};
 pub use fill::Generator;

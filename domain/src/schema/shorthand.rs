@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::custom::Judge;
 use super::definition::{FieldSchema, Path, RecordSchema, Shorthand, ShorthandEffect, ValueType};
 use super::validate;
 
@@ -11,6 +12,7 @@ use super::validate;
 pub(super) fn expand(
     record: &RecordSchema,
     input: &mut Map<String, Value>,
+    judge: &mut dyn Judge,
 ) -> Result<(), Map<String, Value>> {
     if !record.shorthands_within {
         return Ok(());
@@ -18,7 +20,7 @@ pub(super) fn expand(
     let mut errors = Map::new();
     for shorthand in &record.shorthands {
         if let Some(given) = input.get(shorthand.field.name).cloned()
-            && let Err(error) = apply(shorthand, given, input)
+            && let Err(error) = apply(shorthand, given, input, judge)
         {
             errors.insert(shorthand.field.name.to_owned(), error);
         }
@@ -30,7 +32,7 @@ pub(super) fn expand(
         if let ValueType::Record(inner) = &field.value_type
             && let Some(Value::Object(below)) = input.get_mut(field.name)
         {
-            expand(inner, below)?;
+            expand(inner, below, judge)?;
         }
     }
     Ok(())
@@ -51,8 +53,13 @@ pub(super) fn settle(record: &RecordSchema, body: &mut Map<String, Value>) {
     }
 }
 
-fn apply(shorthand: &Shorthand, given: Value, input: &mut Map<String, Value>) -> Result<(), Value> {
-    validate::field(&shorthand.field, &given)?;
+fn apply(
+    shorthand: &Shorthand,
+    given: Value,
+    input: &mut Map<String, Value>,
+    judge: &mut dyn Judge,
+) -> Result<(), Value> {
+    validate::field(&shorthand.field, &given, judge)?;
     match &shorthand.effect {
         ShorthandEffect::Moved(places) => {
             for place in places {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::constraint;
+use super::custom::Judge;
 use super::definition::{FieldSchema, RecordSchema, Reference, ValueType};
 use super::fill::is_uuid;
 use super::sealing::REDACTED;
@@ -14,16 +15,21 @@ const UNKNOWN: &str = "unknown field";
 const PLACEHOLDER: &str = "stands for a secret that whoever read it may not see: give the secret itself";
 
 /// The errors of a body; empty if there are none. `updating` is for the wording of some entity checks.
-pub(super) fn record(record: &RecordSchema, body: &Map<String, Value>, updating: bool) -> Map<String, Value> {
-    let mut errors = fields(record, body);
+pub(super) fn record(
+    record: &RecordSchema,
+    body: &Map<String, Value>,
+    updating: bool,
+    judge: &mut dyn Judge,
+) -> Map<String, Value> {
+    let mut errors = fields(record, body, judge);
     for check in &record.checks {
-        check::run(check, body, updating, &mut errors);
+        check::run(check, body, updating, &mut errors, judge);
     }
     errors
 }
 
 /// A filled body has the schema's order, so the next field is nearly always the one that comes.
-fn fields(record: &RecordSchema, body: &Map<String, Value>) -> Map<String, Value> {
+fn fields(record: &RecordSchema, body: &Map<String, Value>, judge: &mut dyn Judge) -> Map<String, Value> {
     let mut errors = Map::new();
     let mut expected = record.fields.iter();
     for (name, value) in body {
@@ -42,7 +48,7 @@ fn fields(record: &RecordSchema, body: &Map<String, Value>) -> Map<String, Value
         match known {
             None => insert(&mut errors, name, UNKNOWN.into()),
             Some(known) => {
-                if let Err(error) = field(known, value) {
+                if let Err(error) = field(known, value, judge) {
                     insert(&mut errors, name, error);
                 }
             }
@@ -56,7 +62,7 @@ fn insert(errors: &mut Map<String, Value>, name: &str, error: Value) {
 }
 
 /// One value against its definition: null rules, type, then the validators in order; the first failure is the answer.
-pub(super) fn field(field: &FieldSchema, value: &Value) -> Result<(), Value> {
+pub(super) fn field(field: &FieldSchema, value: &Value, judge: &mut dyn Judge) -> Result<(), Value> {
     let own = |text: String| Value::String(field.error.map_or(text, str::to_owned));
     if value.is_null() {
         return match null(field) {
@@ -74,9 +80,9 @@ pub(super) fn field(field: &FieldSchema, value: &Value) -> Result<(), Value> {
     if field.referenceable && is_reference(value) {
         return Ok(());
     }
-    contents(field, value)?;
+    contents(field, value, judge)?;
     for constraint in &field.constraints {
-        constraint::check(constraint, value).map_err(own)?;
+        constraint::check(constraint, value, judge).map_err(own)?;
     }
     Ok(())
 }
@@ -91,33 +97,35 @@ fn null(field: &FieldSchema) -> Result<(), Option<String>> {
     }
 }
 
-fn contents(field: &FieldSchema, value: &Value) -> Result<(), Value> {
+fn contents(field: &FieldSchema, value: &Value, judge: &mut dyn Judge) -> Result<(), Value> {
     match (&field.value_type, value) {
         (ValueType::String, Value::String(_))
         | (ValueType::Number, Value::Number(_))
         | (ValueType::Boolean, Value::Bool(_))
         | (ValueType::Json, _) => Ok(()),
         (ValueType::Integer, Value::Number(number)) if is_integer(number) => Ok(()),
-        (ValueType::Array(elements) | ValueType::Set(elements), Value::Array(items)) => list(elements, items),
+        (ValueType::Array(elements) | ValueType::Set(elements), Value::Array(items)) => {
+            list(elements, items, judge)
+        }
         (ValueType::Map(keys, values), Value::Object(members)) => {
             members.iter().try_for_each(|(key, member)| {
-                self::field(keys, &Value::from(key.as_str()))?;
-                self::field(values, member)
+                self::field(keys, &Value::from(key.as_str()), judge)?;
+                self::field(values, member, judge)
             })
         }
         // In Lua a list is a table with the keys 1, 2, …
         (ValueType::Map(keys, _), Value::Array(items)) if !items.is_empty() => {
-            self::field(keys, &Value::from(1))
+            self::field(keys, &Value::from(1), judge)
         }
         (ValueType::Record(inner), Value::Object(members)) => {
-            let errors = record(inner, members, false);
+            let errors = record(inner, members, false, judge);
             if errors.is_empty() {
                 Ok(())
             } else {
                 Err(Value::Object(errors))
             }
         }
-        (ValueType::Foreign(reference), value) => foreign(*reference, value),
+        (ValueType::Foreign(reference), value) => foreign(*reference, value, judge),
         (expected, _) => Err(Value::from(match expected {
             ValueType::String => "expected a string",
             ValueType::Number => "expected a number",
@@ -139,11 +147,11 @@ fn is_integer(number: &serde_json::Number) -> bool {
 }
 
 /// Errors stand where their elements do; the last one ends the list. After [`MOST_ERRORS`] nothing further is looked at.
-fn list(elements: &FieldSchema, items: &[Value]) -> Result<(), Value> {
+fn list(elements: &FieldSchema, items: &[Value], judge: &mut dyn Judge) -> Result<(), Value> {
     let mut errors = Vec::new();
     let mut found = 0;
     for (index, item) in items.iter().enumerate() {
-        if let Err(error) = field(elements, item) {
+        if let Err(error) = field(elements, item, judge) {
             errors.resize(index, Value::Null);
             errors.push(error);
             found += 1;
@@ -160,7 +168,7 @@ fn list(elements: &FieldSchema, items: &[Value]) -> Result<(), Value> {
 }
 
 /// `{"id": uuid}`. Anything else is explained with the other kind's own fields where they are wrong.
-fn foreign(reference: Reference, value: &Value) -> Result<(), Value> {
+fn foreign(reference: Reference, value: &Value, judge: &mut dyn Judge) -> Result<(), Value> {
     let id = value.as_object().and_then(|members| members.get("id"));
     let error = match id {
         Some(Value::String(id)) if is_uuid(id) => return Ok(()),
@@ -172,7 +180,7 @@ fn foreign(reference: Reference, value: &Value) -> Result<(), Value> {
     let mut errors = match (reference.kind, value) {
         (Some(kind), Value::Object(members)) => {
             let given = members.iter().filter(|(name, _)| *name != "id");
-            fields(&kind.schema().record, &given.map(owned).collect())
+            fields(&kind.schema().record, &given.map(owned).collect(), judge)
         }
         _ => Map::new(),
     };

@@ -66,8 +66,8 @@ pub fn fill_and_validate(
     } else {
         None
     };
-    shorthand::expand(record_of_write(schema, custom, write, &input), &mut input)
-        .map_err(SchemaViolation::of)?;
+    let record = record_of_write(schema, custom, write, &input);
+    shorthand::expand(record, &mut input, generator).map_err(SchemaViolation::of)?;
     let (input, updating) = meet(schema, custom, write, input);
     let filled = fill::record(custom.record_for(schema, &input), input, generator);
     // Filling may have set the field that chooses the subschema.
@@ -75,7 +75,7 @@ pub fn fill_and_validate(
     if let Some(key) = schema.subschema_key {
         subschema_is_known(schema, custom, key, &filled)?;
     }
-    let mut errors = validate::record(record, &filled, updating);
+    let mut errors = validate::record(record, &filled, updating, generator);
     transform::check(schema, secrets, &request, &filled, write.changed(), &mut errors);
     if !errors.is_empty() {
         return Err(SchemaViolation::of(errors));

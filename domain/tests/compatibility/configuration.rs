@@ -374,10 +374,10 @@ fn item_44_the_workspace_says_when_it_was_changed_only_since_3_3() {
 #[test]
 fn a_plugin_that_isnt_kongs_goes_to_instances_that_have_it_and_its_schema_to_none() {
     let mut given = Given::default();
-    let source = r#"return { name = "hello", fields = { { config = { type = "record", fields = {
-        { greeting = { type = "string", default = "hi" } }, { word = { type = "string" } } } } } } }"#;
-    let schema = domain::schema::read_plugin_schema(source).expect("a usable schema");
-    let body = json!({"name": schema.name, "lua_schema": source, "definition": schema.document});
+    let fields = json!([{"config": {"type": "record", "fields": [
+        {"greeting": {"type": "string", "default": "hi"}}, {"word": {"type": "string"}}]}}]);
+    let definition = json!({"name": "hello", "fields": fields});
+    let body = json!({"name": "hello", "lua_schema": "its text", "definition": definition});
     let schema = given.put("plugin_schemas", body);
     let plugin = given.put("plugins", json!({"name": "hello", "config": {"greeting": null}}));
     for release in Release::all().map(Release::name) {

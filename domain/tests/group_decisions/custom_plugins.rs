@@ -1,5 +1,7 @@
 //! Plugins that somebody has written: their schemas are part of the configuration.
 
+use domain::schema::PluginDefinition;
+use domain::schema::evaluation::{self, Job, Outcome};
 use serde_json::{Value, json};
 
 use crate::given::{Given, names};
@@ -34,8 +36,22 @@ return {
 }
 "#;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the schemas of these tests are no stranger's"
+)]
+fn read(source: &str) -> Result<PluginDefinition, String> {
+    let job = Job::Describe {
+        source: source.into(),
+    };
+    let Outcome::Described(described) = evaluation::run(&job) else {
+        panic!("a description was asked for");
+    };
+    PluginDefinition::checked(source, described?).map_err(|error| error.to_string())
+}
+
 pub(crate) fn schema_body(source: &str) -> Value {
-    let definition = domain::schema::read_plugin_schema(source).expect("a usable schema");
+    let definition = read(source).expect("a usable schema");
     json!({"name": definition.name, "lua_schema": source, "definition": definition.document})
 }
 
@@ -146,9 +162,7 @@ fn a_text_that_is_no_plugins_schema_is_refused_with_the_place() {
         ("local s = require 'socket' return {}", "can't be required here"),
         ("while true do end", "instructions"),
     ] {
-        let refused = domain::schema::read_plugin_schema(source)
-            .unwrap_err()
-            .to_string();
+        let refused = read(source).unwrap_err();
         assert!(refused.contains(why), "{source}: {refused}");
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::group::{
-    Action, Decision, Entity, Group, GroupCommand, GroupError, LeftOutReason, Target, rehearse,
+    Action, Decision, Entity, Group, GroupCommand, GroupError, LeftOutReason, Target, decide, rehearse,
 };
 use domain::{Context, Digest, EntityId, Kind, SnapshotDigest, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::custom_plugins::{HELLO, schema_body};
-use crate::given::{Given, object, target, transact};
+use crate::given::{Given, judged, object, target, transact};
 
 /// What is done, to which of a few things, and with which of a few values.
 type Step = (u8, u8, u8);
@@ -277,8 +277,9 @@ proptest! {
         let command = || transact(batch.iter().map(|step| operation(*step)).collect());
         let at = Timestamp(1_900_000_000_000);
         let context = || Context::new(at, [9; 32]);
-        let rehearsed = rehearse(&given.group, &command(), &mut context()).expect("nothing is refused as a whole");
-        let decided = domain::group::decide(&given.group, &command(), &mut context());
+        let rehearsed = judged(|known| rehearse(&given.group, &command(), &mut context().knowing(known)));
+        let rehearsed = rehearsed.expect("nothing is refused as a whole");
+        let decided = judged(|known| decide(&given.group, &command(), &mut context().knowing(known)));
         match decided {
             Ok(decision) => {
                 prop_assert!(rehearsed.refused.is_empty());

@@ -1,13 +1,13 @@
 //! Plugins that somebody has written: their schemas are uploaded as `schema.lua`, become documents like the catalogue's files, and
 //! are then run by the same engine, for one group.
 //!
-//! - [`definition`]: a text becomes a document; [`sandbox`] is where Lua runs, [`lua_pattern`] its pattern functions.
-//! - [`function`]: the schema's own validators, run in the same sandbox.
+//! - [`definition`]: a text's document, checked; [`function`]: the schema's own validators; [`judgement`]: what they say, as values.
+//! - [`evaluation`]: Lua itself, for a process of its own ([`crate::sandbox`]).
 
 mod definition;
+pub mod evaluation;
 mod function;
-mod lua_pattern;
-mod sandbox;
+mod judgement;
 
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ use super::catalogue::{KindSchema, Subschema};
 use super::compile;
 use super::definition::RecordSchema;
 
-pub use definition::{PluginDefinition, UnusableSchema, read_plugin_schema};
+pub use definition::{PluginDefinition, UnusableSchema};
 pub(super) use function::LuaFunction;
+pub use judgement::{Judge, Judgements, Question};
 
 /// The plugins of a group that aren't Kong's, by name.
 #[derive(Clone, Debug, Default)]

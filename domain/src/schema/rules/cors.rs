@@ -1,8 +1,10 @@
 //! The cors plugin.
 
+use super::regular_expression;
+
 /// `*`, or something that compiles as a regular expression.
 pub(super) fn origin(text: &str) -> Result<(), String> {
-    if text == "*" || pcre2::bytes::Regex::new(text).is_ok() {
+    if text == "*" || regular_expression::pcre(text).is_ok() {
         return Ok(());
     }
     Err(format!("'{text}' is not a valid regex"))

@@ -16,6 +16,7 @@ mod oauth2;
 mod opentelemetry;
 mod path;
 mod rate_limiting;
+pub(super) mod regular_expression;
 mod request_termination;
 mod response_ratelimiting;
 mod route_expression;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::regular_expression;
+
 /// An RFC 3986 path with sound percent escapes; its first `/` and empty segments are checked by the schema file.
 pub(super) fn plain(text: &str) -> Result<(), String> {
     if !text.starts_with('/') || !text.bytes().all(is_path_byte) {
@@ -14,10 +16,8 @@ pub(super) fn plain(text: &str) -> Result<(), String> {
 /// A route's path: a regular expression after `~`, or a plain path in its normal form.
 pub(super) fn router(text: &str) -> Result<(), String> {
     if let Some(expression) = text.strip_prefix('~') {
-        return match pcre2::bytes::Regex::new(expression) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("invalid regex: '{expression}' (PCRE returned: {error})")),
-        };
+        return regular_expression::pcre(expression)
+            .map_err(|error| format!("invalid regex: '{expression}' (PCRE returned: {error})"));
     }
     if text.bytes().all(is_path_byte) {
         sound_escapes(text)?;

@@ -1,21 +1,69 @@
 //! Lua's pattern functions over an engine whose time is bounded by the text's length: the library's own backtrack, in C, where no
 //! limit of instructions reaches.
 
-use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use mlua::{Function, IntoLua, Lua, LuaString, MultiValue, Table, Value};
 use regex::bytes::{Captures, Regex};
 
-use super::super::pattern;
+use super::super::super::pattern;
+use super::library::{LONGEST_TEXT, too_long};
+use super::work::charge;
+
+/// The longest pattern, in bytes.
+const LONGEST_PATTERN: usize = 512;
+/// What compiling a pattern costs, in instructions, and how many compiled ones are kept.
+const COMPILATION: u64 = 5_000;
+const KEPT: usize = 64;
 
 /// Puts the pattern functions of Lua's string library in place.
 pub(super) fn replace_matching(lua: &Lua, string: &Table) -> mlua::Result<()> {
     string.set("find", lua.create_function(find)?)?;
     string.set("match", lua.create_function(first_match)?)?;
     string.set("gmatch", lua.create_function(every_match)?)?;
+    string.set("gfind", lua.create_function(every_match)?)?;
     string.set("gsub", lua.create_function(substitute)?)
 }
 
-fn compiled(source: &str) -> mlua::Result<Regex> {
-    pattern::with_captures(source).map_err(mlua::Error::runtime)
+/// The patterns that this interpreter has compiled.
+#[derive(Default)]
+struct Compiled(HashMap<(String, bool), Regex>);
+
+/// A pattern, or with `plain` a text that stands for itself.
+fn compiled(lua: &Lua, source: String, plain: bool) -> mlua::Result<Regex> {
+    if source.len() > LONGEST_PATTERN && !plain {
+        return Err(mlua::Error::runtime(format!(
+            "a pattern has at most {LONGEST_PATTERN} bytes in a schema"
+        )));
+    }
+    let key = (source, plain);
+    if let Some(known) = lua
+        .app_data_ref::<Compiled>()
+        .and_then(|compiled| compiled.0.get(&key).cloned())
+    {
+        return Ok(known);
+    }
+    charge(lua, COMPILATION + 16 * key.0.len() as u64)?;
+    let expression = match plain {
+        true => Regex::new(&format!("(?-u){}", regex::escape(&key.0))).map_err(mlua::Error::external)?,
+        false => pattern::with_captures(&key.0).map_err(mlua::Error::runtime)?,
+    };
+    if lua.app_data_ref::<Compiled>().is_none() {
+        lua.set_app_data(Compiled::default());
+    }
+    if let Some(mut compiled) = lua.app_data_mut::<Compiled>()
+        && compiled.0.len() < KEPT
+    {
+        compiled.0.insert(key, expression.clone());
+    }
+    Ok(expression)
+}
+
+/// What searching a text for a pattern costs at most, in instructions.
+fn charge_search(lua: &Lua, text: usize, pattern: usize) -> mlua::Result<()> {
+    charge(lua, 10 + (text * (1 + pattern / 16)) as u64)
 }
 
 /// The byte at which a search begins; positions count from 1, or from the end where negative.
@@ -28,22 +76,20 @@ fn start_of(text: &[u8], position: Option<i64>) -> usize {
     usize::try_from(position.clamp(0, length)).unwrap_or_default()
 }
 
-type Search = (mlua::LuaString, String, Option<i64>);
+type Search = (LuaString, String, Option<i64>);
 
 fn find(
     lua: &Lua,
-    (text, pattern, position, plain): (mlua::LuaString, String, Option<i64>, Option<bool>),
+    (text, pattern, position, plain): (LuaString, String, Option<i64>, Option<bool>),
 ) -> mlua::Result<MultiValue> {
     let bytes = text.as_bytes();
     let start = start_of(&bytes, position);
-    let expression = match plain.unwrap_or_default() {
-        true => Regex::new(&format!("(?-u){}", regex::escape(&pattern))).map_err(mlua::Error::external)?,
-        false => compiled(&pattern)?,
-    };
+    charge_search(lua, bytes.len() - start, pattern.len())?;
+    let expression = compiled(lua, pattern, plain.unwrap_or_default())?;
     let Some(captures) = expression.captures(&bytes[start..]) else {
         return Value::Nil.into_lua(lua).map(|nil| MultiValue::from_iter([nil]));
     };
-    let whole = captures.get(0).map_or(0..0, |whole| whole.range());
+    let whole = whole_of(&captures);
     let mut answer = vec![
         Value::Integer((start + whole.start + 1) as i64),
         Value::Integer((start + whole.end) as i64),
@@ -55,36 +101,48 @@ fn find(
 fn first_match(lua: &Lua, (text, pattern, position): Search) -> mlua::Result<MultiValue> {
     let bytes = text.as_bytes();
     let start = start_of(&bytes, position);
-    match compiled(&pattern)?.captures(&bytes[start..]) {
+    charge_search(lua, bytes.len() - start, pattern.len())?;
+    match compiled(lua, pattern, false)?.captures(&bytes[start..]) {
         None => Ok(MultiValue::from_iter([Value::Nil])),
         Some(captures) => Ok(groups_or_whole(lua, &captures)?.into_iter().collect()),
     }
 }
 
-fn every_match(lua: &Lua, (text, pattern): (mlua::LuaString, String)) -> mlua::Result<Function> {
-    let bytes = text.as_bytes();
-    let expression = compiled(&pattern)?;
-    let mut found = Vec::new();
-    for captures in expression.captures_iter(&bytes) {
-        found.push(groups_or_whole(lua, &captures)?);
-    }
-    let left = std::cell::RefCell::new(found.into_iter());
-    lua.create_function(move |_, ()| {
-        let next = left.borrow_mut().next();
-        Ok(next.map_or_else(MultiValue::new, |values| values.into_iter().collect()))
+/// Each call of the answer looks for the next one: a text may have more of them than there is room for.
+fn every_match(lua: &Lua, (text, pattern): (LuaString, String)) -> mlua::Result<Function> {
+    let text: Rc<[u8]> = Rc::from(&*text.as_bytes());
+    charge_search(lua, text.len(), pattern.len())?;
+    let expression = compiled(lua, pattern, false)?;
+    let next = std::cell::Cell::new(0);
+    lua.create_function(move |lua, ()| {
+        let start = next.get();
+        let Some(captures) = (start <= text.len())
+            .then(|| expression.captures_at(&text, start))
+            .flatten()
+        else {
+            next.set(text.len() + 1);
+            return Ok(MultiValue::new());
+        };
+        let whole = whole_of(&captures);
+        charge_search(lua, whole.end - start, 0)?;
+        // After nothing was found, the same place has nothing else.
+        next.set(whole.end + usize::from(whole.is_empty()));
+        Ok(groups_or_whole(lua, &captures)?.into_iter().collect())
     })
 }
 
 /// Replacements are texts with `%1` or functions.
 fn substitute(
     lua: &Lua,
-    (text, pattern, replacement, most): (mlua::LuaString, String, Value, Option<usize>),
-) -> mlua::Result<(mlua::LuaString, usize)> {
+    (text, pattern, replacement, most): (LuaString, String, Value, Option<usize>),
+) -> mlua::Result<(LuaString, usize)> {
     let bytes = text.as_bytes();
-    let expression = compiled(&pattern)?;
+    charge_search(lua, bytes.len(), pattern.len())?;
+    let expression = compiled(lua, pattern, false)?;
     let (mut answer, mut last, mut count) = (Vec::new(), 0, 0);
     for captures in expression.captures_iter(&bytes).take(most.unwrap_or(usize::MAX)) {
-        let whole = captures.get(0).map_or(0..0, |whole| whole.range());
+        let whole = whole_of(&captures);
+        charge_search(lua, whole.end - last, 0)?;
         answer.extend_from_slice(&bytes[last..whole.start]);
         match &replacement {
             Value::Function(function) => {
@@ -99,11 +157,18 @@ fn substitute(
             }
             other => expand(lua, other, &captures, &mut answer)?,
         }
+        if answer.len() > LONGEST_TEXT {
+            return Err(too_long());
+        }
         last = whole.end;
         count += 1;
     }
     answer.extend_from_slice(&bytes[last..]);
     Ok((lua.create_string(&answer)?, count))
+}
+
+fn whole_of(captures: &Captures<'_>) -> Range<usize> {
+    captures.get(0).map_or(0..0, |whole| whole.range())
 }
 
 /// `%0` to `%9` stand for what was found, `%%` for a percent sign.
@@ -125,6 +190,9 @@ fn expand(lua: &Lua, template: &Value, captures: &Captures<'_>, answer: &mut Vec
                         number
                     };
                     answer.extend_from_slice(captures.get(number).map_or(&[][..], |found| found.as_bytes()));
+                    if answer.len() > LONGEST_TEXT {
+                        return Err(too_long());
+                    }
                 }
                 Some(other) => answer.push(*other),
                 None => {}

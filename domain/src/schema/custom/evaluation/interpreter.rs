@@ -1,34 +1,46 @@
 //! Lua for uploaded schemas: no files, no clock, no randomness, no other code than what is given; bounded memory, instructions and
 //! patterns. What a schema does here depends on its text alone.
 
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
 
-use super::lua_pattern;
+use super::{library, lua_pattern, work};
 
-/// How much memory one evaluation may take, in bytes.
-const MEMORY: usize = 16 << 20;
-/// How many instructions one evaluation may take, counted in steps of this many.
-const STEP: u32 = 10_000;
-const STEPS: u32 = 200;
-
-/// What Lua's base library has that could reach outside, run text as code, or go on after a limit has ended the evaluation.
-const FORBIDDEN: [&str; 12] = [
-    "collectgarbage",
-    "coroutine",
-    "dofile",
-    "getfenv",
-    "load",
-    "loadfile",
-    "loadstring",
-    "newproxy",
-    "pcall",
-    "print",
-    "setfenv",
-    "xpcall",
+/// What a schema has of Lua's base library. What is left out could reach outside, run text as code, go on after a limit has ended the
+/// evaluation, or tell of memory.
+const GLOBALS: [&str; 20] = [
+    "_G",
+    "_VERSION",
+    "assert",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "math",
+    "next",
+    "pairs",
+    "rawequal",
+    "rawget",
+    "rawset",
+    "select",
+    "setmetatable",
+    "string",
+    "table",
+    "tonumber",
+    "tostring",
+    "type",
+    "unpack",
 ];
+/// What it has of the libraries of texts and tables; of mathematics, everything but chance.
+const STRING: [&str; 14] = [
+    "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub",
+    "upper", "gfind",
+];
+const TABLE: [&str; 5] = ["concat", "insert", "maxn", "remove", "sort"];
+const CHANCE: [&str; 2] = ["random", "randomseed"];
 
 /// Kong's modules that a schema may require, by name.
 const MODULES: [(&str, &str); 1] = [("kong.db.schema.typedefs", include_str!("typedefs.lua"))];
+/// What requiring one costs, in instructions.
+const MODULE_WORK: u64 = 5_000;
 
 /// A fresh interpreter.
 pub(super) fn start() -> mlua::Result<Lua> {
@@ -37,23 +49,29 @@ pub(super) fn start() -> mlua::Result<Lua> {
         LuaOptions::default(),
     )?;
     let globals = lua.globals();
-    for name in FORBIDDEN {
-        globals.raw_remove(name)?;
-    }
-    let math: Table = globals.get("math")?;
-    for name in ["random", "randomseed"] {
-        math.raw_remove(name)?;
-    }
+    keep_only(&globals, |name| GLOBALS.contains(&name))?;
+    keep_only(&globals.get("math")?, |name| !CHANCE.contains(&name))?;
+    keep_only(&globals.get("table")?, |name| TABLE.contains(&name))?;
     let string: Table = globals.get("string")?;
-    string.raw_remove("dump")?;
+    keep_only(&string, |name| STRING.contains(&name))?;
     lua_pattern::replace_matching(&lua, &string)?;
+    library::replace(&lua)?;
     let ngx = lua.create_table()?;
-    ngx.set("null", mlua::Value::NULL)?;
+    ngx.set("null", Value::NULL)?;
     globals.set("ngx", ngx)?;
     globals.set("require", require(&lua)?)?;
-    lua.set_memory_limit(MEMORY)?;
-    limit_instructions(&lua)?;
+    work::limit(&lua)?;
     Ok(lua)
+}
+
+fn keep_only(library: &Table, allowed: impl Fn(&str) -> bool) -> mlua::Result<()> {
+    let names = library.pairs::<LuaString, Value>().map(|pair| Ok(pair?.0));
+    for name in names.collect::<mlua::Result<Vec<_>>>()? {
+        if !allowed(&name.to_string_lossy()) {
+            library.raw_remove(name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a schema's text and answers the table that it returns.
@@ -72,22 +90,8 @@ fn require(lua: &Lua) -> mlua::Result<Function> {
                 allowed.join(", ")
             ))
         })?;
+        work::charge(lua, MODULE_WORK)?;
         lua.load(*text).set_name("=typedefs").eval::<MultiValue>()
-    })
-}
-
-fn limit_instructions(lua: &Lua) -> mlua::Result<()> {
-    let steps = std::cell::Cell::new(0);
-    let triggers = HookTriggers::new().every_nth_instruction(STEP);
-    lua.set_hook(triggers, move |_, _| {
-        steps.set(steps.get() + 1);
-        if steps.get() > STEPS {
-            return Err(mlua::Error::runtime(format!(
-                "the schema takes more than {} instructions",
-                STEP * STEPS
-            )));
-        }
-        Ok(VmState::Continue)
     })
 }
 
