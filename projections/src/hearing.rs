@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const STANDSTILL: Duration = Duration::from_secs(10);
 
 const LOOK: &str = "SELECT live, position, holder,
-    CASE WHEN expires_at < clock_timestamp() THEN 1::BIGINT ELSE 0::BIGINT END
+    CASE WHEN expires_at < clock_timestamp() OR expires_at > clock_timestamp() + INTERVAL '5 minutes' THEN 1::BIGINT ELSE 0::BIGINT END
     FROM projection JOIN generation ON generation = live CROSS JOIN projector_lease";
 
 #[cfg(test)]

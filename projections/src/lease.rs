@@ -24,9 +24,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How long the end of the process waits for the lease to be given back; it ends by itself soon after.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A lease that ends much later than it may last was given by a clock that was ahead: its holder renews it in a moment if
+/// it lives.
 const TAKE: &str = "UPDATE projector_lease
     SET holder = $1, epoch = epoch + 1, expires_at = clock_timestamp() + INTERVAL '5 seconds'
-    WHERE expires_at < clock_timestamp() RETURNING epoch";
+    WHERE expires_at < clock_timestamp() OR expires_at > clock_timestamp() + INTERVAL '5 minutes' RETURNING epoch";
 const RENEW: &str =
     "UPDATE projector_lease SET expires_at = clock_timestamp() + INTERVAL '5 seconds' WHERE epoch = $1";
 const RELEASE: &str = "UPDATE projector_lease SET expires_at = '-infinity' WHERE epoch = $1";

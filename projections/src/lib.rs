@@ -8,6 +8,8 @@
 //! hear how far it is ([`hearing`]); processes of another version of the program have views of their own there
 //! ([`other_versions`]). [`audit`] needs none of it: it asks the log itself.
 //!
+//! [`standing`] looks at views without touching them.
+//!
 //! Where to start reading: [`Projections`], then [`reader`].
 
 pub mod audit;
@@ -33,6 +35,7 @@ mod rebuild;
 mod recorded;
 mod search_key;
 mod shared;
+mod standing;
 #[cfg(test)]
 mod statements;
 mod states;
@@ -49,6 +52,7 @@ pub use observed::{Observed, ObservedNode};
 pub use progress::Status;
 pub use projections::{Options, Projections};
 pub use recorded::Recorded;
+pub use standing::{Standing, standing};
 pub use summary::EventSummary;
 pub use views::{
     ChangeDetail, ChangeFilter, ChangePage, ChangeRow, EntityChange, EntityPage, EntityQuery, EventDetail,

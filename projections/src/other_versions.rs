@@ -21,8 +21,7 @@ const OTHERS: &str =
     "SELECT schema_name FROM views_of_version WHERE schema_name <> current_schema() ORDER BY schema_name";
 const IN_USE: &str = "UPDATE views_of_version SET unused_since = NULL WHERE schema_name = $1";
 /// Answers whether nobody has used them for a day.
-const NOT_IN_USE: &str =
-    "UPDATE views_of_version SET unused_since = coalesce(unused_since, clock_timestamp())
+const NOT_IN_USE: &str = "UPDATE views_of_version SET unused_since = least(unused_since, clock_timestamp())
     WHERE schema_name = $1 RETURNING unused_since < clock_timestamp() - INTERVAL '24 hours'";
 const STILL_UNUSED: &str = "SELECT unused_since < clock_timestamp() - INTERVAL '24 hours'
     FROM views_of_version WHERE schema_name = $1";
@@ -89,7 +88,10 @@ async fn is_led(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx:
     if !there.bind(&lease).fetch_one(&mut *connection).await? {
         return Ok(false);
     }
-    let held = format!("SELECT EXISTS (SELECT 1 FROM {lease} WHERE expires_at >= clock_timestamp())");
+    let held = format!(
+        "SELECT EXISTS (SELECT 1 FROM {lease}
+         WHERE expires_at BETWEEN clock_timestamp() AND clock_timestamp() + INTERVAL '5 minutes')"
+    );
     sqlx::query_scalar(AssertSqlSafe(held).into_sql_str())
         .fetch_one(connection)
         .await

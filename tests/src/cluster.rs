@@ -1,7 +1,7 @@
 //! A whole installation for many: three servers that share three NATS servers and one PostgreSQL, behind a load balancer.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::agent_process::AgentProcess;
 use crate::api_client::{ApiClient, GroupClient};
@@ -29,10 +29,15 @@ pub struct Cluster {
 impl Cluster {
     /// Starts everything, all servers at once on an empty log, and waits until each is ready.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, None).await
+    }
+
+    /// The same with servers that run another program than the one that is built here, until they are told otherwise.
+    pub async fn start_with(arguments: &[&str], program: Option<&Path>) -> Self {
         let nats = NatsCluster::start(SIZE).await;
         let postgres = PostgresServer::start();
         let database = postgres.fresh_database().await;
-        let servers = Servers::start(SIZE, &nats.log(), Some(&database), arguments).await;
+        let servers = Servers::start_with(SIZE, &nats.log(), Some(&database), arguments, program).await;
         let readiness = |server: &ServerProcess| format!("{}/readyz", server.url());
         let api = servers
             .iter()

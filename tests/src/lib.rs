@@ -14,6 +14,7 @@
 //! - [`settable_machine`]: a machine whose clock tests set, for the whole program.
 //! - [`process_usage`]: what a process takes of the machine.
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
+//! - [`steady_load`]: clients that must not notice anything.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
 //! - [`sample_history`]: a past worth keeping; [`byte_search`]: what lies on a disk.
 //! - [`tcp_proxy`]: a load balancer, or a wire that can be cut; [`tls_front`]: a door with TLS before a plain address.
@@ -44,6 +45,7 @@ pub mod sample_history;
 pub mod server_process;
 pub mod servers;
 pub mod settable_machine;
+pub mod steady_load;
 pub mod tcp_proxy;
 pub mod tls_front;
 pub mod workload;

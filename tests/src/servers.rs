@@ -1,5 +1,6 @@
 //! The servers of one installation: one alone, or several that share a log and the views' database.
 
+use std::path::Path;
 use std::process::ExitStatus;
 
 use crate::api_client::ApiClient;
@@ -22,10 +23,22 @@ impl Servers {
     /// # Panics
     /// When one of them ends instead.
     pub async fn start(size: usize, log: &Log, database: Option<&str>, arguments: &[&str]) -> Self {
+        Self::start_with(size, log, database, arguments, None).await
+    }
+
+    /// The same with another program than the one that is built here.
+    pub async fn start_with(
+        size: usize,
+        log: &Log,
+        database: Option<&str>,
+        arguments: &[&str],
+        program: Option<&Path>,
+    ) -> Self {
         let prepare = |_| {
-            let server = ServerProcess::prepare(log.clone())
+            let mut server = ServerProcess::prepare(log.clone())
                 .with_master_key(MASTER_KEY)
                 .with_arguments(arguments);
+            server.replace_program(program.map(Path::to_path_buf));
             match database {
                 Some(url) => server.with_database(url),
                 None => server,

@@ -126,6 +126,30 @@ impl DataDirectory {
         })
     }
 
+    /// Which process holds an existing directory, if one does; takes nothing and writes nothing.
+    pub fn holder(path: &Path) -> Result<Option<String>, DataDirectoryError> {
+        let lock_path = path.join("lock");
+        let failed = |source| file_error(&lock_path, source);
+        if !path.is_dir() {
+            return Err(DataDirectoryError::Missing {
+                path: path.display().to_string(),
+            });
+        }
+        let mut lock = match File::open(&lock_path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                lock.read_to_string(&mut holder).map_err(failed)?;
+                Ok(Some(holder.trim().to_owned()))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -185,7 +209,10 @@ mod tests {
         let first = DataDirectory::create_and_lock(&path).unwrap();
         let refusal = DataDirectory::lock_at_once(&path).unwrap_err().to_string();
         assert!(refusal.contains(&std::process::id().to_string()), "{refusal}");
+        let holder = DataDirectory::holder(&path).unwrap();
+        assert_eq!(holder, Some(std::process::id().to_string()));
         drop(first);
+        assert_eq!(DataDirectory::holder(&path).unwrap(), None);
         DataDirectory::lock_at_once(&path).unwrap();
     }
 

@@ -46,6 +46,33 @@ impl Schemas {
         Ok(Self { own, shared })
     }
 
+    /// The schemas, if this version's views were made; makes nothing.
+    pub(crate) async fn find(
+        connection: &mut PgConnection,
+        views_version: i64,
+    ) -> Result<Option<Self>, sqlx::Error> {
+        let shared: Option<String> = sqlx::query(SHARED).fetch_one(&mut *connection).await?.get(0);
+        let Some(shared) = shared else {
+            return Ok(None);
+        };
+        let own = name(&shared, views_version);
+        let made = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL");
+        let made: bool = made
+            .bind(format!("{own}.generation"))
+            .fetch_one(connection)
+            .await?;
+        Ok(made.then_some(Self { own, shared }))
+    }
+
+    /// Makes a connection look here.
+    pub(crate) async fn enter(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let enter = format!("SET search_path TO {}", self.search_path());
+        sqlx::query(AssertSqlSafe(enter).into_sql_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     /// In which order names are looked for.
     pub(super) fn search_path(&self) -> String {
         format!("{},{}", self.own, quoted(&self.shared))

@@ -124,7 +124,7 @@ async fn a_holder_that_slept_through_its_lease_can_write_nothing() {
     // As if it had slept: its lease has passed to a process that wrote under a later epoch.
     let views = views_schema(server, &database);
     let taken = format!(
-        "UPDATE {views}.projector_lease SET holder = 'another', epoch = epoch + 1, expires_at = 'infinity'"
+        "UPDATE {views}.projector_lease SET holder = 'another', epoch = epoch + 1, expires_at = clock_timestamp() + INTERVAL '4 minutes'"
     );
     server.sql(&database, &taken).expect("the lease is taken");
     server
@@ -215,4 +215,31 @@ async fn an_older_state_never_takes_the_place_of_a_newer_one() {
         states.save(boundary, state(position)).await.expect("it is kept");
     }
     assert_eq!(states.load(boundary, 1).await.expect("an answer"), Some(state(7)));
+}
+
+#[tokio::test]
+async fn a_lease_that_the_servers_clock_gave_while_it_was_ahead_does_not_keep_the_views_from_being_projected()
+{
+    let server = PostgresServer::shared();
+    let mut world = World::new();
+    let url = server.fresh_database().await;
+    let database = url.rsplit('/').next().expect("a name").to_owned();
+    let location = Location::Postgres(Secret::new(url));
+    let first = world
+        .open_at(location.clone(), world.log.clone())
+        .await
+        .expect("it opens");
+    leads(&first).await;
+    first.kill().await;
+    let views = views_schema(server, &database);
+    let ahead =
+        format!("UPDATE {views}.projector_lease SET expires_at = clock_timestamp() + INTERVAL '1 year'");
+    server.sql(&database, &ahead).expect("the clock was ahead");
+    post(&mut world, "after").await;
+    let second = world
+        .open_at(location, world.log.clone())
+        .await
+        .expect("it opens");
+    leads(&second).await;
+    assert_holds_everything(&second, &world).await;
 }

@@ -36,7 +36,7 @@ impl OlderProgram {
             "INSERT INTO generation (generation, views_version, position, digest, retired, epoch)
                  VALUES (1, 999999, 3, repeat('00', 32)::BYTEA, 0, 7);
              INSERT INTO projection (one, live) VALUES (1, 1);
-             UPDATE projector_lease SET holder = 'an older process', epoch = 7, expires_at = '{end}';
+             UPDATE projector_lease SET holder = 'an older process', epoch = 7, expires_at = {end};
              INSERT INTO boundary VALUES (1, 'rt.system', 3, ''::BYTEA, 3, 0);
              INSERT INTO observed_node VALUES ('\\x{node}', '\\x{node}', 1, '{{}}')"
         ));
@@ -59,7 +59,7 @@ impl OlderProgram {
 
 #[tokio::test]
 async fn views_of_another_version_stay_what_they_are_while_this_one_reads_its_own() {
-    let older = OlderProgram::with_lease_until("infinity").await;
+    let older = OlderProgram::with_lease_until("clock_timestamp() + INTERVAL '4 minutes'").await;
     let before = older.derived();
     let mut world = World::new();
     post(&mut world, "one").await;
@@ -88,7 +88,7 @@ async fn views_of_another_version_stay_what_they_are_while_this_one_reads_its_ow
 /// Asking the database waits for the transaction that removes them, which must go on meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn views_that_no_process_has_used_for_a_day_are_removed_and_what_was_observed_stays() {
-    let older = OlderProgram::with_lease_until("-infinity").await;
+    let older = OlderProgram::with_lease_until("'-infinity'").await;
     let mut world = World::new();
     post(&mut world, "one").await;
     let open = || world.open_at(older.location.clone(), world.log.clone());

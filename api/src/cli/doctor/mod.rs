@@ -16,13 +16,13 @@ use reqwest::Url;
 use self::finding::Report;
 use super::ending::Ending;
 use super::{progress, terminal};
-use crate::compose::data_directory::{DataDirectory, DataDirectoryError};
+use crate::compose::data_directory::DataDirectory;
 use crate::config::{StorageFlags, StorageSettings};
 
 /// Checks an installation and says how to mend what isn't well
 ///
 /// Each line says ok, warn or fail, and how to mend it. While a server runs it is asked; else its files are
-/// looked at. Exit code 1 if anything failed.
+/// looked at. Nothing is changed. Exit code 1 if anything failed.
 #[derive(Args, Debug)]
 pub struct Doctor {
     /// Where the server answers, if one runs
@@ -46,13 +46,12 @@ impl Doctor {
         let settings = StorageSettings::from_flags(self.storage)?;
         let mut report = Report::default();
         machine::look(&settings, &mut report);
-        match DataDirectory::lock_at_once(&settings.data_dir) {
-            Ok(held) => {
-                drop(held);
+        match DataDirectory::holder(&settings.data_dir) {
+            Ok(None) => {
                 report.ok("server", "none runs on this data directory");
                 progress::spin("looking at the log", stopped::look(&settings, &mut report)).await;
             }
-            Err(DataDirectoryError::InUse { holder, .. }) => {
+            Ok(Some(holder)) => {
                 report.ok("server", &format!("runs as process {holder}"));
                 running::look(&self.url, self.ca.as_deref(), &mut report).await;
             }

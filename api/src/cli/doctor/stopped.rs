@@ -1,13 +1,12 @@
 //! What an installation's files say while no server runs.
 
-use std::sync::Arc;
-
 use commands::log::verify::{self, UncheckedEvidence};
 use domain::Position;
+use projections::Standing;
 
 use super::finding::Report;
+use crate::clock::believe;
 use crate::clock::machine::{Machine, TimeSource};
-use crate::clock::{SystemClock, believe};
 use crate::compose::installation::Installation;
 use crate::compose::read_side;
 use crate::compose::storage::{LOG_FILE, Storage};
@@ -25,7 +24,7 @@ pub(super) async fn look(settings: &StorageSettings, report: &mut Report) {
         );
         return report.fail("log", &detail);
     }
-    let installation = match Installation::open(settings).await {
+    let installation = match Installation::open_to_read(settings).await {
         Ok(installation) => installation,
         Err(error) => return report.fail("storage", &format!("{error:#}")),
     };
@@ -85,30 +84,18 @@ async fn views(settings: &StorageSettings, installation: &Installation, report: 
         }
         Err(error) => return report.fail("views", &error.to_string()),
     }
-    let storage = &installation.storage;
-    let health = Arc::new(());
-    let opened = read_side::open(
-        settings,
-        storage,
-        Arc::new(SystemClock),
-        installation.tasks(),
-        health,
-    );
-    let projections = match opened.await {
-        Ok(projections) => projections,
-        Err(error) => return report.fail("views", &error.to_string()),
-    };
-    let caught_up = match storage.log.tail().await {
-        Ok(tail) => projections
-            .caught_up_to(tail)
-            .await
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let status = projections.status();
-    match (caught_up, status.halted) {
-        (_, Some(reason)) => report.fail("views", &reason),
-        (Err(reason), None) => report.warn("views", &format!("{reason}; they catch up when a server runs")),
-        (Ok(()), None) => report.ok("views", &format!("at position {}", status.position)),
+    let log = &*installation.storage.log;
+    let standing = projections::standing(&read_side::location(settings), log).await;
+    let tail = log.tail().await.unwrap_or_default();
+    match standing {
+        Ok(Standing::At(position)) if position >= tail => {
+            report.ok("views", &format!("at position {position}"));
+        }
+        Ok(Standing::At(position)) => report.warn(
+            "views",
+            &format!("at position {position} of {tail}; they catch up when a server runs"),
+        ),
+        Ok(Standing::NotMade) => report.warn("views", "there are none of this version; a start makes them"),
+        Err(error) => report.fail("views", &error.to_string()),
     }
 }
