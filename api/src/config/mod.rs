@@ -11,5 +11,6 @@ pub mod settings;
 
 pub use flags::{LogFormat, ServeFlags, StorageFlags};
 pub use settings::{
-    DatabaseEngine, DataplaneSettings, LogEngine, Settings, SettingsError, StorageSettings, TlsFiles,
+    DatabaseEngine, DataplaneSettings, LogEngine, MasterKeySource, NatsAccess, Settings, SettingsError,
+    StorageSettings, TlsFiles,
 };
