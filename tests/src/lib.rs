@@ -25,6 +25,7 @@
 
 pub mod agent_process;
 pub mod api_client;
+pub mod authority;
 pub mod byte_search;
 pub mod cluster;
 pub mod command_line;

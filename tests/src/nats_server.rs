@@ -19,6 +19,8 @@ pub struct Options {
     pub sync_always: bool,
     /// Where JetStream keeps its files: a throw-away directory unless one is named.
     pub store_dir: Option<PathBuf>,
+    /// The server's certificate, its key and the authority whose certificates it asks its clients for, PEM files; plain text unless given.
+    pub tls: Option<[PathBuf; 3]>,
     /// How many bytes JetStream may keep, for tests of a full log; unlimited unless set.
     pub max_file_store: Option<u64>,
 }
@@ -28,6 +30,7 @@ impl Default for Options {
         Self {
             sync_always: true,
             store_dir: None,
+            tls: None,
             max_file_store: None,
         }
     }
@@ -40,6 +43,7 @@ pub struct NatsServer {
     process: Process,
     ports: Ports,
     home: TempDir,
+    configuration: String,
 }
 
 /// The ports of a server; a member of a cluster also listens for its peers.
@@ -75,14 +79,14 @@ impl NatsServer {
     pub(crate) fn launch(name: &str, options: Options, ports: Ports, peers: &[String]) -> Self {
         let home = tempfile::tempdir().expect("the temporary directory is writable");
         let configuration = configuration(name, &options, &ports, peers, home.path());
-        std::fs::write(home.path().join("server.conf"), configuration)
-            .expect("the configuration is writable");
+        configure(&configuration, home.path());
         let process = run(name, home.path());
         Self {
             name: name.to_owned(),
             process,
             ports,
             home,
+            configuration,
         }
     }
 
@@ -152,8 +156,19 @@ impl NatsServer {
         self.process.proceed();
     }
 
+    /// Has the server stop JetStream and go on without it, as it does by itself in a cluster when its disk is full: nothing of JetStream
+    /// answers until it is started again.
+    pub fn stop_jetstream(&self) {
+        let without = self
+            .configuration
+            .replacen("jetstream {", "jetstream {\n  enabled: false", 1);
+        configure(&without, self.home.path());
+        self.process.reload();
+    }
+
     /// Starts again on the same ports with the same files, after [`NatsServer::kill9`]; doesn't wait.
     pub fn start_again(&mut self) {
+        configure(&self.configuration, self.home.path());
         self.process = run(&self.name, self.home.path());
     }
 
@@ -172,6 +187,10 @@ async fn monitored(monitor: &str, path: &str) -> Result<Value, String> {
         .timeout(Duration::from_secs(5));
     let answer = asked.send().await.map_err(|error| format!("{error:?}"))?;
     answer.json().await.map_err(|error| format!("{error:?}"))
+}
+
+fn configure(configuration: &str, home: &Path) {
+    std::fs::write(home.join("server.conf"), configuration).expect("the configuration is writable");
 }
 
 fn run(name: &str, home: &Path) -> Process {
@@ -199,6 +218,13 @@ fn configuration(name: &str, options: &Options, ports: &Ports, peers: &[String],
         writeln!(text, "  max_file_store: {bytes}").expect("a text grows");
     }
     text.push_str("}\n");
+    if let Some([certificate, key, authority]) = &options.tls {
+        let [certificate, key, authority] = [certificate, key, authority].map(|path| path.display());
+        let block = format!(
+            "tls {{\n  cert_file: \"{certificate}\"\n  key_file: \"{key}\"\n  ca_file: \"{authority}\"\n  verify: true\n}}\n"
+        );
+        text.push_str(&block);
+    }
     if !peers.is_empty() {
         let routes: Vec<String> = peers
             .iter()

@@ -30,6 +30,8 @@ const GUARDIAN: &str = r#"
 pub struct PostgresServer {
     home: PathBuf,
     fsync: bool,
+    /// Where it listens with TLS, beside its socket.
+    encrypted: Option<u16>,
     process: Option<Process>,
     databases: AtomicU32,
     guardian: Child,
@@ -49,7 +51,24 @@ impl PostgresServer {
     /// # Panics
     /// When neither `POSTGRES_BIN` nor `tests/postgres/server` names a directory with PostgreSQL's programs.
     pub fn start() -> Self {
-        Self::start_with(false)
+        Self::start_with(false, None)
+    }
+
+    /// Starts a server that takes connections on a port of the loopback interface too, with this certificate and key (PEM files).
+    ///
+    /// # Panics
+    /// As [`Self::start`] does.
+    pub fn start_encrypted(certificate: &Path, key: &Path, port: u16) -> Self {
+        Self::start_with(false, Some((certificate, key, port)))
+    }
+
+    /// The URL of a database over TCP, without parameters.
+    ///
+    /// # Panics
+    /// When the server wasn't started with a certificate.
+    pub fn encrypted_url(&self, database: &str) -> String {
+        let port = self.encrypted.expect("it listens over TCP");
+        format!("postgres://tester:secret@127.0.0.1:{port}/{database}")
     }
 
     /// Starts a server that has on the disk what it commits, as in production: for measurements.
@@ -57,10 +76,10 @@ impl PostgresServer {
     /// # Panics
     /// As [`Self::start`] does.
     pub fn start_durable() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, None)
     }
 
-    fn start_with(fsync: bool) -> Self {
+    fn start_with(fsync: bool, identity: Option<(&Path, &Path, u16)>) -> Self {
         let home = TempDir::with_prefix("runtime-manager-postgres-")
             .expect("the temporary directory is writable")
             .keep();
@@ -78,9 +97,14 @@ impl PostgresServer {
             .expect("there is a shell");
         let alive = guardian.stdin.take().expect("its input is a pipe");
         make_cluster(&home);
+        if let Some((certificate, key, _)) = identity {
+            give(certificate, &home.join("certificate.pem"));
+            give(key, &home.join("key.pem"));
+        }
         let mut server = Self {
             home,
             fsync,
+            encrypted: identity.map(|(.., port)| port),
             process: None,
             databases: AtomicU32::new(0),
             guardian,
@@ -119,6 +143,7 @@ impl PostgresServer {
             ])
             .arg(&self.home)
             .args(["--dbname", database, "--command", statement])
+            .args(["--port", &self.encrypted.unwrap_or(5432).to_string()])
             .env("PGPASSWORD", "secret")
             .output()
             .map_err(|error| error.to_string())?;
@@ -191,6 +216,18 @@ impl PostgresServer {
                 "-c",
                 "max_connections=300",
             ]);
+        if let Some(port) = self.encrypted {
+            let settings = [
+                "listen_addresses=127.0.0.1".to_owned(),
+                format!("port={port}"),
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={}", self.home.join("certificate.pem").display()),
+                format!("ssl_key_file={}", self.home.join("key.pem").display()),
+            ];
+            for setting in settings {
+                command.args(["-c", &setting]);
+            }
+        }
         let output = self.home.join("output.log");
         self.process = Some(Process::start("postgres", &mut command, &output));
     }
@@ -202,6 +239,15 @@ impl Drop for PostgresServer {
         drop(self.guardian.kill());
         drop(self.guardian.wait());
         drop(std::fs::remove_dir_all(&self.home));
+    }
+}
+
+/// Copies a file so that the server may read it, and nobody else.
+fn give(file: &Path, to: &Path) {
+    std::fs::copy(file, to).expect("the directory is writable");
+    std::fs::set_permissions(to, Permissions::from_mode(0o600)).expect("the owner sets permissions");
+    if let Some((user, group)) = other_user() {
+        chown(to, Some(user), Some(group)).expect("root gives files away");
     }
 }
 

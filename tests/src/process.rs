@@ -58,6 +58,11 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// SIGHUP: the process reads its configuration again.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGCONT, after [`Process::pause`].
     pub fn proceed(&self) {
         self.signal(Signal::CONT);

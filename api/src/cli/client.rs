@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::output::Output;
 use super::pending_change::PendingChange;
@@ -27,6 +27,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// How often a change is sent again while its outcome is unknown; the key makes it the same change.
 const ATTEMPTS: u32 = 10;
+/// For how long a question is asked again while the server says that something it needs is away.
+const QUESTION: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -315,6 +317,7 @@ impl Client {
     async fn send_until_answered(&self, request: &reqwest::Request) -> Result<Answer, Failed> {
         let mut in_doubt = false;
         let mut attempt = 1;
+        let began = Instant::now();
         loop {
             // Every body here is bytes, which can be sent again.
             let copy = request.try_clone().expect("a body of bytes");
@@ -356,8 +359,12 @@ impl Client {
                     }
                 }
             };
-            if attempt == ATTEMPTS {
+            let asked_enough = request.method() == Method::GET && began.elapsed() >= QUESTION;
+            if attempt == ATTEMPTS || asked_enough {
                 return Err(Failed { error, in_doubt });
+            }
+            if attempt == 1 {
+                terminal::note(&format!("{error:#}; asking again"));
             }
             sleep(pause).await;
             attempt += 1;

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::data_directory::DataDirectory;
 use super::storage::{self, MASTER_KEY_FILE, Storage};
-use crate::config::{DatabaseEngine, LogEngine, StorageSettings};
+use crate::config::{DatabaseEngine, LogEngine, MasterKeySource, StorageSettings};
 
 /// Log and keyring of an installation, and the data directory that this process holds for it.
 pub struct Installation {
@@ -72,6 +72,9 @@ impl Installation {
 
 /// A key made now would open nothing.
 pub fn require_master_key(settings: &StorageSettings) -> anyhow::Result<()> {
+    if settings.master_key != MasterKeySource::DataDirectory {
+        return Ok(());
+    }
     let key_file = settings.data_dir.join(MASTER_KEY_FILE);
     let variable = master_key::ENVIRONMENT_VARIABLE;
     if std::env::var_os(variable).is_none() && !key_file.exists() {

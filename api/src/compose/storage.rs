@@ -1,20 +1,20 @@
 //! Log and keyring on the engine that the settings name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use commands::jetstream::durability::{self, Durability};
 use commands::jetstream::{Connection, Options};
 use commands::keyring::{KeyPages, MasterKey, NatsPages, PagedKeyring, SqlitePages, master_key};
-use commands::log::{NatsLog, SqliteLog};
+use commands::log::{NatsLog, SqliteLog, log_size};
 use commands::opened_file::OpenedFile;
 use commands::tasks::Tasks;
 use domain::health::Health;
 use domain::signing::SigningKey;
 use domain::{EventLog, Keyring};
 
-use crate::config::{LogEngine, StorageSettings};
+use crate::config::{LogEngine, MasterKeySource, StorageSettings};
 
 /// The log's file in the data directory.
 pub const LOG_FILE: &str = "log.db";
@@ -53,20 +53,39 @@ impl Storage {
         health: &Arc<dyn Health>,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let master = master_key(&settings.data_dir)?;
+        let master = master_key(settings)?;
         match &settings.log {
-            LogEngine::Sqlite => sqlite(&settings.data_dir, master, tasks).await,
+            LogEngine::Sqlite => {
+                let storage = sqlite(&settings.data_dir, settings.log_limit, master, tasks).await?;
+                if let Some(limit) = settings.log_limit {
+                    watch_size(settings.data_dir.join(LOG_FILE), limit, health, tasks);
+                }
+                Ok(storage)
+            }
             LogEngine::Nats {
                 url,
                 replicas,
                 monitor,
-            } => nats(url, *replicas, monitor.as_deref(), master, health, tasks).await,
+                access,
+            } => {
+                let durability_doubt = durability_doubt(monitor.as_deref()).await?;
+                let options = Options {
+                    ca_file: access.ca.clone(),
+                    identity: access.identity.clone(),
+                    credentials: access.credentials.clone(),
+                    monitor: monitor.clone(),
+                    replicas: replicas.unwrap_or(REPLICAS),
+                    max_bytes: settings.log_limit,
+                    ..Options::new(url)
+                };
+                nats(options, durability_doubt, master, health, tasks).await
+            }
         }
     }
 
     /// Opens, or makes, a log and a keyring in files of this directory, whatever the settings say.
     pub async fn open_in(directory: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Self> {
-        sqlite(directory, master, tasks).await
+        sqlite(directory, None, master, tasks).await
     }
 
     /// Leaves the files in order, once nothing is written any more and the tasks have ended.
@@ -77,7 +96,7 @@ impl Storage {
     /// Opens what is there to read it, also beside a server: nothing in the data directory is written.
     pub async fn open_read_only(settings: &StorageSettings, tasks: &Tasks) -> anyhow::Result<Self> {
         match &settings.log {
-            LogEngine::Sqlite => sqlite_read_only(&settings.data_dir).await,
+            LogEngine::Sqlite => sqlite_read_only(settings).await,
             LogEngine::Nats { .. } => Self::open(settings, &unheard(), tasks).await,
         }
     }
@@ -88,20 +107,31 @@ pub fn unheard() -> Arc<dyn Health> {
     Arc::new(())
 }
 
-/// The master key from the environment or, without one there, from the data directory.
-pub fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
+/// The master key from the environment or, without one there, from where the settings say.
+pub fn master_key(settings: &StorageSettings) -> anyhow::Result<MasterKey> {
     let variable = master_key::ENVIRONMENT_VARIABLE;
-    match std::env::var(variable) {
-        Ok(text) => Ok(MasterKey::parse(&text, variable)?),
-        Err(_) => Ok(MasterKey::load_or_create(&data_dir.join(MASTER_KEY_FILE))?),
+    if let Ok(text) = std::env::var(variable) {
+        return Ok(MasterKey::parse(&text, variable)?);
+    }
+    match &settings.master_key {
+        MasterKeySource::DataDirectory => Ok(MasterKey::load_or_create(
+            &settings.data_dir.join(MASTER_KEY_FILE),
+        )?),
+        MasterKeySource::File(path) => Ok(MasterKey::load(path)?),
+        MasterKeySource::Command(command) => Ok(MasterKey::from_command(command)?),
     }
 }
 
-async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Result<Storage> {
+async fn sqlite(
+    data_dir: &Path,
+    limit: Option<u64>,
+    master: MasterKey,
+    tasks: &Tasks,
+) -> anyhow::Result<Storage> {
     let signing = Arc::new(master.signing_key());
     let pages = SqlitePages::open(&data_dir.join(KEYS_FILE)).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
-    let log = SqliteLog::open(&data_dir.join(LOG_FILE), None, tasks).await?;
+    let log = SqliteLog::open(&data_dir.join(LOG_FILE), limit, tasks).await?;
     let files = vec![
         ("log file", OpenedFile::of(&data_dir.join(LOG_FILE))?),
         ("keys file", OpenedFile::of(&data_dir.join(KEYS_FILE))?),
@@ -112,11 +142,19 @@ async fn sqlite(data_dir: &Path, master: MasterKey, tasks: &Tasks) -> anyhow::Re
     })
 }
 
-async fn sqlite_read_only(data_dir: &Path) -> anyhow::Result<Storage> {
-    let log = SqliteLog::open_read_only(&data_dir.join(LOG_FILE)).await?;
-    let master = master_key(data_dir)?;
+fn watch_size(file: PathBuf, limit: u64, health: &Arc<dyn Health>, tasks: &Tasks) {
+    let watch = log_size::watch(file, limit, Arc::clone(health));
+    let stop = tasks.token().clone();
+    tasks.spawn("log size", async move {
+        stop.run_until_cancelled(watch).await;
+    });
+}
+
+async fn sqlite_read_only(settings: &StorageSettings) -> anyhow::Result<Storage> {
+    let log = SqliteLog::open_read_only(&settings.data_dir.join(LOG_FILE)).await?;
+    let master = master_key(settings)?;
     let signing = Arc::new(master.signing_key());
-    let pages = SqlitePages::open_read_only(&data_dir.join(KEYS_FILE)).await?;
+    let pages = SqlitePages::open_read_only(&settings.data_dir.join(KEYS_FILE)).await?;
     let keyring = Arc::new(PagedKeyring::open(pages, master).await?);
     Ok(embedded(log, keyring, signing))
 }
@@ -134,18 +172,12 @@ fn embedded(log: SqliteLog, keyring: Arc<PagedKeyring<SqlitePages>>, signing: Ar
 }
 
 async fn nats(
-    url: &str,
-    replicas: Option<usize>,
-    monitor: Option<&str>,
+    options: Options,
+    durability_doubt: Option<String>,
     master: MasterKey,
     health: &Arc<dyn Health>,
     tasks: &Tasks,
 ) -> anyhow::Result<Storage> {
-    let durability_doubt = durability_doubt(monitor).await?;
-    let options = Options {
-        replicas: replicas.unwrap_or(REPLICAS),
-        ..Options::new(url)
-    };
     let connection = Connection::open(options).await.context("--log")?;
     let signing = Arc::new(master.signing_key());
     let pages = NatsPages::open(connection.clone()).await?;

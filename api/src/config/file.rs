@@ -88,12 +88,19 @@ mod tests {
             database = "sqlite"
             nats-replicas = 3
             nats-monitor = "http://d:8222"
+            nats-ca = "g"
+            nats-cert = "h"
+            nats-key = "i"
+            nats-credentials = "j"
+            log-limit = 64
+            master-key-file = "k"
+            master-key-command = "l"
             "#,
         )
         .unwrap();
         assert_eq!(flags.dataplane_listen.len(), 2);
         assert_eq!(flags.storage.nats_replicas, Some(3));
-        assert_eq!(known_keys().len(), 31, "this test names every key");
+        assert_eq!(known_keys().len(), 38, "this test names every key");
     }
 
     #[test]

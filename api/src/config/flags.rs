@@ -45,6 +45,29 @@ pub struct StorageFlags {
     /// A NATS server's monitoring address, `http://host:8222`: its sync setting is then verified at start
     #[arg(long, value_name = "URL", env = "RUNTIME_MANAGER_NATS_MONITOR")]
     pub nats_monitor: Option<String>,
+    /// Certificates, PEM, by which NATS servers at tls://… are checked, beside the system's
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_NATS_CA")]
+    pub nats_ca: Option<PathBuf>,
+    /// A certificate, PEM, for NATS servers that ask for one; with --nats-key
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_NATS_CERT")]
+    pub nats_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM; with --nats-cert
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_NATS_KEY")]
+    pub nats_key: Option<PathBuf>,
+    /// A credentials file of NATS, with a user's JWT and key
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_NATS_CREDENTIALS")]
+    pub nats_credentials: Option<PathBuf>,
+    /// How large the log may grow, at least 64: near it the program warns, beyond it changes are refused; 0: as large as there is room for
+    /// [default: 0]
+    #[arg(long, value_name = "MEBIBYTES", env = "RUNTIME_MANAGER_LOG_LIMIT")]
+    pub log_limit: Option<u64>,
+    /// A file with the master key, 64 hexadecimal digits, that only its owner can read
+    /// [default: master.key in the data directory]
+    #[arg(long, value_name = "FILE", env = "RUNTIME_MANAGER_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// A command that prints the master key, run by `sh -c` at the start
+    #[arg(long, value_name = "COMMAND", env = "RUNTIME_MANAGER_MASTER_KEY_COMMAND")]
+    pub master_key_command: Option<String>,
 }
 
 /// Everything that `serve` can be told.
@@ -224,6 +247,13 @@ impl StorageFlags {
             database: self.database.or(other.database),
             nats_replicas: self.nats_replicas.or(other.nats_replicas),
             nats_monitor: self.nats_monitor.or(other.nats_monitor),
+            nats_ca: self.nats_ca.or(other.nats_ca),
+            nats_cert: self.nats_cert.or(other.nats_cert),
+            nats_key: self.nats_key.or(other.nats_key),
+            nats_credentials: self.nats_credentials.or(other.nats_credentials),
+            log_limit: self.log_limit.or(other.log_limit),
+            master_key_file: self.master_key_file.or(other.master_key_file),
+            master_key_command: self.master_key_command.or(other.master_key_command),
         }
     }
 }

@@ -11,6 +11,6 @@ pub mod settings;
 
 pub use flags::{LogFormat, ProxyHeader, ServeFlags, StorageFlags};
 pub use settings::{
-    DatabaseEngine, DataplaneSettings, Forwarding, LogEngine, Settings, SettingsError, StorageSettings,
-    TlsFiles,
+    DatabaseEngine, DataplaneSettings, Forwarding, LogEngine, MasterKeySource, NatsAccess, Settings,
+    SettingsError, StorageSettings, TlsFiles,
 };

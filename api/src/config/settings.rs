@@ -38,6 +38,10 @@ const NODE_RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const GROUP_RETENTION: u64 = 30 * 24 * 60 * 60;
 const SHORTEST_NODE_RETENTION: Duration = Duration::from_secs(60);
 const DATA_DIR: &str = "./data";
+/// Mebibytes: less couldn't hold some of the largest changes.
+const SMALLEST_LOG_LIMIT: u64 = 64;
+/// Mebibytes.
+const LARGEST_LOG_LIMIT: u64 = 1 << 20;
 /// Seconds: some rounds of a load balancer's checks.
 const DRAIN_OF_MANY: u32 = 5;
 /// Seconds, at most: nothing that ends a process waits longer.
@@ -120,6 +124,10 @@ pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// The log.
     pub log: LogEngine,
+    /// How many bytes the log may have; none: as many as there is room for.
+    pub log_limit: Option<u64>,
+    /// Where the master key comes from where the environment doesn't have it.
+    pub master_key: MasterKeySource,
     /// The views.
     pub database: DatabaseEngine,
 }
@@ -131,6 +139,17 @@ pub enum DatabaseEngine {
     Sqlite,
     /// PostgreSQL at an address with user and password.
     Postgres(Secret),
+}
+
+/// Where the master key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterKeySource {
+    /// `master.key` in the data directory, made by the first start.
+    DataDirectory,
+    /// Another file, which must be there.
+    File(PathBuf),
+    /// What a command prints.
+    Command(String),
 }
 
 /// Which engine keeps the log.
@@ -146,7 +165,20 @@ pub enum LogEngine {
         replicas: Option<usize>,
         /// A server's monitoring address, at which its sync setting is verified.
         monitor: Option<String>,
+        /// How the servers are checked, and what they are shown.
+        access: NatsAccess,
     },
+}
+
+/// How NATS servers are checked, and what they are shown, beside what stands in their address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NatsAccess {
+    /// Certificates to trust beside the system's.
+    pub ca: Option<PathBuf>,
+    /// A certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// A credentials file.
+    pub credentials: Option<PathBuf>,
 }
 
 /// Why the settings can't be used.
@@ -404,11 +436,53 @@ fn shared_pairs(certificates: Vec<PathBuf>, keys: Vec<PathBuf>) -> Result<Vec<Tl
 }
 
 fn storage(flags: StorageFlags) -> Result<StorageSettings, SettingsError> {
+    let access = nats_access(&flags)?;
     Ok(StorageSettings {
+        log_limit: log_limit(flags.log_limit)?,
+        master_key: master_key(flags.master_key_file, flags.master_key_command)?,
         data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
         database: database_engine(flags.database)?,
-        log: log_engine(flags.log, flags.nats_replicas, flags.nats_monitor)?,
+        log: log_engine(flags.log, flags.nats_replicas, flags.nats_monitor, access)?,
     })
+}
+
+fn nats_access(flags: &StorageFlags) -> Result<NatsAccess, SettingsError> {
+    let identity = match (&flags.nats_cert, &flags.nats_key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        (Some(_), None) => return Err(wrong("nats-cert", "needs --nats-key beside it")),
+        (None, Some(_)) => return Err(wrong("nats-key", "needs --nats-cert beside it")),
+    };
+    Ok(NatsAccess {
+        ca: flags.nats_ca.clone(),
+        identity,
+        credentials: flags.nats_credentials.clone(),
+    })
+}
+
+fn log_limit(mebibytes: Option<u64>) -> Result<Option<u64>, SettingsError> {
+    match mebibytes {
+        None | Some(0) => Ok(None),
+        Some(mebibytes) if (SMALLEST_LOG_LIMIT..=LARGEST_LOG_LIMIT).contains(&mebibytes) => {
+            Ok(Some(mebibytes << 20))
+        }
+        Some(_) => Err(wrong(
+            "log-limit",
+            "must be from 64 to 1048576 MiB, or 0 for none",
+        )),
+    }
+}
+
+fn master_key(file: Option<PathBuf>, command: Option<String>) -> Result<MasterKeySource, SettingsError> {
+    match (file, command) {
+        (None, None) => Ok(MasterKeySource::DataDirectory),
+        (Some(file), None) => Ok(MasterKeySource::File(file)),
+        (None, Some(command)) => Ok(MasterKeySource::Command(command)),
+        (Some(_), Some(_)) => Err(wrong(
+            "master-key-file",
+            "and --master-key-command exclude each other",
+        )),
+    }
 }
 
 /// The address holds a password, so no refusal repeats it.
@@ -431,6 +505,7 @@ fn log_engine(
     engine: Option<String>,
     replicas: Option<usize>,
     monitor: Option<String>,
+    access: NatsAccess,
 ) -> Result<LogEngine, SettingsError> {
     let engine = engine.unwrap_or_else(|| "sqlite".to_owned());
     if engine.starts_with("nats://") || engine.starts_with("tls://") {
@@ -441,6 +516,7 @@ fn log_engine(
             url: engine,
             replicas,
             monitor,
+            access,
         });
     }
     if engine != "sqlite" {
@@ -452,6 +528,11 @@ fn log_engine(
     }
     if monitor.is_some() {
         return Err(wrong("nats-monitor", "needs --log nats://…"));
+    }
+    if access != NatsAccess::default() {
+        let reason =
+            "is for NATS servers, as --nats-cert and --nats-credentials are: needs --log tls://… or nats://…";
+        return Err(wrong("nats-ca", reason));
     }
     Ok(LogEngine::Sqlite)
 }

@@ -36,7 +36,7 @@ pub use crate::writer::Durable;
 use crate::writer::Surroundings;
 
 /// How long a caller waits for a definite answer unless told otherwise.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a command bus works with.
 pub struct Options {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 use tracing::warn;
+use zeroize::Zeroizing;
 
-use super::patience;
 use super::standing::Standing;
+use super::{durability, patience};
 
 /// The oldest server that is accepted. Older ones lose acknowledged messages or guards when members of a cluster
 /// change or are partitioned (<https://jepsen.io/analyses/nats-2.12.1>).
@@ -35,9 +36,15 @@ pub struct Options {
     pub url: String,
     /// A file of certificates to trust beside the system's, for `tls://`.
     pub ca_file: Option<PathBuf>,
+    /// A certificate and its private key, PEM, for servers that ask their clients for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// A credentials file (a user's JWT and its key, as `nsc` writes it).
+    pub credentials: Option<PathBuf>,
+    /// The servers' monitoring addresses, `http://host:8222`, separated by commas: asked for what is wrong.
+    pub monitor: Option<String>,
     /// On how many servers each message is kept: 1 or 3.
     pub replicas: usize,
-    /// How many bytes the log may have when its stream is made; unlimited unless given.
+    /// How many bytes the log may have; unlimited unless given, or as its stream says.
     pub max_bytes: Option<u64>,
     /// How long an answer is waited for, and asked for again meanwhile, before it counts as missing. Less than a command's deadline, so
     /// that whoever gave it hears what is away.
@@ -51,6 +58,9 @@ impl std::fmt::Debug for Options {
             .debug_struct("Options")
             .field("servers", &servers)
             .field("ca_file", &self.ca_file)
+            .field("identity", &self.identity)
+            .field("credentials", &self.credentials)
+            .field("monitor", &self.monitor)
             .field("replicas", &self.replicas)
             .field("max_bytes", &self.max_bytes)
             .field("timeout", &self.timeout)
@@ -64,6 +74,9 @@ impl Options {
         Self {
             url: url.into(),
             ca_file: None,
+            identity: None,
+            credentials: None,
+            monitor: None,
             replicas: 1,
             max_bytes: None,
             timeout: Duration::from_secs(4),
@@ -79,6 +92,14 @@ impl Options {
 /// Why NATS can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The credentials file can't be read, or isn't one.
+    #[error("{path}: {reason}; expected a credentials file of NATS, with a JWT and a key")]
+    Credentials {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// An address can't be read.
     #[error("`{0}` is no address of a NATS server: expected nats://host:port or tls://host:port")]
     Address(String),
@@ -131,7 +152,10 @@ impl Connection {
             servers: named(&servers),
             reason: reason.to_string(),
         };
-        let client = connect(&options, &servers).await.map_err(unreachable)?;
+        let credentials = credentials(&options)?;
+        let client = connect(&options, credentials.as_ref(), &servers)
+            .await
+            .map_err(unreachable)?;
         let server = client.server_info();
         if !is_new_enough(&server.version) {
             return Err(ConnectError::TooOld {
@@ -176,21 +200,51 @@ impl Connection {
         })
     }
 
+    /// What servers that aren't well say of themselves at their monitoring addresses; empty if none does.
+    pub(crate) async fn ill_servers(&self) -> String {
+        match &self.options.monitor {
+            Some(urls) => durability::illnesses(urls).await,
+            None => String::new(),
+        }
+    }
+
     /// The servers' addresses as they were given, without credentials.
     pub(crate) fn servers(&self) -> String {
         addresses(&self.options.url).map_or_else(|_| String::new(), |servers| named(&servers))
     }
 }
 
+/// What the credentials file holds, read before anybody is waited for.
+fn credentials(options: &Options) -> Result<Option<Zeroizing<String>>, ConnectError> {
+    let Some(path) = &options.credentials else {
+        return Ok(None);
+    };
+    let failed = |error: std::io::Error| ConnectError::Credentials {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+    ConnectOptions::new().credentials(&text).map_err(failed)?;
+    Ok(Some(text))
+}
+
 /// Connects to any of the servers. Those that start beside this process are waited for; a refusal isn't asked again.
-async fn connect(options: &Options, servers: &[ServerAddr]) -> Result<Client, async_nats::ConnectError> {
+async fn connect(
+    options: &Options,
+    credentials: Option<&Zeroizing<String>>,
+    servers: &[ServerAddr],
+) -> Result<Client, async_nats::ConnectError> {
     let said = AtomicBool::new(false);
     let starting = |error: &async_nats::ConnectError| {
         matches!(error.kind(), ConnectErrorKind::Io | ConnectErrorKind::TimedOut)
     };
     let late = || async_nats::ConnectError::new(ConnectErrorKind::TimedOut);
     patience::ask(CONNECTING, starting, late, || async {
-        let connected = connect_options(options, servers).connect(servers).await;
+        let mut connecting = connect_options(options, servers);
+        if let Some(credentials) = credentials {
+            connecting = connecting.credentials(credentials)?;
+        }
+        let connected = connecting.connect(servers).await;
         connected.inspect_err(|error| {
             if starting(error) && !said.swap(true, Ordering::Relaxed) {
                 let servers = named(servers);
@@ -234,6 +288,9 @@ fn connect_options(options: &Options, servers: &[ServerAddr]) -> ConnectOptions 
         .max_reconnects(None);
     if let Some(file) = &options.ca_file {
         connect = connect.add_root_certificates(file.clone());
+    }
+    if let Some((certificate, key)) = &options.identity {
+        connect = connect.add_client_certificate(certificate.clone(), key.clone());
     }
     match servers
         .first()

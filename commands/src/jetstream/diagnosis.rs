@@ -57,6 +57,10 @@ impl Connection {
                 ErrorCode::CLUSTER_NOT_AVAILABLE => Some(Fault::Leaderless),
                 _ => None,
             },
+            // A server that has stopped JetStream says so to those who connect, and lets questions about it go unanswered.
+            AccountErrorKind::TimedOut | AccountErrorKind::Other if !self.client.server_info().jetstream => {
+                off()
+            }
             AccountErrorKind::TimedOut | AccountErrorKind::Other => None,
         }
     }

@@ -50,16 +50,37 @@ pub async fn verify(monitor_urls: &str) -> Durability {
 }
 
 async fn settings(url: &str) -> Result<Settings, String> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build();
-    let answer = async {
-        let answer = client?
-            .get(format!("{}/jsz", url.trim_end_matches('/')))
-            .send()
-            .await?;
-        answer.error_for_status()?.json::<Report>().await
-    };
+    let answer = async { ask(url, "jsz").await?.error_for_status()?.json::<Report>().await };
     answer
         .await
         .map(|report| report.config)
         .map_err(|error| error.without_url().to_string())
+}
+
+async fn ask(url: &str, page: &str) -> Result<reqwest::Response, reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .build()?;
+    client
+        .get(format!("{}/{page}", url.trim_end_matches('/')))
+        .send()
+        .await
+}
+
+/// What `/healthz` says of a server that isn't well.
+#[derive(Debug, Deserialize)]
+struct Illness {
+    error: Option<String>,
+}
+
+/// What the servers at these monitoring addresses say of themselves that aren't well; empty if all are, or none answers.
+pub(crate) async fn illnesses(monitor_urls: &str) -> String {
+    let mut said = Vec::new();
+    for url in monitor_urls.split(',').map(str::trim) {
+        let answer = async { ask(url, "healthz").await?.json::<Illness>().await };
+        if let Ok(Illness { error: Some(error) }) = answer.await {
+            said.push(format!("{url} says: {error}"));
+        }
+    }
+    said.join("; ")
 }

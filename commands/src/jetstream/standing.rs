@@ -21,6 +21,8 @@ struct Trouble {
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     trouble: Mutex<Option<Trouble>>,
+    /// What the last publish met, if it ended without an answer that says whether it was stored.
+    unstored: Mutex<Option<String>>,
 }
 
 impl Standing {
@@ -38,6 +40,19 @@ impl Standing {
         }
         let what = what.to_owned();
         self.set(Some(Trouble { since, what }));
+    }
+
+    /// A publish ended, well or in doubt.
+    pub(crate) fn published(&self, doubt: Option<String>) {
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
+    }
+
+    /// Why it isn't known that the last publish was stored; none if it was.
+    pub(crate) fn unstored(&self) -> Option<String> {
+        self.unstored
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What is away.

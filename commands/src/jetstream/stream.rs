@@ -72,12 +72,20 @@ pub(crate) async fn open(connection: &Connection, wanted: Config) -> Result<Stre
             None => return Err(refused(reason)),
         },
     };
-    let differences = differences(&wanted, stream.cached_info());
-    if differences.is_empty() {
-        Ok(stream)
-    } else {
-        Err(refused(differences.join("; ")))
+    let found = stream.cached_info();
+    let differences = differences(&wanted, found);
+    if !differences.is_empty() {
+        return Err(refused(differences.join("; ")));
     }
+    if wanted.max_bytes > 0 && wanted.max_bytes != found.config.max_bytes {
+        let limited = Config {
+            max_bytes: wanted.max_bytes,
+            ..found.config.clone()
+        };
+        let updated = connection.context.update_stream(limited).await;
+        updated.map_err(|error| refused(format!("its limit can't be changed: {error}")))?;
+    }
+    Ok(stream)
 }
 
 async fn get_or_create(connection: &Connection, wanted: &Config) -> Result<Stream, String> {

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -45,6 +46,14 @@ pub enum MasterKeyError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The command that prints the key didn't.
+    #[error("the command for the master key, `{command}`: {reason}")]
+    Command {
+        /// The command.
+        command: String,
+        /// What happened; never what it printed.
+        reason: String,
+    },
     /// Others could read the file.
     #[error(
         "{path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and if others had access, change the key"
@@ -72,29 +81,48 @@ impl MasterKey {
 
     /// The key in this file; a file that doesn't exist is made, durable and readable by its owner only.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::File {
-            path: path.display().to_string(),
-            source,
-        };
-        match fs::metadata(path) {
-            Ok(metadata) => {
-                let mode = metadata.permissions().mode() & 0o777;
-                if mode & 0o077 != 0 {
-                    return Err(MasterKeyError::ReadableByOthers {
-                        path: path.display().to_string(),
-                        mode,
-                    });
-                }
-                let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-                Self::parse(&text, &path.display().to_string())
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+        match Self::load(path) {
+            Err(MasterKeyError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 let key = Self::generate();
-                key.write(path).map_err(failed)?;
+                key.write(path).map_err(|source| file_error(path, source))?;
                 Ok(key)
             }
-            Err(error) => Err(failed(error)),
+            loaded => loaded,
         }
+    }
+
+    /// The key in this file, which only its owner may be able to read.
+    pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+        let metadata = fs::metadata(path).map_err(|source| file_error(path, source))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(MasterKeyError::ReadableByOthers {
+                path: path.display().to_string(),
+                mode,
+            });
+        }
+        let text = fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+        Self::parse(&Zeroizing::new(text), &path.display().to_string())
+    }
+
+    /// The key that a command prints on its standard output; it is run by `sh -c`, and what it says on standard error is shown.
+    pub fn from_command(command: &str) -> Result<Self, MasterKeyError> {
+        let failed = |reason: String| MasterKeyError::Command {
+            command: command.to_owned(),
+            reason,
+        };
+        let ran = Command::new("sh")
+            .args(["-c", command])
+            .stderr(Stdio::inherit())
+            .output();
+        let ran = ran.map_err(|error| failed(error.to_string()))?;
+        let printed = Zeroizing::new(ran.stdout);
+        if !ran.status.success() {
+            return Err(failed(format!("it ended with {}", ran.status)));
+        }
+        let text =
+            str::from_utf8(&printed).map_err(|_| failed("it printed something else than text".to_owned()))?;
+        Self::parse(text, &format!("what `{command}` printed"))
     }
 
     /// Writes the key beside its place and moves it there, so that a crash leaves all of it or nothing.
@@ -157,6 +185,13 @@ impl MasterKey {
     }
 }
 
+fn file_error(path: &Path, source: std::io::Error) -> MasterKeyError {
+    MasterKeyError::File {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +229,27 @@ mod tests {
             "{error}"
         );
         assert!(MasterKey::parse(&format!("{}\n", "0f".repeat(32)), ENVIRONMENT_VARIABLE).is_ok());
+    }
+
+    #[test]
+    fn a_command_prints_the_key_or_says_why_not() {
+        let printed = MasterKey::from_command(&format!("echo {}", "0f".repeat(32))).unwrap();
+        assert_eq!(printed.0, [0x0f; 32]);
+        let refusal = |command: &str| MasterKey::from_command(command).unwrap_err().to_string();
+        assert!(refusal("echo hunter2 | cat; exit 3").contains("exit status: 3"));
+        let no_key = refusal("cat /dev/null");
+        assert!(
+            no_key.contains("cat /dev/null") && no_key.contains("64"),
+            "{no_key}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_named_is_never_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("elsewhere");
+        assert!(matches!(MasterKey::load(&path), Err(MasterKeyError::File { .. })));
+        assert!(!path.exists());
     }
 
     #[test]

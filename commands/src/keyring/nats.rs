@@ -115,6 +115,7 @@ impl NatsPages {
 
     /// The next thing that happens to the pages.
     async fn next_change(&self, listening: &mut Option<pull::Stream>) -> PageChange {
+        let mut said = false;
         loop {
             let Some(messages) = listening else {
                 match self.new_messages().await {
@@ -123,7 +124,10 @@ impl NatsPages {
                         return PageChange::Missed;
                     }
                     Err(error) => {
-                        warn!(%error, "what other processes do to the keys isn't heard for the moment");
+                        if !said {
+                            warn!(%error, "what other processes do to the keys isn't heard for the moment");
+                        }
+                        said = true;
                         tokio::time::sleep(PAUSE).await;
                         continue;
                     }

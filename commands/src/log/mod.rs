@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod head;
 mod invariants;
+pub mod log_size;
 mod memory;
 mod nats;
 mod sqlite;

@@ -37,6 +37,7 @@ impl Appender {
     pub(crate) async fn append(&self, guard: Position, id: CommitId, record: &Bytes) -> Fate {
         let mut pause = Pause::default();
         let mut in_doubt = false;
+        let mut said = String::new();
         loop {
             let expected = Expected::after(Some(guard));
             match self.log.append(self.boundary, expected, id, record.clone()).await {
@@ -55,11 +56,20 @@ impl Appender {
                 Err(AppendError::Unknown(reason)) => {
                     in_doubt = true;
                     measures::unknown();
-                    warn!(boundary = %self.boundary, reason, "an append's outcome is unknown; asking again");
+                    if said != reason {
+                        warn!(boundary = %self.boundary, reason, "an append's outcome is unknown; asking again");
+                    }
+                    said = reason;
                 }
                 Err(refusal) if !in_doubt => return Fate::Refused(refusal),
                 // An earlier attempt may still be stored, whatever this one met.
-                Err(refusal) => warn!(boundary = %self.boundary, %refusal, "asking again after a refusal"),
+                Err(refusal) => {
+                    let refusal = refusal.to_string();
+                    if said != refusal {
+                        warn!(boundary = %self.boundary, refusal, "asking again after a refusal");
+                    }
+                    said = refusal;
+                }
             }
             if !pause.wait(&*self.spawner).await {
                 return Fate::Unresolved;

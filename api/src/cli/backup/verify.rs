@@ -55,7 +55,7 @@ impl Verify {
 async fn rehearse(backup: &Path, place: &Path, settings: &StorageSettings) -> anyhow::Result<Verified> {
     let evidence = UncheckedEvidence::read(place, head_of(backup)?)?;
     let tasks = Tasks::default();
-    let storage = Storage::open_in(place, master_key(&settings.data_dir)?, &tasks).await?;
+    let storage = Storage::open_in(place, master_key(settings)?, &tasks).await?;
     let imported = import::read(&backup.join(EXPORT_FILE), &storage).await;
     let verified = match imported {
         Ok(_) => verify::walk(&storage, evidence).await,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::finding::Report;
 use crate::compose::storage::{self, MASTER_KEY_FILE};
-use crate::config::StorageSettings;
+use crate::config::{MasterKeySource, StorageSettings};
 
 /// Below this many bytes of room the log may soon refuse changes.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -18,7 +18,8 @@ pub(super) fn look(settings: &StorageSettings, report: &mut Report) {
     }
     permissions(path, report);
     room(path, report);
-    if std::env::var_os(commands::keyring::master_key::ENVIRONMENT_VARIABLE).is_none()
+    if settings.master_key == MasterKeySource::DataDirectory
+        && std::env::var_os(commands::keyring::master_key::ENVIRONMENT_VARIABLE).is_none()
         && !path.join(MASTER_KEY_FILE).exists()
     {
         return report.fail(
@@ -26,7 +27,7 @@ pub(super) fn look(settings: &StorageSettings, report: &mut Report) {
             "there is none: without it no secret in the log can be read; put the installation's back into the data directory as master.key (mode 600)",
         );
     }
-    match storage::master_key(path) {
+    match storage::master_key(settings) {
         Ok(_) => report.ok("master key", "readable, and by its owner only"),
         Err(error) => report.fail("master key", &format!("{error:#}")),
     }

@@ -177,7 +177,14 @@ impl EventLog for NatsLog {
             message_id: Some(id.to_string()),
             payload: bytes.clone(),
         };
-        let acknowledged = self.connection.publish(&self.stream, publish).await?;
+        let published = self.connection.publish(&self.stream, publish).await;
+        // Whoever appends asks again until the answer is definite, so that this is up to date.
+        match &published {
+            Err(AppendError::Unknown(reason)) => self.connection.standing.published(Some(reason.clone())),
+            Err(AppendError::Away(_)) => {}
+            _ => self.connection.standing.published(None),
+        }
+        let acknowledged = published?;
         let position = Position(acknowledged.sequence);
         if acknowledged.duplicate {
             return self.confirm_duplicate(position, boundary, &bytes).await;

@@ -10,6 +10,7 @@ use domain::health::{Condition, Health, Severity};
 use tracing::{info, warn};
 
 use super::{NatsLog, copies};
+use crate::log::log_size;
 
 /// How often the stream's leader is asked whether it has a majority, and how long an answer is waited for.
 const ROUND: Duration = Duration::from_secs(1);
@@ -19,6 +20,9 @@ const ROUNDS: u32 = 3;
 
 /// The condition that holds while the leader is away.
 const AWAY: &str = "log in NATS";
+
+/// The condition that holds while the leader answers, but stores nothing.
+const STORES_NOTHING: &str = "storing in NATS";
 
 /// The condition that holds while a copy doesn't follow.
 const COPIES: &str = "copies of the log";
@@ -35,6 +39,7 @@ pub(super) async fn watch(log: &NatsLog, health: &dyn Health) {
                 log.connection.standing.recovered();
                 health.clear(AWAY);
                 look_at(&info, health);
+                look_at_storing(log, health).await;
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -60,6 +65,9 @@ pub(super) async fn watch(log: &NatsLog, health: &dyn Health) {
 
 /// What the leader says of the stream.
 fn look_at(info: &Info, health: &dyn Health) {
+    if let Ok(limit @ 1..) = u64::try_from(info.config.max_bytes) {
+        log_size::report(info.state.bytes, limit, health);
+    }
     match info.cluster.as_ref().and_then(copies::left_behind) {
         Some(reason) => health.raise(Condition {
             name: COPIES,
@@ -68,6 +76,23 @@ fn look_at(info: &Info, health: &dyn Health) {
         }),
         None => health.clear(COPIES),
     }
+}
+
+/// A leader may answer every question and store nothing: its disk is full or failing, and it goes on so until it is started again.
+async fn look_at_storing(log: &NatsLog, health: &dyn Health) {
+    let Some(reason) = log.connection.standing.unstored() else {
+        health.clear(STORES_NOTHING);
+        return;
+    };
+    let servers = log.connection.ill_servers().await;
+    let what = if servers.is_empty() { reason } else { servers };
+    health.raise(Condition {
+        name: STORES_NOTHING,
+        severity: Severity::Down,
+        reason: format!(
+            "NATS answers, but stores nothing ({what}); if its disk is full make room on its volume, then restart that NATS server"
+        ),
+    });
 }
 
 /// Tries another server; says so at the first try.
