@@ -302,3 +302,53 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILL: &str = "INSERT INTO filler
+        WITH RECURSIVE number(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM number WHERE id < 300)
+        SELECT id, randomblob(3000) FROM number";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn new_pages_that_a_reader_keeps_a_checkpoint_from_are_no_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("views.db");
+        let sqlite = Sqlite::open(path.to_str().unwrap(), Timestamp(0)).await.unwrap();
+        let write = async |statement: &'static str| {
+            let mut write = sqlite.write.lock().await;
+            sqlx::query(statement)
+                .execute(&mut write.connection)
+                .await
+                .unwrap();
+        };
+        write("CREATE TABLE filler (id INTEGER PRIMARY KEY, content BLOB)").await;
+        write(FILL).await;
+        let mut reading = sqlite.reads.begin().await.unwrap();
+        let count = "SELECT count(*) FROM filler";
+        let (read,): (i64,) = sqlx::query_as(count).fetch_one(&mut *reading).await.unwrap();
+        assert_eq!(read, 300);
+        // The first of the new pages change again: the checkpoint leaves them out, and writes those behind them.
+        for _ in 0..2 {
+            write("UPDATE filler SET content = randomblob(3000) WHERE id < 20").await;
+            let whole = sqlite.write.lock().await.checkpoint(Patience::None).await;
+            assert!(!whole.unwrap(), "the reader is in the way");
+            sqlite.pages.compare_again().unwrap();
+            assert_eq!(sqlite.look_after().await.unwrap(), None);
+        }
+        reading.rollback().await.unwrap();
+        assert!(
+            sqlite
+                .write
+                .lock()
+                .await
+                .checkpoint(Patience::Some)
+                .await
+                .unwrap()
+        );
+        sqlite.pages.compare_again().unwrap();
+        assert_eq!(sqlite.look_after().await.unwrap(), None);
+        sqlite.close().await.unwrap();
+    }
+}

@@ -23,6 +23,9 @@ pub(super) type PageNumber = u32;
 /// The beginning of a page's BLAKE3 hash.
 pub(super) type PageDigest = [u8; DIGEST_BYTES];
 
+/// What stands where no digest was noted before others behind it.
+pub(super) const UNNOTED: PageDigest = [0; DIGEST_BYTES];
+
 const DIGEST_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 const MAGIC: &[u8; 32] = b"runtime-manager page digests 1\n\n";
