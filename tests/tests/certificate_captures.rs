@@ -14,6 +14,7 @@ use commands::bootstrap::{FirstStart, bootstrap};
 use commands::bus::{self, CommandBus};
 use commands::keyring::MemoryKeyring;
 use commands::log::MemoryLog;
+use commands::sandbox::{ProcessSandbox, Program};
 use commands::tasks::Tasks;
 use dataplane_sync::gatekeeper::Gatekeeper;
 use dataplane_sync::instance_tokens::{InstanceTokens, StoredToken, TokensUnavailable};
@@ -149,6 +150,7 @@ impl Installation {
             spawner: Arc::new(tasks.clone()),
             deadline: bus::DEADLINE,
             group_retention: None,
+            sandbox: Arc::new(ProcessSandbox::new(Program::this())),
         });
         let first = FirstStart {
             log_id: Uuid::from_u128(7),

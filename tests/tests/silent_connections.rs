@@ -11,6 +11,7 @@ use tests::server_process::{Log, ServerProcess};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 /// How many connections are held open against each listener, unless `SILENT` says otherwise.
 const SILENT: usize = 600;
@@ -76,17 +77,16 @@ async fn what_never_finishes_is_closed_while_what_moves_goes_on() {
     let mut events = follow(address, "slow", &token).await;
     let (pieces, upload) = upload(&server, "slow", &token);
 
-    let mut waiting = Vec::new();
+    let (tasks, mut waiting) = (TaskTracker::new(), Vec::new());
     for beginning in BEGINNINGS {
-        waiting.push(tokio::spawn(ends(fall_silent(address, beginning).await)));
-        waiting.push(tokio::spawn(ends(
-            fall_silent(address, &authorized(beginning, &token)).await,
-        )));
+        waiting.push(tasks.spawn(ends(fall_silent(address, beginning).await)));
+        waiting.push(tasks.spawn(ends(fall_silent(address, &authorized(beginning, &token)).await)));
     }
     // Until all of them are closed, which takes longer than any body may stand still, the upload moves by a byte now and then.
+    let mut now_and_then = tokio::time::interval(Duration::from_millis(500));
     while !waiting.iter().all(tokio::task::JoinHandle::is_finished) {
         pieces.send(b"#".to_vec()).await.expect("the upload is taken");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        now_and_then.tick().await;
     }
     for silent in waiting {
         silent.await.expect("a silent connection was closed");
@@ -193,7 +193,7 @@ fn upload(
         .bearer_auth(token)
         .header("content-type", "application/yaml")
         .body(Body::wrap_stream(body));
-    (pieces, tokio::spawn(request.send()))
+    (pieces, TaskTracker::new().spawn(request.send()))
 }
 
 fn address(url: &str) -> SocketAddr {
