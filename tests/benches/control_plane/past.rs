@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use api::compose::installation::Installation;
-use api::config::{DatabaseEngine, LogEngine, StorageSettings};
+use api::config::{DatabaseEngine, LogEngine, MasterKeySource, StorageSettings};
 use domain::GroupId;
 use hdrhistogram::Histogram;
 use serde_json::Value;
@@ -77,6 +77,8 @@ async fn write_history(
     events: u64,
 ) -> anyhow::Result<()> {
     let settings = StorageSettings {
+        log_limit: None,
+        master_key: MasterKeySource::DataDirectory,
         data_dir: server.data_dir(),
         log: LogEngine::Sqlite,
         database: DatabaseEngine::Sqlite,
