@@ -10,6 +10,7 @@ use tests::agent_process::AgentProcess;
 use tests::api_client::ApiClient;
 use tests::eventually::eventually;
 use tests::server_process::{Log, ServerProcess};
+use tokio_util::task::TaskTracker;
 
 const GROUP: &str = "followed";
 
@@ -130,7 +131,7 @@ async fn waiting_for_a_rollout_ends_when_the_token_is_revoked() {
     group.post("services", &service).await.expect_status(201);
     let viewer = token(&server, json!({ "name": "viewer", "role": "viewer" })).await;
     let path = format!("/v2/runtime-groups/{GROUP}/rollout?wait=300s");
-    let waiting = tokio::spawn(viewer.api.get(&path).into_future());
+    let waiting = TaskTracker::new().spawn(viewer.api.get(&path).into_future());
 
     server
         .api()

@@ -9,6 +9,7 @@ use tests::eventually::eventually;
 use tests::server_process::{Log, ServerProcess};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 /// More dear requests of one caller than may wait.
 const DEAR: usize = 100;
@@ -28,7 +29,7 @@ async fn dear_requests_of_one_caller_keep_nobody_else_waiting() {
     let (tell, mut told) = mpsc::unbounded_channel();
     for _ in 0..DEAR {
         let (tell, asked) = (tell.clone(), api.post("/v2/runtime-groups/dear/diff", &file));
-        tokio::spawn(async move { tell.send(asked.await).expect("the test goes on") });
+        TaskTracker::new().spawn(async move { tell.send(asked.await).expect("the test goes on") });
     }
     drop(tell);
     let mut answered = 0;
@@ -216,5 +217,5 @@ fn upload(
         .bearer_auth(api.token())
         .header("content-type", "application/json")
         .body(Body::wrap_stream(body));
-    (pieces, tokio::spawn(request.send()))
+    (pieces, TaskTracker::new().spawn(request.send()))
 }

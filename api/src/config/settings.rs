@@ -255,21 +255,21 @@ impl Settings {
                 header: flags.proxy_header.unwrap_or_default(),
             },
             drain: drain(flags.drain_seconds, &storage.log)?,
-            dataplane: dataplane(
-                flags.dataplane_listen,
-                dataplane_connections(
+            dataplane: reachable(DataplaneSettings {
+                listen: flags.dataplane_listen,
+                connections: dataplane_connections(
                     flags.dataplane_connections,
                     flags.dataplane_connections_per_address,
                 )?,
-                flags.dataplane_name,
-                shared_pairs(flags.dataplane_shared_cert, flags.dataplane_shared_key)?,
-                flags
+                public_names: flags.dataplane_name,
+                shared_pairs: shared_pairs(flags.dataplane_shared_cert, flags.dataplane_shared_key)?,
+                push_interval: flags
                     .dataplane_push_interval
                     .map_or(PUSH_INTERVAL, Duration::from_millis),
-                node_retention(flags.node_retention)?,
-                new_nodes_per_hour(flags.new_nodes_per_hour)?,
-                flags.dataplane_plaintext == Some(true),
-            )?,
+                node_retention: node_retention(flags.node_retention)?,
+                new_nodes_per_hour: new_nodes_per_hour(flags.new_nodes_per_hour)?,
+                plaintext: flags.dataplane_plaintext == Some(true),
+            })?,
             group_retention: Some(flags.group_retention.unwrap_or(GROUP_RETENTION))
                 .filter(|seconds| *seconds > 0)
                 .map(Duration::from_secs),
@@ -378,34 +378,18 @@ fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Optio
     }
 }
 
-fn dataplane(
-    mut listen: Vec<SocketAddr>,
-    connections: PlaceLimits,
-    public_names: Vec<String>,
-    shared_pairs: Vec<TlsFiles>,
-    push_interval: Duration,
-    node_retention: Duration,
-    new_nodes_per_hour: u32,
-    plaintext: bool,
-) -> Result<DataplaneSettings, SettingsError> {
+/// Gives the instances' listener its address if none is named, and refuses one that would show tokens to the network.
+fn reachable(mut settings: DataplaneSettings) -> Result<DataplaneSettings, SettingsError> {
+    let listen = &mut settings.listen;
     if listen.is_empty() {
         listen.push(DATAPLANE_LISTEN.parse().expect("the default is an address"));
     }
     let outside = listen.iter().find(|address| !address.ip().is_loopback());
-    if let Some(address) = outside.filter(|_| plaintext) {
+    if let Some(address) = outside.filter(|_| settings.plaintext) {
         let reason = format!("is for loopback addresses only, and instances would connect to {address}");
         return Err(wrong("dataplane-plaintext", reason));
     }
-    Ok(DataplaneSettings {
-        listen,
-        connections,
-        public_names,
-        shared_pairs,
-        push_interval,
-        node_retention,
-        new_nodes_per_hour,
-        plaintext,
-    })
+    Ok(settings)
 }
 
 fn node_retention(seconds: Option<u64>) -> Result<Duration, SettingsError> {
