@@ -95,6 +95,18 @@ impl Aggregate for Group {
         }
     }
 
+    fn extent(asked: &JudgedCommand) -> usize {
+        match &*asked.command {
+            GroupCommand::Operate { operations, .. } => operations.len(),
+            GroupCommand::Declare { declaration, .. } => declaration.entities.len(),
+            GroupCommand::RollBack { entities, .. } => entities.len(),
+            GroupCommand::Revert { changes, .. } => changes.len(),
+            GroupCommand::RestoreEntity { belongings, .. } => belongings.len() + 1,
+            GroupCommand::Expire { entities } | GroupCommand::CountAnew { entities } => entities.len(),
+            GroupCommand::EraseConsumer { .. } | GroupCommand::Seal | GroupCommand::Unseal => 1,
+        }
+    }
+
     fn outcome(&self, told: Outcome) -> Outcome {
         told
     }

@@ -42,6 +42,11 @@ pub(crate) trait Aggregate: Clone + Default + Send + Sync + 'static {
         false
     }
 
+    /// How many things a command is about: its caller waits for longer where there are many.
+    fn extent(_command: &Self::Command) -> usize {
+        1
+    }
+
     /// What a caller is told, this being the state after the decision.
     fn outcome(&self, told: Self::Told) -> Self::Outcome;
 

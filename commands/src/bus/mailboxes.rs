@@ -14,6 +14,8 @@ use crate::writer::{Answer, Durable, Message, Request, Stage, StateAnswer, Surro
 
 /// How many messages wait for a writer before their senders wait too.
 const MAILBOX: usize = 8 * 1024;
+/// How much longer a caller waits for each thing that a command is about: deciding and storing it takes a tenth of this.
+const PATIENCE: Duration = Duration::from_micros(500);
 
 /// The writers of one aggregate's boundaries.
 pub(super) struct Mailboxes<A: Aggregate> {
@@ -41,6 +43,7 @@ impl<A: Aggregate> Mailboxes<A> {
     pub(super) async fn command(&self, boundary: Boundary, command: A::Command, cause: Cause) -> Answer<A> {
         let stage = Arc::new(Stage::default());
         let (answer, answered) = oneshot::channel();
+        let deadline = patient(self.deadline, A::extent(&command));
         let request = Request {
             command,
             cause,
@@ -51,9 +54,9 @@ impl<A: Aggregate> Mailboxes<A> {
             self.post(boundary, Message::Command(request)).await;
             answered.await
         };
-        match timeout(self.deadline, exchange).await {
+        match timeout(deadline, exchange).await {
             Ok(Ok(answer)) => answer,
-            _ if stage.abandon() => Err(self.too_late(boundary)),
+            _ if stage.abandon() => Err(too_late(boundary, deadline)),
             _ => Err(CommandError::OutcomeUnknown),
         }
     }
@@ -67,7 +70,7 @@ impl<A: Aggregate> Mailboxes<A> {
         };
         match timeout(self.deadline, exchange).await {
             Ok(Ok(answer)) => answer,
-            _ => Err(self.too_late(boundary)),
+            _ => Err(too_late(boundary, self.deadline)),
         }
     }
 
@@ -125,11 +128,28 @@ impl<A: Aggregate> Mailboxes<A> {
         self.surroundings.spawner.spawn(A::WRITER, Box::pin(task));
         Mailbox { sender, durable }
     }
+}
 
-    fn too_late(&self, boundary: Boundary) -> CommandError {
-        CommandError::Unavailable(format!(
-            "{boundary} wasn't answered within {} s; the log may be slow or away",
-            self.deadline.as_secs()
-        ))
+/// How long the caller of a command waits that is about so many things.
+fn patient(deadline: Duration, extent: usize) -> Duration {
+    deadline + PATIENCE.saturating_mul(u32::try_from(extent).unwrap_or(u32::MAX))
+}
+
+fn too_late(boundary: Boundary, deadline: Duration) -> CommandError {
+    CommandError::Unavailable(format!(
+        "{boundary} wasn't answered within {} s; the log may be slow or away",
+        deadline.as_secs()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_a_large_file_waits_for_longer_than_who_sends_one_entity() {
+        let second = Duration::from_secs(1);
+        assert_eq!(patient(5 * second, 130_000), 70 * second);
+        assert!(patient(5 * second, 1) < 6 * second);
     }
 }
