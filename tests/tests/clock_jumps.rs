@@ -311,7 +311,9 @@ impl Story {
         let status = self.server.process().ended().await;
         assert!(!status.success(), "its clock is not to be believed");
         let printed = self.server.process().printed();
-        printed.lines().last().unwrap_or_default().to_owned()
+        // Below it there may be a trace of calls.
+        let reason = printed.lines().rfind(|line| line.starts_with("Error: "));
+        reason.unwrap_or_default().to_owned()
     }
 
     async fn check(&mut self) {
