@@ -63,15 +63,16 @@ async fn nats_and_postgresql_are_reached_with_checked_certificates_or_not_at_all
     ];
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
 
-    let nameless = ServerProcess::prepare(log.clone()).with_arguments(&shown[..2]);
+    let prepare = || ServerProcess::prepare(log.clone()).with_master_key(MASTER_KEY);
+    let nameless = prepare().with_arguments(&shown[..2]);
     assert!(refusal(nameless).await.contains("can't connect to NATS at"));
-    let trusting_another = ServerProcess::prepare(log.clone())
+    let trusting_another = prepare()
         .with_arguments(&shown)
         .with_database(&checked_by(&stranger));
     let printed = refusal(trusting_another).await;
     assert!(printed.contains("certificate"), "{printed}");
 
-    let mut server = ServerProcess::prepare(log)
+    let mut server = prepare()
         .with_arguments(&shown)
         .with_database(&checked_by(&authority));
     server.start_again();

@@ -1,10 +1,15 @@
 //! What is wrong while the streams don't answer: asked of whatever servers the client still reaches.
 
+use std::time::Duration;
+
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::AccountErrorKind;
 
 use super::connection::Connection;
+
+/// How long an answer is waited for: shorter than a round of the watch.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +54,16 @@ impl Connection {
             let server = self.client.server_info().server_name;
             Some(Fault::Off { server })
         };
-        match self.context.query_account().await.err()?.kind() {
+        // A server that has stopped JetStream lets questions about it go unanswered, and says so to those who connect.
+        let unanswered = || match self.client.server_info().jetstream {
+            true => None,
+            false => off(),
+        };
+        let asked = tokio::time::timeout(PATIENCE, self.context.query_account()).await;
+        let Ok(answer) = asked else {
+            return unanswered();
+        };
+        match answer.err()?.kind() {
             // Nobody listens: where JetStream runs, somebody does, leader or not.
             AccountErrorKind::JetStreamUnavailable => off(),
             AccountErrorKind::JetStream(error) => match error.error_code() {
@@ -57,11 +71,7 @@ impl Connection {
                 ErrorCode::CLUSTER_NOT_AVAILABLE => Some(Fault::Leaderless),
                 _ => None,
             },
-            // A server that has stopped JetStream says so to those who connect, and lets questions about it go unanswered.
-            AccountErrorKind::TimedOut | AccountErrorKind::Other if !self.client.server_info().jetstream => {
-                off()
-            }
-            AccountErrorKind::TimedOut | AccountErrorKind::Other => None,
+            AccountErrorKind::TimedOut | AccountErrorKind::Other => unanswered(),
         }
     }
 }
