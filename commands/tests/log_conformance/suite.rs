@@ -58,6 +58,10 @@ pub(crate) async fn append(
                 match winner {
                     Some(record) if record.bytes == text => return Ok(record.position),
                     Some(_) => return Err(AppendError::Conflict),
+                    // A guard that never held; otherwise the conflict is with the record on its way.
+                    None if last(log, boundary).await.unwrap_or_default() != guard => {
+                        return Err(AppendError::Conflict);
+                    }
                     None => {}
                 }
             }
