@@ -2,7 +2,7 @@
 
 use domain::places::PlaceLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::{debug, warn};
+use tracing::{debug, info};
 
 /// Raises the process's limit as far as it goes without asking anybody; answers how many there may be, none for any number.
 pub fn raise_limit() -> Option<u64> {
@@ -30,7 +30,7 @@ pub fn within(limits: PlaceLimits, descriptors: Option<u64>, listener: &'static 
         usize::try_from(all / 5 * 2).unwrap_or(usize::MAX)
     });
     if share < limits.in_all {
-        warn!(
+        info!(
             listener,
             asked = limits.in_all,
             served = share,
