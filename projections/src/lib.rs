@@ -43,6 +43,7 @@ mod summary;
 mod views;
 mod write;
 
+pub use database::Lane;
 pub use error::{NotCaughtUp, ProjectionError, ViewError};
 pub use integrity::inspect;
 pub use leading::Leadership;

@@ -8,7 +8,7 @@ use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner, state_store:
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, RwLock, watch};
 
-use crate::database::Database;
+use crate::database::{Database, Lane};
 use crate::decoding::Decoder;
 use crate::error::{NotCaughtUp, ProjectionError};
 use crate::feed::Feed;
@@ -55,7 +55,8 @@ pub struct Projections {
 
 struct Inner {
     shared: Arc<Shared>,
-    views: Views,
+    serving: Views,
+    computing: Views,
     live: LiveGroups,
     observed: Observed,
     states: Arc<dyn StateStore>,
@@ -99,7 +100,8 @@ impl Projections {
         let states: Arc<dyn StateStore> = Arc::new(States::new(Arc::clone(&shared)));
         let (log, keyring) = (Arc::clone(&shared.log), Arc::clone(&shared.keyring));
         let inner = Inner {
-            views: Views::new(Arc::clone(&shared)),
+            serving: Views::new(Arc::clone(&shared), Lane::Serving),
+            computing: Views::new(Arc::clone(&shared), Lane::Computing),
             live: LiveGroups::new(log, keyring, Arc::clone(&states)),
             observed: Observed::new(Arc::clone(&shared)),
             states,
@@ -131,7 +133,15 @@ impl Projections {
 
     /// Queries on the read models.
     pub fn views(&self) -> &Views {
-        &self.inner.views
+        self.views_for(Lane::Serving)
+    }
+
+    /// Queries on the read models over the connections of a lane.
+    pub fn views_for(&self, lane: Lane) -> &Views {
+        match lane {
+            Lane::Serving => &self.inner.serving,
+            Lane::Computing => &self.inner.computing,
+        }
     }
 
     /// The folded states of groups that somebody watches.

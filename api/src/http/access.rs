@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use domain::organization::GroupRecord;
 use domain::token::{self, Role, TokenHash};
 use domain::{OrganizationId, Timestamp};
+use projections::Lane;
 use uuid::Uuid;
 
 use super::endpoint::Permission;
@@ -93,7 +94,7 @@ impl Access {
         services: &Services,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let reads = &services.reads;
+        let reads = services.reads(Lane::Serving);
         let caller = self.look_up(hash, KNOWN_FOR, reads, now).await?;
         let Some(caller) = caller.and_then(|caller| usable(caller, now).ok()) else {
             return Ok(false);

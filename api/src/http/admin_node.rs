@@ -55,7 +55,7 @@ where
 async fn root(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let group = exchange.group()?;
-    let in_use = plugins_in_use(&exchange.services.reads, group.id).await?;
+    let in_use = plugins_in_use(exchange.reads(), group.id).await?;
     let available: Map<_, _> = plugins()
         .into_iter()
         .filter_map(|name| {
@@ -134,7 +134,7 @@ async fn plugins_in_use(reads: &Reads, group: GroupId) -> Result<BTreeSet<String
 }
 
 async fn status(exchange: Exchange) -> Result<Answer, Refusal> {
-    let reachable = exchange.services.reads.health().await.is_ok();
+    let reachable = exchange.reads().health().await.is_ok();
     // Counters of the nginx around Kong, which isn't here.
     let server = json!({
         "connections_accepted": 0, "connections_active": 0, "connections_handled": 0, "connections_reading": 0,

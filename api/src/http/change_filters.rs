@@ -86,7 +86,7 @@ impl Exchange {
         };
         let (kind, named) = text.split_once('/').ok_or_else(wrong)?;
         let kind = kind_named(boundary, "entity", kind)?;
-        let reads = &self.services.reads;
+        let reads = self.reads();
         let entities = Kind::named(&kind).filter(|_| matches!(boundary, Boundary::Group(_)));
         let selector = match entities {
             Some(kind) => self.named(kind, named)?,
@@ -107,7 +107,7 @@ impl Exchange {
         Ok(match self.instant("since")? {
             Some(Instant::Time(time)) => {
                 let before = Timestamp(time.0.saturating_sub(1));
-                let last = self.services.reads.boundary_version_at(boundary, before).await?;
+                let last = self.reads().boundary_version_at(boundary, before).await?;
                 Some(last + 1)
             }
             Some(Instant::Version(version)) => Some(version),
@@ -117,7 +117,7 @@ impl Exchange {
 
     async fn until(&self, boundary: Boundary) -> Result<Option<Version>, Refusal> {
         Ok(match self.instant("until")? {
-            Some(Instant::Time(time)) => Some(self.services.reads.boundary_version_at(boundary, time).await?),
+            Some(Instant::Time(time)) => Some(self.reads().boundary_version_at(boundary, time).await?),
             Some(Instant::Version(version)) => Some(version),
             None => None,
         })

@@ -18,7 +18,7 @@ impl Exchange {
     pub(crate) async fn report(&self, accepted: &Accepted<Outcome>) -> Result<Answer, Refusal> {
         let changes = if accepted.replayed {
             let group = self.group()?.id;
-            let reads = &self.services.reads;
+            let reads = self.reads();
             reads.caught_up_to(accepted.position).await?;
             let recorded = reads.change(group, accepted.version).await?;
             recorded.as_ref().map(EntityChanges::recorded).unwrap_or_default()

@@ -116,7 +116,7 @@ async fn document(exchange: &Exchange, version: Version, newest: Version) -> Res
             .at_version(newest));
     }
     let group = exchange.group()?.id;
-    let entities = exchange.services.reads.configuration(group, version).await?;
+    let entities = exchange.reads().configuration(group, version).await?;
     let readable = readable(exchange, &entities)?;
     let answer = match format {
         Format::Deck => {
@@ -131,7 +131,7 @@ async fn document(exchange: &Exchange, version: Version, newest: Version) -> Res
             written(exchange, &kong(bodies))?
         }
         Format::Json => {
-            let change = exchange.services.reads.change_from(group, version, 0, 1).await?;
+            let change = exchange.reads().change_from(group, version, 0, 1).await?;
             let at = change.map(|detail| detail.change.at);
             let selected = readable.iter().filter(|entity| entity.has_tags(&tags));
             let digest = SnapshotDigest::of(entities.iter());

@@ -186,7 +186,7 @@ async fn list(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
         parent: Some((side.near, near.id)),
         at: moment.at,
     };
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let page = reads.entities(group, side.membership, &wanted).await?;
     let mut body = PageBody::default();
     for membership in &page.entities {
@@ -209,7 +209,7 @@ async fn add(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let mut added = Vec::new();
     for name in names(&exchange.object_of(side.membership)?, side.named)? {
         let selector = exchange.named(side.far, &name)?;
-        let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+        let (reads, group) = (exchange.reads(), exchange.group()?.id);
         let far = reads.entity(group, side.far, &selector, None, newest).await?;
         added.push(far.ok_or_else(Refusal::not_found)?);
     }
@@ -241,7 +241,7 @@ async fn remove(exchange: Exchange, side: Side) -> Result<Answer, Refusal> {
     let newest = exchange.moment().await?.at;
     let near = entities::parent(&exchange, side.near, newest).await?;
     let named = exchange.named_in_path(side.far, "child")?;
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let far = reads.entity(group, side.far, &named, None, newest).await?;
     let between = match far {
         Some(far) => between(&exchange, side, near.id, far.id, newest).await?,
@@ -267,7 +267,7 @@ async fn memberships_of(
     near: EntityId,
     at: Option<Version>,
 ) -> Result<Vec<Arc<Entity>>, Refusal> {
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     reads
         .children(group, side.membership, (side.near, near), at)
         .await
@@ -304,7 +304,7 @@ async fn far_end(
     at: Option<Version>,
 ) -> Result<Arc<Entity>, Refusal> {
     let id = far_id(side, membership).ok_or_else(Refusal::not_found)?;
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let far = reads.entity(group, side.far, &Selector::Id(id), None, at).await?;
     far.ok_or_else(Refusal::not_found)
 }

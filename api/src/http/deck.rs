@@ -75,17 +75,13 @@ async fn runtime_groups(exchange: Exchange) -> Result<Answer, Refusal> {
 
 async fn organization(exchange: Exchange) -> Result<Answer, Refusal> {
     let id = exchange.caller()?.organization;
-    let name = exchange.services.reads.organization_name(id).await?;
+    let name = exchange.reads().organization_name(id).await?;
     Ok(Answer::ok(&json!({ "id": id, "name": name })))
 }
 
 async fn userinfo(exchange: Exchange) -> Result<Answer, Refusal> {
     let caller = exchange.caller()?;
-    let name = exchange
-        .services
-        .reads
-        .organization_name(caller.organization)
-        .await?;
+    let name = exchange.reads().organization_name(caller.organization).await?;
     Ok(Answer::ok(&json!({
         "id": caller.token.id,
         "email": "",

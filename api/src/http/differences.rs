@@ -153,7 +153,7 @@ async fn between_versions(exchange: &Exchange, newest: Version) -> Result<Differ
         )
     })?;
     let to = exchange.version_in("to", group, newest).await?.unwrap_or(newest);
-    let changes = exchange.services.reads.difference(group, from, to).await?;
+    let changes = exchange.reads().difference(group, from, to).await?;
     Ok(Difference::new(from, Some(to), None, true, &changes))
 }
 
@@ -185,11 +185,7 @@ async fn from_node(exchange: &Exchange, newest: Version) -> Result<Difference, R
         return Err(Refusal::new(StatusCode::CONFLICT, message));
     };
     let to = exchange.version_in("to", group, newest).await?.unwrap_or(newest);
-    let changes = exchange
-        .services
-        .reads
-        .difference(group, applied.version, to)
-        .await?;
+    let changes = exchange.reads().difference(group, applied.version, to).await?;
     let shown = json!({
         "id": record.id, "hostname": record.hostname, "version": record.version, "sync_status": found.status,
     });
@@ -210,7 +206,7 @@ async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Re
         .await?
         .unwrap_or(newest);
     let other = other_group(exchange, other).await?;
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let theirs = reads.group_version(other.id).await?;
     let to = exchange
         .version_in("to", other.id, theirs)
@@ -247,7 +243,7 @@ async fn other_group(exchange: &Exchange, selector: &str) -> Result<Arc<GroupRec
     let now = services.clock.now();
     let other = services
         .access
-        .group(caller, selector, true, &services.reads, now);
+        .group(caller, selector, true, exchange.reads(), now);
     let other = other.await?;
     access::authorize_group(caller, &other)?;
     Ok(other)
@@ -263,7 +259,7 @@ async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {
     let document = apply::document(&mut exchange)?;
     let declaration =
         parse(document).map_err(|error| Refusal::invalid(&error.path, "invalid", error.reason))?;
-    let entities = exchange.services.reads.configuration(group, from).await?;
+    let entities = exchange.reads().configuration(group, from).await?;
     let with_secrets = exchange.caller()?.reads_secrets();
     let entities = match with_secrets {
         true => entities,

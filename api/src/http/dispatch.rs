@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use domain::spawner::Share;
 use futures::future::BoxFuture;
+use projections::Lane;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -120,8 +121,13 @@ impl Resource {
         if let Some(taken) = &endpoint.request {
             body::check_media_type(&parts.headers, &body, taken.media_types)?;
         }
+        let lane = match endpoint.computes || body.len() > SMALL_BODY {
+            true => Lane::Computing,
+            false => Lane::Serving,
+        };
         let exchange = Exchange {
             services: Arc::clone(&self.services),
+            lane,
             request_id,
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
@@ -135,12 +141,11 @@ impl Resource {
             caller,
             group: grounds.as_ref().and_then(|grounds| grounds.group.clone()),
         };
-        let computes = endpoint.computes || exchange.body.len() > SMALL_BODY;
         let answered = (endpoint.handler)(exchange);
         let answered = async {
-            match computes {
-                true => self.computed(share, answered).await,
-                false => answered.await,
+            match lane {
+                Lane::Computing => self.computed(share, answered).await,
+                Lane::Serving => answered.await,
             }
         };
         match grounds {
@@ -178,7 +183,7 @@ impl Resource {
         parameters: &[(String, String)],
     ) -> Result<Grounds, Refusal> {
         let services = &self.services;
-        let (reads, now) = (&services.reads, services.clock.now());
+        let (reads, now) = (services.reads(Lane::Serving), services.clock.now());
         let signed_in = services
             .access
             .sign_in(&parts.headers, address, &services.rates, reads, now);

@@ -59,8 +59,7 @@ pub(crate) async fn read_related(
     let id = related_id(&child, field, parent).ok_or_else(Refusal::not_found)?;
     let group = exchange.group()?.id;
     let entity = exchange
-        .services
-        .reads
+        .reads()
         .entity(group, parent, &Selector::Id(id), None, moment.at)
         .await?
         .ok_or_else(Refusal::not_found)?;
@@ -238,7 +237,7 @@ pub(crate) async fn found(
     at: Option<Version>,
 ) -> Result<Arc<Entity>, Refusal> {
     let group = exchange.group()?.id;
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let selector = selector(exchange, place)?;
     let entity = match place.parent {
         None => reads.entity(group, place.kind, &selector, None, at).await?,
@@ -260,7 +259,7 @@ pub(crate) async fn parent(
     at: Option<Version>,
 ) -> Result<Arc<Entity>, Refusal> {
     let named = exchange.named_in_path(kind, "entity")?;
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let parent = reads.entity(group, kind, &named, None, at).await?;
     parent.ok_or_else(Refusal::not_found)
 }
@@ -300,7 +299,7 @@ async fn answer_written(
     accepted: &Accepted<Outcome>,
 ) -> Result<Answer, Refusal> {
     if listed_children(entity.kind).is_some() {
-        let reads = &exchange.services.reads;
+        let reads = exchange.reads();
         reads.caught_up_to(accepted.position).await?;
     }
     let now = exchange.services.clock.now();
@@ -346,7 +345,7 @@ async fn shown_at(
     let mut body = presentation::body(entity, with_secrets);
     if let Some((field, child)) = listed {
         let (group, parent) = (exchange.group()?.id, (entity.kind, entity.id));
-        let children = exchange.services.reads.children(group, child, parent, at).await?;
+        let children = exchange.reads().children(group, child, parent, at).await?;
         let names = sni_names(children.iter().map(AsRef::as_ref));
         body.insert(field.to_owned(), Value::from(names));
     }

@@ -46,7 +46,7 @@ async fn list(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let group = exchange.group()?.id;
     let named = exchange.parameter("entity")?;
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let unknown = || {
         let reason = format!("none of the {kind} of this group is or ever was called '{named}'");
         Refusal::new(StatusCode::NOT_FOUND, reason)

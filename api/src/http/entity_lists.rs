@@ -57,11 +57,7 @@ pub(crate) async fn page(
         parent,
         at,
     };
-    let page = exchange
-        .services
-        .reads
-        .entities(group, place.kind, &wanted)
-        .await?;
+    let page = exchange.reads().entities(group, place.kind, &wanted).await?;
     let mut body = PageBody::default();
     for entity in &page.entities {
         body.data.push(entities::raw(exchange, entity, at).await?);
@@ -90,7 +86,7 @@ async fn found(
     custom_id: &str,
     at: Option<Version>,
 ) -> Result<PageBody, Refusal> {
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let entity = reads
         .entity_with(group, place.kind, CUSTOM_ID, custom_id, at)
         .await?;

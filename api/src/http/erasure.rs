@@ -78,7 +78,7 @@ async fn named(exchange: &Exchange) -> Result<EntityId, Refusal> {
     let segment = exchange.parameter("entity")?;
     let selector = exchange.named(kind, segment)?;
     exchange.newest_version().await?;
-    let (group, reads) = (exchange.group()?.id, &exchange.services.reads);
+    let (group, reads) = (exchange.group()?.id, exchange.reads());
     if let Some(consumer) = reads.entity(group, kind, &selector, None, None).await? {
         return Ok(consumer.id);
     }

@@ -10,7 +10,7 @@ use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use domain::{Boundary, Version};
 use futures::stream::{self, Stream};
-use projections::{ChangeFilter, ChangeRow, LiveGroup};
+use projections::{ChangeFilter, ChangeRow, Lane, LiveGroup};
 use serde_json::json;
 
 use super::answer::Answer;
@@ -72,7 +72,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 async fn follow_group(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let group = exchange.group()?.id;
-    let live = exchange.services.reads.live(group).await?;
+    let live = exchange.reads().live(group).await?;
     let answer = follow(&exchange, Boundary::Group(group), newest, Some(live)).await?;
     Ok(answer.at_version(newest))
 }
@@ -150,7 +150,7 @@ impl Following {
 
     /// Waits until the views hold a change that hasn't been looked at; answers the newest.
     async fn newer(&self) -> Option<Version> {
-        let (reads, after) = (&self.services.reads, self.after);
+        let (reads, after) = (self.services.reads(Lane::Serving), self.after);
         let Some(live) = &self.live else {
             return reads.version_above(self.boundary, after).await.ok();
         };
@@ -170,7 +170,7 @@ impl Following {
             since: Some(self.after + 1),
             ..self.filter.clone()
         };
-        let reads = &self.services.reads;
+        let reads = self.services.reads(Lane::Serving);
         let read = reads.history(self.boundary, &next, Some(last + 1), BATCH);
         self.waiting.extend(read.await.ok()?.changes.into_iter().rev());
         self.after = last;

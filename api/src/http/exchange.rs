@@ -8,11 +8,13 @@ use domain::organization::{GroupRecord, TokenRecord};
 use domain::spawner::Share;
 use domain::token::Role;
 use domain::{Actor, Cause, Context, Digest, GroupId, Idempotency, Kind, OrganizationId};
+use projections::Lane;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::query::Query;
+use super::reads::Reads;
 use super::refusal::Refusal;
 use super::services::Services;
 use super::{body, forms};
@@ -51,6 +53,8 @@ impl Caller {
 pub(crate) struct Exchange {
     /// What answers are made of.
     pub(crate) services: Arc<Services>,
+    /// Over which connections it reads: where its steps run decides.
+    pub(crate) lane: Lane,
     /// This request's id.
     pub(crate) request_id: Uuid,
     /// The method.
@@ -78,6 +82,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Queries on the read side.
+    pub(crate) fn reads(&self) -> &Reads {
+        self.services.reads(self.lane)
+    }
+
     /// Who asks.
     pub(crate) fn caller(&self) -> Result<&Caller, Refusal> {
         self.caller

@@ -173,8 +173,7 @@ pub(crate) async fn visible(
         filter.ids = vec![if asked { own } else { NO_GROUP }];
     }
     exchange
-        .services
-        .reads
+        .reads()
         .groups(caller.organization, &filter, sort, page)
         .await
 }
@@ -196,8 +195,7 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let id = exchange.group()?.id;
     // The one that authorized the request may be a moment old.
     let group = exchange
-        .services
-        .reads
+        .reads()
         .group_as_it_is(organization, id)
         .await?
         .filter(|group| group.record.deleted_at.is_none())
@@ -213,7 +211,7 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
 
 /// The answer to a change of a group.
 async fn answer(group: &GroupRecord, exchange: &Exchange) -> Result<Answer, Refusal> {
-    let version = exchange.services.reads.group_version(group.id).await?;
+    let version = exchange.reads().group_version(group.id).await?;
     Ok(Answer::ok(&record_shown(group, version, exchange))
         .tagged(group.touched)
         .at_version(version))
@@ -305,7 +303,7 @@ async fn restore(exchange: Exchange) -> Result<Answer, Refusal> {
     exchange.services.access.forget();
     let outcome = restored?.outcome;
     let group = outcome.group.ok_or_else(|| gone(id))?;
-    let version = exchange.services.reads.group_version(group.id).await?;
+    let version = exchange.reads().group_version(group.id).await?;
     let mut body = record_shown(&group, version, &exchange);
     let left_out = outcome.left_out.iter();
     body["left_out_certificates"] = left_out

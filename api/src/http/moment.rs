@@ -20,7 +20,7 @@ impl Exchange {
     /// Waits until the views hold everything that was durable when the request came, and answers the group's version.
     pub(crate) async fn newest_version(&self) -> Result<Version, Refusal> {
         let group = self.group()?.id;
-        let newest = self.services.reads.group_version(group).await?;
+        let newest = self.reads().group_version(group).await?;
         let wanted = self.header(GROUP_VERSION.as_str())?;
         let wanted = wanted.map(str::parse::<Version>).transpose();
         let wanted =
@@ -70,7 +70,7 @@ impl Exchange {
         };
         match instant(parameter, text)? {
             Instant::Version(version) => existing(version, newest).map(Some),
-            Instant::Time(time) => self.services.reads.version_at(group, time).await.map(Some),
+            Instant::Time(time) => self.reads().version_at(group, time).await.map(Some),
         }
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn left_out(certificate: &NodeCertificate) -> Value {
 
 async fn all(exchange: &Exchange) -> Result<Vec<NodeCertificate>, Refusal> {
     let (organization, group) = exchange.place()?;
-    exchange.services.reads.certificates(organization, group).await
+    exchange.reads().certificates(organization, group).await
 }
 
 async fn list(exchange: Exchange) -> Result<Answer, Refusal> {

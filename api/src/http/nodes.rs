@@ -213,7 +213,7 @@ async fn all_groups(exchange: &Exchange, deleted: bool) -> Result<Vec<GroupRow>,
         number: 1,
         size: usize::MAX,
     };
-    let (organization, reads) = (exchange.caller()?.organization, &exchange.services.reads);
+    let (organization, reads) = (exchange.caller()?.organization, exchange.reads());
     let found = reads
         .groups(organization, &filter, GroupSort::default(), all)
         .await?;

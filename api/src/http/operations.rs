@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use domain::Boundary;
 use domain::health::{Condition, Severity};
 use domain::keyring::KeyId;
+use projections::Lane;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -71,7 +72,7 @@ pub(crate) async fn readiness(services: &Services) -> (StatusCode, Value) {
     let (log, keyring, views) = tokio::join!(
         in_time(log(services)),
         in_time(keyring(services)),
-        in_time(services.reads.health()),
+        in_time(services.reads(Lane::Serving).health()),
     );
     let durability = match &services.settings.durability_unverified {
         None => json!({ "verified": true }),

@@ -50,7 +50,7 @@ impl Exchange {
     /// the request came.
     pub(crate) async fn organization_history(&self) -> Result<(Boundary, Version), Refusal> {
         let organization = self.caller()?.organization;
-        let newest = self.services.reads.organization_version(organization).await?;
+        let newest = self.reads().organization_version(organization).await?;
         Ok((Boundary::Organization(organization), newest))
     }
 }
@@ -68,7 +68,7 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
         return Ok(Answer::empty(StatusCode::NOT_MODIFIED).tagged(version));
     }
     let organization = exchange.caller()?.organization;
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let detail = reads.organization_change(organization, version).await?;
     let detail = detail.ok_or_else(|| {
         Refusal::new(

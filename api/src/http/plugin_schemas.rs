@@ -112,7 +112,7 @@ async fn list(exchange: Exchange, place: Place) -> Result<Answer, Refusal> {
         parent: None,
         at: moment.at,
     };
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let page = reads.entities(group, place.kind, &wanted).await?;
     let items: Vec<_> = page.entities.iter().map(|entity| item(entity)).collect();
     let mut next = kong_pages::PageBody::default();
@@ -229,7 +229,7 @@ pub(crate) async fn custom_plugin(exchange: &Exchange, name: &str) -> Result<Cus
         return Ok(plugins);
     };
     let newest = exchange.moment().await?.at;
-    let (reads, group) = (&exchange.services.reads, exchange.group()?.id);
+    let (reads, group) = (exchange.reads(), exchange.group()?.id);
     let selector = Selector::Key(name.to_owned());
     let entity: Option<Arc<Entity>> = reads.entity(group, kind, &selector, None, newest).await?;
     if let Some(entity) = entity {

@@ -9,8 +9,8 @@ use domain::token::TokenHash;
 use domain::{Boundary, EntityId, EventLog, GroupId, Kind, OrganizationId, Position, Timestamp, Version};
 use projections::{
     ChangeDetail, ChangeFilter, ChangePage, EntityChange, EntityPage, EntityQuery, GroupFilter, GroupPage,
-    GroupRow, GroupSelector, GroupSort, LiveError, LiveGroup, NotCaughtUp, Page, Projections, TagCursor,
-    TagFilter, TagPage, ViewError, Views,
+    GroupRow, GroupSelector, GroupSort, Lane, LiveError, LiveGroup, NotCaughtUp, Page, Projections,
+    TagCursor, TagFilter, TagPage, ViewError, Views,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,16 +26,21 @@ const NEAR_THE_END: u64 = 10_000;
 pub(crate) struct Reads {
     projections: Projections,
     log: Arc<dyn EventLog>,
+    lane: Lane,
 }
 
 impl Reads {
-    /// Reads from these projections.
-    pub(crate) const fn new(projections: Projections, log: Arc<dyn EventLog>) -> Self {
-        Self { projections, log }
+    /// Reads from these projections, over the connections of a lane.
+    pub(crate) const fn new(projections: Projections, log: Arc<dyn EventLog>, lane: Lane) -> Self {
+        Self {
+            projections,
+            log,
+            lane,
+        }
     }
 
     fn views(&self) -> &Views {
-        self.projections.views()
+        self.projections.views_for(self.lane)
     }
 
     /// Waits until the views hold what is durable of a group.

@@ -66,7 +66,7 @@ async fn restore(exchange: Exchange, kind: Kind) -> Result<Answer, Refusal> {
         .map(|version| moment::existing(version, newest))
         .transpose()?;
     let group = exchange.group()?.id;
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let selector = exchange.named_in_path(kind, "entity")?;
     let id = reads.last_holder(group, kind, &selector).await?;
     let id = id.ok_or_else(|| never_existed(kind, &selector))?;
@@ -103,7 +103,7 @@ async fn as_it_was(
     id: EntityId,
     version: Version,
 ) -> Result<Arc<Entity>, Refusal> {
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let then = reads
         .entity(group, kind, &Selector::Id(id), None, Some(version))
         .await?;
@@ -136,7 +136,7 @@ async fn belongings(
     owner: (Kind, EntityId),
     deletion: Version,
 ) -> Result<Vec<Arc<Entity>>, Refusal> {
-    let detail = exchange.services.reads.change(group, deletion).await?;
+    let detail = exchange.reads().change(group, deletion).await?;
     let events = detail.into_iter().flat_map(|detail| detail.events);
     let deleted = events.filter(|event| event.after.is_none());
     let mut others: Vec<_> = deleted.filter_map(|event| event.before).collect();

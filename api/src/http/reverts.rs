@@ -41,7 +41,7 @@ async fn revert(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let version = versions::version_parameter(&exchange, newest)?;
     let group = exchange.group()?.id;
-    let detail = exchange.services.reads.change(group, version).await?;
+    let detail = exchange.reads().change(group, version).await?;
     let detail = detail.ok_or_else(versions::before_the_first)?;
     let message = format!("revert of version {version}");
     let reason = match &detail.change.reason {

@@ -48,7 +48,7 @@ async fn roll_back(exchange: Exchange) -> Result<Answer, Refusal> {
     let newest = exchange.newest_version().await?;
     let from = moment::existing(to.unwrap_or_default(), newest)?;
     let group = exchange.group()?.id;
-    let entities = exchange.services.reads.configuration(group, from).await?;
+    let entities = exchange.reads().configuration(group, from).await?;
     let command = GroupCommand::RollBack {
         from,
         entities,

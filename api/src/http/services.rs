@@ -10,7 +10,7 @@ use dataplane_sync::NodeRegistry;
 use domain::signing::SigningKey;
 use domain::{Clock, EventLog, Keyring};
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::Projections;
+use projections::{Lane, Projections};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -79,7 +79,8 @@ pub struct Parts {
 /// The parts, and what the API keeps of its own.
 pub(crate) struct Services {
     pub(crate) commands: CommandBus,
-    pub(crate) reads: Reads,
+    serving: Reads,
+    computing: Reads,
     pub(crate) nodes: Arc<NodeRegistry>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
@@ -101,9 +102,11 @@ pub(crate) struct Services {
 impl Services {
     /// These parts, with these threads for computing.
     pub(crate) fn new(parts: Parts, pool: Pool) -> Self {
+        let reads = |lane| Reads::new(parts.projections.clone(), Arc::clone(&parts.log), lane);
         Self {
             commands: parts.commands,
-            reads: Reads::new(parts.projections, Arc::clone(&parts.log)),
+            serving: reads(Lane::Serving),
+            computing: reads(Lane::Computing),
             nodes: parts.nodes,
             log: parts.log,
             keyring: parts.keyring,
@@ -120,6 +123,13 @@ impl Services {
             shutdown: parts.shutdown,
             access: Access::default(),
             pool,
+        }
+    }
+    /// Queries over the connections of a lane.
+    pub(crate) const fn reads(&self, lane: Lane) -> &Reads {
+        match lane {
+            Lane::Serving => &self.serving,
+            Lane::Computing => &self.computing,
         }
     }
 }

@@ -50,8 +50,7 @@ async fn list(exchange: Exchange, prefix: Prefix) -> Result<Answer, Refusal> {
     let after = kong_pages::offset(&exchange.query)?.and_then(cursor);
     let moment = exchange.moment().await?;
     let page = exchange
-        .services
-        .reads
+        .reads()
         .tags(group, tag, after.as_ref(), size, moment.at)
         .await?;
     let mut body = PageBody::default();

@@ -74,7 +74,7 @@ pub(crate) fn shown(token: &TokenRecord) -> Value {
 async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
     let page = Page::of(&exchange.query)?;
     let organization = exchange.caller()?.organization;
-    let tokens = exchange.services.reads.tokens(organization).await?;
+    let tokens = exchange.reads().tokens(organization).await?;
     let total = tokens.len() as u64;
     let data = page.cut(tokens).iter().map(shown).collect();
     Ok(Answer::ok(&page.envelope(data, total)))
@@ -83,7 +83,7 @@ async fn list(exchange: Exchange) -> Result<Answer, Refusal> {
 async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
     let id = TokenId(exchange.id_parameter("token")?);
     let organization = exchange.caller()?.organization;
-    let tokens = exchange.services.reads.tokens(organization).await?;
+    let tokens = exchange.reads().tokens(organization).await?;
     let token = tokens.iter().find(|token| token.id == id);
     let token = token.ok_or(domain::organization::OrganizationError::NoSuchToken(id))?;
     Ok(Answer::ok(&shown(token)))
@@ -133,11 +133,7 @@ async fn issue(exchange: Exchange) -> Result<Answer, Refusal> {
 
 async fn group_named(exchange: &Exchange, selector: &str) -> Result<domain::GroupId, Refusal> {
     let organization = exchange.caller()?.organization;
-    let group = exchange
-        .services
-        .reads
-        .existing_group(organization, selector)
-        .await?;
+    let group = exchange.reads().existing_group(organization, selector).await?;
     match group {
         Some(group) => Ok(group.id),
         None => Err(Refusal::invalid(

@@ -65,7 +65,7 @@ impl Exchange {
         if !accepted.replayed {
             return Ok(());
         }
-        let (reads, group) = (&self.services.reads, self.group()?.id);
+        let (reads, group) = (self.reads(), self.group()?.id);
         reads.caught_up_to(accepted.position).await?;
         let made = reads.change(group, accepted.version).await?;
         let made =
@@ -82,7 +82,7 @@ impl Exchange {
         };
         let group = self.group()?.id;
         // What stands in the way may be newer than what the views held when the request came.
-        self.services.reads.caught_up_with_group(group).await?;
+        self.reads().caught_up_with_group(group).await?;
         let mut listed = Vec::new();
         for (number, conflict) in conflicts.iter().take(LISTED_CONFLICTS).enumerate() {
             let later = match number < EXPLAINED_CONFLICTS {
@@ -108,7 +108,7 @@ impl Exchange {
         let Some((kind, id)) = conflict.blamed() else {
             return Ok(None);
         };
-        let reads = &self.services.reads;
+        let reads = self.reads();
         let history = reads.entity_history(group, kind, id, None, LATER_CHANGES).await?;
         let mut later = history.iter().filter(|change| change.change.version > since);
         let found = later.find(|change| brings_about(change, conflict));

@@ -112,7 +112,7 @@ pub(crate) async fn page(exchange: &Exchange, boundary: Boundary, newest: Versio
     }
     // Versions have no gaps, so without filters a page is a range of them.
     let before = after.unwrap_or_else(|| (newest + 1).saturating_sub(page.skipped()));
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let found = reads.history(boundary, &filter, Some(before), page.size).await?;
     let with_secrets = exchange.caller()?.reads_secrets();
     let data = found.changes.iter().map(|change| shown(change, with_secrets));
@@ -141,7 +141,7 @@ async fn read(exchange: Exchange) -> Result<Answer, Refusal> {
         Some(_) => Page::of(&exchange.query)?.size,
         None => pages::LARGEST,
     };
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let detail = reads.change_from(group, version, first, size).await?;
     let detail = detail.ok_or_else(before_the_first)?;
     let with_secrets = exchange.caller()?.reads_secrets();
@@ -186,7 +186,7 @@ pub(crate) fn version_parameter(exchange: &Exchange, newest: Version) -> Result<
 /// The content hash of the group's configuration at a version, and whether something of it was erased since: then it is the hash of what
 /// is left, which no instance ever ran. From the live state if the version is recent.
 async fn digest(exchange: &Exchange, group: GroupId, version: Version) -> Result<(Digest, bool), Refusal> {
-    let reads = &exchange.services.reads;
+    let reads = exchange.reads();
     let recent = reads.live(group).await?.current();
     let whole = recent.group.erased.is_empty() || version == recent.group.version;
     if let Some(digest) = recent.digest_at(version).filter(|_| whole) {

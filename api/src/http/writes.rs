@@ -82,7 +82,7 @@ impl Exchange {
             return Ok(());
         }
         let group = self.group()?.id;
-        let reads = &self.services.reads;
+        let reads = self.reads();
         reads.caught_up_to(accepted.position).await?;
         let recorded = reads.change(group, accepted.version).await?;
         accepted.outcome.results = recorded.map(results_of).unwrap_or_default();

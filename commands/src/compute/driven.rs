@@ -1,4 +1,5 @@
-//! A future whose steps run on the threads for computing: each time it can go on, its next step waits for its share's turn.
+//! A future whose steps run on the threads for computing: it begins when its share has a place for it, and each time it can go on,
+//! its next step waits for its share's turn.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -12,7 +13,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Overloaded, PATIENCE, Shared};
 
@@ -36,7 +37,14 @@ where
     Driven::Output: Send + 'static,
 {
     shared.runtime.get_or_init(Handle::current);
-    shared.queue().admit(share)?;
+    let places = shared.queue().admit(share)?;
+    let _ended = Ended { shared, share };
+    let unbegun = Unbegun { shared, share };
+    let patience = Instant::now() + PATIENCE;
+    let place = timeout_at(patience, places.acquire_owned()).await;
+    let _place = place
+        .map_err(|_| Overloaded::Waited)?
+        .map_err(|_| Overloaded::Ending)?;
     let (begin, begun) = oneshot::channel();
     let (end, ended) = oneshot::channel::<Result<Driven::Output, Box<dyn Any + Send>>>();
     let future = async move {
@@ -52,9 +60,8 @@ where
         share,
     });
     let _dropped_with_this = DropsIt(Arc::clone(&request));
-    let unbegun = Unbegun { shared, share };
     request.wake();
-    timeout(PATIENCE, begun)
+    timeout_at(patience, begun)
         .await
         .map_err(|_| Overloaded::Waited)?
         .map_err(|_| Overloaded::Ending)?;
@@ -75,6 +82,18 @@ struct Unbegun<'shared> {
 impl Drop for Unbegun<'_> {
     fn drop(&mut self) {
         self.shared.queue().begun(self.share);
+    }
+}
+
+/// Hasn't ended until it is dropped.
+struct Ended<'shared> {
+    shared: &'shared Arc<Shared>,
+    share: Share,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.shared.queue().ended(self.share);
     }
 }
 

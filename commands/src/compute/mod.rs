@@ -3,7 +3,7 @@
 //! There are more threads than processors, at a lower priority than the rest of the program, so that the operating system gives
 //! those who serve the processors first. Each share (a tenant, or the program) has some of the threads at most, and where several
 //! wait they take turns: [`queue`]. [`Pool::drive`] takes a whole request: its steps run here, and while it waits for something it
-//! holds no thread ([`driven`]).
+//! holds no thread ([`driven`]). Only a few requests of a share are under way at once; the others wait, up to a number.
 
 mod driven;
 mod queue;

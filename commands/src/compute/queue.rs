@@ -1,8 +1,10 @@
 //! What waits to be computed, and whose turn it is.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use domain::spawner::{Share, Work};
+use tokio::sync::Semaphore;
 
 use super::Overloaded;
 
@@ -11,12 +13,15 @@ const WAITING_OF_A_SHARE: usize = 64;
 /// How many of all.
 const WAITING: usize = 1_024;
 
-#[derive(Default)]
 struct Account {
     waiting: VecDeque<Work>,
     running: usize,
-    /// Requests that haven't begun.
+    /// Requests that haven't ended.
+    requests: usize,
+    /// Those of them that haven't begun.
     unbegun: usize,
+    /// For those that have.
+    places: Arc<Semaphore>,
 }
 
 /// The queue. Shares with something to do stand in a circle.
@@ -24,7 +29,8 @@ pub(super) struct Queue {
     accounts: HashMap<Share, Account>,
     /// Shares that have work waiting, the next one first.
     turns: VecDeque<Share>,
-    /// How many threads one share may have at once.
+    /// How many threads one share may have at once. Twice as many of its requests may be under way: what one holds while it waits
+    /// for its turn (a connection to the database, its memory) is kept from others.
     per_share: usize,
     waiting: usize,
     unbegun: usize,
@@ -62,9 +68,9 @@ impl Queue {
         if self.ended {
             return;
         }
-        let account = self.accounts.entry(share).or_default();
-        account.waiting.push_back(work);
         self.waiting += 1;
+        let account = self.account(share);
+        account.waiting.push_back(work);
         if account.waiting.len() == 1 {
             self.turns.push_back(share);
         }
@@ -96,21 +102,23 @@ impl Queue {
         self.forget(share);
     }
 
-    /// A request wants to be begun.
-    pub(super) fn admit(&mut self, share: Share) -> Result<(), Overloaded> {
+    /// A request wants to be begun. It begins with one of the share's places, which it keeps until it ends.
+    pub(super) fn admit(&mut self, share: Share) -> Result<Arc<Semaphore>, Overloaded> {
         if self.ended {
             return Err(Overloaded::Ending);
         }
         if self.unbegun >= WAITING {
             return Err(Overloaded::Everybody);
         }
-        let account = self.accounts.entry(share).or_default();
+        let account = self.account(share);
         if account.unbegun >= WAITING_OF_A_SHARE {
             return Err(Overloaded::Share);
         }
+        account.requests += 1;
         account.unbegun += 1;
+        let places = Arc::clone(&account.places);
         self.unbegun += 1;
-        Ok(())
+        Ok(places)
     }
 
     /// A request has begun, or never will.
@@ -119,13 +127,22 @@ impl Queue {
         if let Some(account) = self.accounts.get_mut(&share) {
             account.unbegun -= 1;
         }
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&mut self, share: Share) {
+        if let Some(account) = self.accounts.get_mut(&share) {
+            account.requests -= 1;
+        }
         self.forget(share);
     }
 
     /// Drops what waits; nothing is taken any more.
     pub(super) fn end(&mut self) {
         self.ended = true;
-        self.accounts.clear();
+        for (_, account) in self.accounts.drain() {
+            account.places.close();
+        }
         self.turns.clear();
         self.waiting = 0;
     }
@@ -155,9 +172,20 @@ impl Queue {
         self.idle -= 1;
     }
 
+    fn account(&mut self, share: Share) -> &mut Account {
+        let places = self.per_share * 2;
+        self.accounts.entry(share).or_insert_with(|| Account {
+            waiting: VecDeque::new(),
+            running: 0,
+            requests: 0,
+            unbegun: 0,
+            places: Arc::new(Semaphore::new(places)),
+        })
+    }
+
     fn forget(&mut self, share: Share) {
         let done =
-            |account: &Account| account.running == 0 && account.unbegun == 0 && account.waiting.is_empty();
+            |account: &Account| account.running == 0 && account.requests == 0 && account.waiting.is_empty();
         if self.accounts.get(&share).is_some_and(done) {
             self.accounts.remove(&share);
         }

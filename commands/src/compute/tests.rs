@@ -135,6 +135,41 @@ async fn who_has_too_much_waiting_is_refused_and_nobody_else() {
     );
 }
 
+#[tokio::test]
+async fn a_share_has_some_requests_under_way_and_the_next_begins_when_one_ends() {
+    let pool = Pool::with_threads(1);
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let mut asked: Vec<_> = (0..3)
+        .map(|number| {
+            let ((tell, told), begin) = (oneshot(), begin.clone());
+            let asks = async move {
+                begin.send(number).unwrap();
+                told.await.unwrap();
+            };
+            (Box::pin(pool.drive(share(1), asks)), tell)
+        })
+        .collect();
+    let (mut third, third_may_end) = asked.pop().unwrap();
+    let (mut second, second_may_end) = asked.pop().unwrap();
+    let (mut first, first_may_end) = asked.pop().unwrap();
+    assert!(futures::poll!(first.as_mut()).is_pending());
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    assert!(futures::poll!(third.as_mut()).is_pending());
+    assert_eq!((begun.recv().await, begun.recv().await), (Some(0), Some(1)));
+    // Another share's requests are begun meanwhile.
+    assert_eq!(pool.drive(share(2), async { 2 }).await, Ok(2));
+    assert!(futures::poll!(third.as_mut()).is_pending());
+    assert!(begun.try_recv().is_err(), "it has no place");
+
+    first_may_end.send(()).unwrap();
+    assert_eq!(first.await, Ok(()));
+    assert!(futures::poll!(third.as_mut()).is_pending());
+    assert_eq!(begun.recv().await, Some(2));
+    second_may_end.send(()).unwrap();
+    third_may_end.send(()).unwrap();
+    assert_eq!((second.await, third.await), (Ok(()), Ok(())));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_isnt_begun_in_time_is_refused() {
     let pool = Pool::with_threads(1);

@@ -1,33 +1,33 @@
 //! The views' database: SQLite or PostgreSQL. Every statement is written once, with `$n` parameters of the three types
 //! that both know ([`Value`]); what is an engine's own is in [`sqlite`] and [`postgres`].
 //!
-//! - [`Database::fetch_all`] and its like read; [`Database::write`] hands out the [`Writer`].
+//! - [`Database::fetch_all`] and its like read, over the connections of a [`Lane`]; [`Database::write`] hands out the [`Writer`].
 //! - [`error`]: which failures pass by themselves. [`schemas`]: each version's own place in PostgreSQL.
 
 mod announcement;
 mod connection;
 mod error;
 mod postgres;
+mod reading;
 mod row;
 pub(crate) mod schemas;
 mod sqlite;
 mod value;
 
 use domain::Timestamp;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use sqlx::Executor as _;
 
 pub(crate) use announcement::Announcement;
 pub(crate) use connection::{Connection, Engine, Writer};
 pub(crate) use error::passes;
 pub(crate) use postgres::Postgres;
+pub use reading::Lane;
+pub(crate) use reading::Reading;
 pub(crate) use row::Row;
 pub(crate) use value::Value;
 
 use crate::location::Location;
 use crate::write::VIEWS_VERSION;
 pub(crate) use sqlite::Sqlite;
-use value::{postgres_arguments, sqlite_arguments};
 
 /// Connections to the views.
 pub(crate) enum Database {
@@ -44,14 +44,6 @@ impl Database {
             Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path, now).await?),
             Location::Postgres(url) => Self::Postgres(Postgres::open(url.expose(), VIEWS_VERSION).await?),
         })
-    }
-
-    /// What the statements run on.
-    pub(crate) const fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
-        }
     }
 
     /// What is wrong with a file that nobody has opened, if it isn't what was written. Changes nothing.
@@ -93,46 +85,13 @@ impl Database {
         })
     }
 
-    /// The rows of an answer, one after the other. A statement sees one consistent state.
-    pub(crate) fn fetch(
-        &self,
-        sql: &'static str,
-        arguments: impl IntoIterator<Item = Value>,
-    ) -> BoxStream<'_, Result<Row, sqlx::Error>> {
-        match self {
-            Self::Sqlite(sqlite) => {
-                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                let rows = sqlite.reads.fetch(query);
-                rows.map_ok(Row::Sqlite)
-                    .map_err(|error| sqlite.hear(error))
-                    .boxed()
-            }
-            Self::Postgres(postgres) => {
-                let query = sqlx::query_with(sql, postgres_arguments(arguments));
-                postgres.reads.fetch(query).map_ok(Row::Postgres).boxed()
-            }
-        }
-    }
-
     /// All rows of an answer.
     pub(crate) async fn fetch_all(
         &self,
         sql: &'static str,
         arguments: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<Row>, sqlx::Error> {
-        match self {
-            Self::Sqlite(sqlite) => {
-                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                let rows = query.fetch_all(&sqlite.reads).await;
-                let rows = rows.map_err(|error| sqlite.hear(error))?;
-                Ok(rows.into_iter().map(Row::Sqlite).collect())
-            }
-            Self::Postgres(postgres) => {
-                let query = sqlx::query_with(sql, postgres_arguments(arguments));
-                let rows = query.fetch_all(&postgres.reads).await?;
-                Ok(rows.into_iter().map(Row::Postgres).collect())
-            }
-        }
+        self.reading(Lane::Serving).fetch_all(sql, arguments).await
     }
 
     /// The first row of an answer, if it has one.
@@ -141,16 +100,14 @@ impl Database {
         sql: &'static str,
         arguments: impl IntoIterator<Item = Value>,
     ) -> Result<Option<Row>, sqlx::Error> {
+        self.reading(Lane::Serving).fetch_optional(sql, arguments).await
+    }
+
+    /// Reads over the connections of a lane.
+    pub(crate) const fn reading(&self, lane: Lane) -> Reading<'_> {
         match self {
-            Self::Sqlite(sqlite) => {
-                let query = sqlx::query_with(sql, sqlite_arguments(arguments));
-                let row = query.fetch_optional(&sqlite.reads).await;
-                Ok(row.map_err(|error| sqlite.hear(error))?.map(Row::Sqlite))
-            }
-            Self::Postgres(postgres) => {
-                let query = sqlx::query_with(sql, postgres_arguments(arguments));
-                Ok(query.fetch_optional(&postgres.reads).await?.map(Row::Postgres))
-            }
+            Self::Sqlite(sqlite) => Reading::Sqlite(sqlite, sqlite.reads.of(lane)),
+            Self::Postgres(postgres) => Reading::Postgres(postgres.reads.of(lane)),
         }
     }
 }

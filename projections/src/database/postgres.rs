@@ -8,12 +8,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
 use super::announcement::{ANNOUNCE, Announcement};
+use super::reading::{Lane, Lanes};
 use super::row::Row;
 use super::schemas::Schemas;
 use super::value::{Value, postgres_arguments};
-
-/// How many queries run beside each other.
-const READERS: u32 = 8;
 
 /// The writer, the lease's holder, and those who don't project: observed nodes and stored states.
 const WRITERS: u32 = 4;
@@ -28,7 +26,7 @@ const IDLE_IN_TRANSACTION: &str = "5000";
 /// Connections to one PostgreSQL database. Each is checked before it is used, so a server that was started again costs
 /// a reconnection.
 pub(crate) struct Postgres {
-    pub(super) reads: PgPool,
+    pub(super) reads: Lanes<PgPool>,
     pub(crate) writes: PgPool,
     /// Writers of one process take turns, as they do on SQLite.
     pub(super) turn: Mutex<()>,
@@ -62,11 +60,15 @@ impl Postgres {
             ("enable_mergejoin", "off"),
             ("jit", "off"),
         ];
-        let reads = PgPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(ACQUIRE)
-            .connect_with(options.options(walks))
-            .await?;
+        let readers = options.options(walks);
+        let pool = async |lane: Lane| {
+            let pool = PgPoolOptions::new().max_connections(lane.connections());
+            pool.acquire_timeout(ACQUIRE).connect_with(readers.clone()).await
+        };
+        let reads = Lanes {
+            serving: pool(Lane::Serving).await?,
+            computing: pool(Lane::Computing).await?,
+        };
         Ok(Self {
             reads,
             writes,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use domain::{Timestamp, Version};
 
-use crate::database::Database;
+use crate::database::{Lane, Reading};
 use crate::error::ViewError;
 use crate::shared::Shared;
 use crate::write::STILL_VALID;
@@ -44,11 +44,12 @@ pub use tags::{TagCursor, TagPage, TaggedEntity};
 /// The read models. Every query answers from one generation, even while a rebuild flips to the next.
 pub struct Views {
     shared: Arc<Shared>,
+    lane: Lane,
 }
 
 impl Views {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(shared: Arc<Shared>, lane: Lane) -> Self {
+        Self { shared, lane }
     }
 
     /// The generation to read, once it holds what the log had when the process started: every query begins with this, so
@@ -59,8 +60,8 @@ impl Views {
         Ok(*self.shared.generation.read().await)
     }
 
-    fn database(&self) -> &Database {
-        &self.shared.database
+    fn database(&self) -> Reading<'_> {
+        self.shared.database.reading(self.lane)
     }
 
     fn moment(&self, at: Option<Version>) -> Moment {

@@ -63,7 +63,7 @@ async fn start(home: &TempDir) -> (Option<String>, i64) {
     let sqlite = Sqlite::open(path.to_str().unwrap(), NOW).await.unwrap();
     let damage = sqlite.set_aside().map(|aside| aside.damage.clone());
     let count = sqlx::query_scalar("SELECT count(*) FROM stored_state WHERE state_version = 2");
-    let rows = count.fetch_one(&sqlite.reads).await.unwrap();
+    let rows = count.fetch_one(&sqlite.reads.serving).await.unwrap();
     sqlite.close().await.unwrap();
     (damage, rows)
 }

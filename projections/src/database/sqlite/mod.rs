@@ -31,9 +31,7 @@ use tracing::warn;
 use self::page_digests::beside;
 use self::pages::{Found, Pages};
 pub(crate) use self::set_aside::SetAside;
-
-/// How many queries run beside each other.
-const READERS: u32 = 8;
+use super::reading::{Lane, Lanes};
 
 /// How long the write-ahead log may become before a checkpoint is tried, in bytes …
 const LONG: u64 = 16 * 1024 * 1024;
@@ -53,7 +51,7 @@ static HELD_OPEN: Held<Vec<(PathBuf, SqliteConnection)>> = Held::new(Vec::new())
 /// Connections to `views.db`: many that read, one that writes, so that writers take turns in memory instead of
 /// waiting for each other's locks.
 pub(crate) struct Sqlite {
-    pub(super) reads: SqlitePool,
+    pub(super) reads: Lanes<SqlitePool>,
     pub(super) write: Mutex<Writing>,
     path: PathBuf,
     pages: Arc<Pages>,
@@ -105,10 +103,14 @@ impl Sqlite {
             .await?;
         held_open().push((path.clone(), held));
         write.checkpoint(Patience::Some).await?;
-        let reads = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(readers)
-            .await?;
+        let pool = async |lane: Lane| {
+            let pool = SqlitePoolOptions::new().max_connections(lane.connections());
+            pool.connect_with(readers.clone()).await
+        };
+        let reads = Lanes {
+            serving: pool(Lane::Serving).await?,
+            computing: pool(Lane::Computing).await?,
+        };
         Ok(Self {
             reads,
             pages: Arc::clone(&write.pages),
@@ -164,7 +166,8 @@ impl Sqlite {
     /// Writes everything into the database's own file. Nobody may write afterwards.
     pub(crate) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut write = self.write.lock().await;
-        self.reads.close().await;
+        self.reads.serving.close().await;
+        self.reads.computing.close().await;
         write.checkpoint(Patience::Some).await?;
         held_open().retain(|(path, _)| *path != self.path);
         Ok(())
@@ -325,7 +328,7 @@ mod tests {
         };
         write("CREATE TABLE filler (id INTEGER PRIMARY KEY, content BLOB)").await;
         write(FILL).await;
-        let mut reading = sqlite.reads.begin().await.unwrap();
+        let mut reading = sqlite.reads.serving.begin().await.unwrap();
         let count = "SELECT count(*) FROM filler";
         let (read,): (i64,) = sqlx::query_as(count).fetch_one(&mut *reading).await.unwrap();
         assert_eq!(read, 300);
