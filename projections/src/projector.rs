@@ -25,6 +25,9 @@ pub(crate) const BATCH_RECORDS: usize = 4096;
 /// After how many bytes of bodies a transaction ends.
 pub(crate) const BATCH_BYTES: usize = 32 * 1024 * 1024;
 
+/// The same while live: who waits for one record shall not wait for all the large ones behind it too.
+const LIVE_BATCH_BYTES: usize = 128 * 1024;
+
 /// How near the reader must be for the feed to be subscribed to: nearer than it reaches back.
 const NEAR: u64 = feed::CAPACITY as u64 / 2;
 
@@ -123,7 +126,7 @@ impl Projector {
                 .drain(..)
                 .map_while(|record| record.map_err(|error| failure = Some(error)).ok());
             let mut good: Vec<_> = good.collect();
-            self.store_all(&mut good).await?;
+            self.store_all(&mut good, BATCH_BYTES).await?;
             if let Some(error) = failure {
                 return Err(error);
             }
@@ -196,16 +199,20 @@ impl Projector {
             {
                 return Ok(());
             }
-            self.store_all(&mut waiting).await?;
+            self.store_all(&mut waiting, LIVE_BATCH_BYTES).await?;
         }
     }
 
-    /// Writes records in as many transactions as it takes.
-    async fn store_all(&mut self, records: &mut Vec<Decoded>) -> Result<(), ProjectionError> {
+    /// Writes records in as many transactions as it takes, each of about so many bytes.
+    async fn store_all(
+        &mut self,
+        records: &mut Vec<Decoded>,
+        batch_bytes: usize,
+    ) -> Result<(), ProjectionError> {
         let mut records = records.drain(..);
         loop {
             let mut batch = Batch::default();
-            while batch.size < BATCH_BYTES
+            while batch.size < batch_bytes
                 && let Some(decoded) = records.next()
             {
                 add(&mut batch, &decoded, &self.shared).await?;

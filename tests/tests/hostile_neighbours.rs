@@ -193,26 +193,48 @@ impl Tenant {
     }
 }
 
-/// What innocents measured.
-struct Measured(Histogram<u64>);
+/// What innocents ask for, one after the other.
+const ASKED: [&str; 3] = ["writes", "reads of what was written", "lists"];
+
+/// How long each took them.
+struct Measured([Histogram<u64>; ASKED.len()]);
 
 impl Measured {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| {
+            Histogram::new(3).expect("three digits can be kept")
+        }))
+    }
+
+    fn all(&self) -> Histogram<u64> {
+        let mut all = self.0[0].clone();
+        for one in &self.0[1..] {
+            all += one;
+        }
+        all
+    }
+
     fn p99(&self) -> Duration {
-        Duration::from_micros(self.0.value_at_quantile(0.99))
+        Duration::from_micros(self.all().value_at_quantile(0.99))
     }
 }
 
 impl std::fmt::Display for Measured {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1_000.0;
-        write!(
-            formatter,
-            "{} requests, median {:.1} ms, 99 % {:.1} ms, slowest {:.1} ms",
-            self.0.len(),
-            at(0.5),
-            at(0.99),
-            self.0.max() as f64 / 1_000.0
-        )
+        let all = self.all();
+        let kinds = ASKED.iter().copied().zip(&self.0);
+        for (what, times) in [("requests", &all)].into_iter().chain(kinds) {
+            let at = |quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
+            write!(
+                formatter,
+                "\n  {} {what}: median {:.1} ms, 99 % {:.1} ms, slowest {:.1} ms",
+                times.len(),
+                at(0.5),
+                at(0.99),
+                times.max() as f64 / 1_000.0
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -223,35 +245,29 @@ async fn work(scene: &Arc<Scene>, time: Duration) -> Measured {
         let scene = Arc::clone(scene);
         working.spawn(async move { work_in(&scene.innocent[number], time).await });
     }
-    let mut all = Histogram::new(3).expect("three digits can be kept");
+    let mut all = Measured::new();
     while let Some(measured) = working.join_next().await {
-        all += measured.expect("an innocent comes to its end");
+        let measured = measured.expect("an innocent comes to its end");
+        for (all, one) in all.0.iter_mut().zip(measured.0) {
+            *all += one;
+        }
     }
-    Measured(all)
+    all
 }
 
-async fn work_in(tenant: &Tenant, time: Duration) -> Histogram<u64> {
-    let mut measured = Histogram::new(3).expect("three digits can be kept");
+async fn work_in(tenant: &Tenant, time: Duration) -> Measured {
+    let mut measured = Measured::new();
+    let [writes, reads, lists] = &mut measured.0;
     let (began, mut round) = (Instant::now(), 0_u64);
     while began.elapsed() < time {
         round += 1;
         let host = format!("{}-{round}.test", tenant.name);
         let body = json!({ "name": "orders", "host": host });
         let put = tenant.client.put(tenant.entity("services/orders")).json(&body);
-        asked(tenant, put, &mut measured).await;
-        let read = asked(
-            tenant,
-            tenant.client.get(tenant.entity("services/orders")),
-            &mut measured,
-        )
-        .await;
+        asked(tenant, put, writes).await;
+        let read = asked(tenant, tenant.client.get(tenant.entity("services/orders")), reads).await;
         assert_eq!(read["host"], host.as_str(), "what was written is read");
-        let list = asked(
-            tenant,
-            tenant.client.get(tenant.entity("services")),
-            &mut measured,
-        )
-        .await;
+        let list = asked(tenant, tenant.client.get(tenant.entity("services")), lists).await;
         assert_eq!(
             list["data"].as_array().map(Vec::len),
             Some(1),

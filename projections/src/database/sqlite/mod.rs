@@ -33,9 +33,10 @@ use self::pages::{Found, Pages};
 pub(crate) use self::set_aside::SetAside;
 use super::reading::{Lane, Lanes};
 
-/// How long the write-ahead log may become before a checkpoint is tried, in bytes …
-const LONG: u64 = 16 * 1024 * 1024;
-/// … and before that waits for those who read.
+/// By how much the write-ahead log may grow before a checkpoint is tried, and tried again, in bytes. Nobody writes meanwhile, so
+/// it is short rather than seldom …
+const LONG: u64 = 4 * 1024 * 1024;
+/// … and how long it may become before that waits for everybody who reads.
 const TOO_LONG: u64 = 64 * 1024 * 1024;
 
 /// How many pages are compared with their digests at once.
@@ -64,15 +65,17 @@ pub(crate) struct Sqlite {
 pub(crate) struct Writing {
     pub(super) connection: SqliteConnection,
     pages: Arc<Pages>,
+    /// How long the write-ahead log was when a checkpoint of all of it was tried in vain.
+    tried_at: u64,
 }
 
 /// How long a checkpoint waits for those who are reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
-    /// What they hold is left for the next one.
-    None,
+    /// About as long as a query takes, 10 ms. What others hold for longer is left for the next one.
+    Little,
     /// Up to 5 s.
-    Some,
+    Much,
 }
 
 impl Sqlite {
@@ -86,6 +89,7 @@ impl Sqlite {
         let mut write = Writing {
             connection: options.connect().await?,
             pages,
+            tried_at: 0,
         };
         match migrations::views::sqlite().run(&mut write.connection).await {
             Err(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) => {
@@ -102,7 +106,7 @@ impl Sqlite {
             .execute(&mut held)
             .await?;
         held_open().push((path.clone(), held));
-        write.checkpoint(Patience::Some).await?;
+        write.checkpoint(Patience::Much).await?;
         let pool = async |lane: Lane| {
             let pool = SqlitePoolOptions::new().max_connections(lane.connections());
             pool.connect_with(readers.clone()).await
@@ -168,7 +172,7 @@ impl Sqlite {
         let mut write = self.write.lock().await;
         self.reads.serving.close().await;
         self.reads.computing.close().await;
-        write.checkpoint(Patience::Some).await?;
+        write.checkpoint(Patience::Much).await?;
         held_open().retain(|(path, _)| *path != self.path);
         Ok(())
     }
@@ -178,17 +182,19 @@ impl Writing {
     /// Makes a checkpoint if the write-ahead log is long.
     pub(super) async fn checkpoint_if_long(&mut self) -> Result<(), sqlx::Error> {
         let length = self.pages.log_length();
-        if length >= TOO_LONG {
-            self.checkpoint(Patience::Some).await?;
-        } else if length >= LONG {
-            self.checkpoint(Patience::None).await?;
+        if length < self.tried_at.saturating_add(LONG) {
+            return Ok(());
         }
-        Ok(())
+        let patience = match length >= TOO_LONG {
+            true => Patience::Much,
+            false => Patience::Little,
+        };
+        self.checkpoint(patience).await.map(drop)
     }
 
     /// Empties the write-ahead log; says whether no reader was in the way.
     pub(super) async fn empty_write_ahead_log(&mut self) -> Result<bool, sqlx::Error> {
-        self.checkpoint(Patience::Some).await
+        self.checkpoint(Patience::Much).await
     }
 
     /// Moves what stands in the write-ahead log into the database's own file, and notes the digests of what is written
@@ -196,19 +202,22 @@ impl Writing {
     async fn checkpoint(&mut self, patience: Patience) -> Result<bool, sqlx::Error> {
         let pages = Arc::clone(&self.pages);
         if !blocking(move || pages.prepare()).await? {
+            self.tried_at = 0;
             return Ok(true);
         }
         let timeout = match patience {
-            Patience::None => "PRAGMA busy_timeout = 0",
-            Patience::Some => "PRAGMA busy_timeout = 5000",
+            Patience::Little => "PRAGMA busy_timeout = 10",
+            Patience::Much => "PRAGMA busy_timeout = 5000",
         };
         sqlx::query(timeout).execute(&mut self.connection).await?;
         let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut self.connection)
             .await?;
         let pages = Arc::clone(&self.pages);
-        blocking(move || pages.settle(busy == 0)).await?;
-        Ok(busy == 0)
+        let whole = busy == 0;
+        blocking(move || pages.settle(whole)).await?;
+        self.tried_at = if whole { 0 } else { self.pages.log_length() };
+        Ok(whole)
     }
 }
 
@@ -240,6 +249,7 @@ async fn set_newer_aside(
     let mut write = Writing {
         connection: options.connect().await?,
         pages,
+        tried_at: 0,
     };
     migrations::views::sqlite().run(&mut write.connection).await?;
     if let Err(error) = take_observed_nodes(&mut write.connection, &aside).await {
@@ -308,11 +318,79 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 #[cfg(test)]
 mod tests {
+    use super::write_ahead_log::{CommittedFrames, committed};
     use super::*;
 
     const FILL: &str = "INSERT INTO filler
         WITH RECURSIVE number(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM number WHERE id < 300)
         SELECT id, randomblob(3000) FROM number";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_checkpoint_that_a_reader_is_in_the_way_of_is_tried_again_when_the_log_has_grown() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("views.db");
+        let sqlite = Sqlite::open(path.to_str().unwrap(), Timestamp(0)).await.unwrap();
+        let mut write = sqlite.write.lock().await;
+        let mut fill = async |statement: &'static str| {
+            let done = sqlx::query(statement).execute(&mut write.connection).await;
+            done.unwrap();
+            write.checkpoint_if_long().await.unwrap();
+            (write.tried_at, write.pages.log_length())
+        };
+        fill("CREATE TABLE filler (id INTEGER, content BLOB)").await;
+        let mut reading = sqlite.reads.serving.begin().await.unwrap();
+        let read = sqlx::query("SELECT * FROM filler").fetch_all(&mut *reading).await;
+        assert!(read.unwrap().is_empty());
+        let (mut tried_at, mut length) = (0, 0);
+        while tried_at == 0 {
+            assert!(length <= LONG + (2 << 20), "it wasn't tried");
+            (tried_at, length) = fill(FILL).await;
+        }
+        assert_eq!(
+            fill("DELETE FROM filler WHERE id = 7").await.0,
+            tried_at,
+            "not for so little"
+        );
+        while length < tried_at + LONG {
+            length = fill(FILL).await.1;
+        }
+        assert_eq!(
+            fill("DELETE FROM filler WHERE id = 8").await.0,
+            length,
+            "it was tried again"
+        );
+        reading.rollback().await.unwrap();
+        assert!(write.checkpoint(Patience::Much).await.unwrap());
+        assert_eq!(write.tried_at, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_ahead_log_that_grows_is_read_as_if_it_were_read_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("views.db");
+        let sqlite = Sqlite::open(path.to_str().unwrap(), Timestamp(0)).await.unwrap();
+        let log = beside(&path, "-wal");
+        let mut growing = CommittedFrames::default();
+        let mut write = sqlite.write.lock().await;
+        let statements: [&'static str; 3] = [
+            "CREATE TABLE filler (id INTEGER, content BLOB)",
+            FILL,
+            "UPDATE filler SET content = randomblob(3000) WHERE id < 20",
+        ];
+        for round in 0..3 {
+            for &statement in &statements[usize::from(round > 0)..] {
+                sqlx::query(statement)
+                    .execute(&mut write.connection)
+                    .await
+                    .unwrap();
+                let anew = committed(&log).unwrap();
+                assert!(anew.is_some());
+                assert_eq!(growing.read(&log).unwrap(), anew.as_ref());
+            }
+            assert!(write.checkpoint(Patience::Much).await.unwrap());
+            assert_eq!(growing.read(&log).unwrap(), None, "it begins again");
+        }
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn new_pages_that_a_reader_keeps_a_checkpoint_from_are_no_damage() {
@@ -335,7 +413,7 @@ mod tests {
         // The first of the new pages change again: the checkpoint leaves them out, and writes those behind them.
         for _ in 0..2 {
             write("UPDATE filler SET content = randomblob(3000) WHERE id < 20").await;
-            let whole = sqlite.write.lock().await.checkpoint(Patience::None).await;
+            let whole = sqlite.write.lock().await.checkpoint(Patience::Little).await;
             assert!(!whole.unwrap(), "the reader is in the way");
             sqlite.pages.compare_again().unwrap();
             assert_eq!(sqlite.look_after().await.unwrap(), None);
@@ -346,7 +424,7 @@ mod tests {
                 .write
                 .lock()
                 .await
-                .checkpoint(Patience::Some)
+                .checkpoint(Patience::Much)
                 .await
                 .unwrap()
         );

@@ -14,7 +14,7 @@ use super::page_digests::{
     PAGE_BYTES, PageDigest, PageDigests, PageNumber, UNNOTED, beside, digest_of, read_next, remove_next,
     write_next,
 };
-use super::write_ahead_log::{Committed, committed};
+use super::write_ahead_log::{Committed, CommittedFrames, committed};
 
 /// How many pages are read at once.
 const SOME_PAGES: PageNumber = 256;
@@ -47,6 +47,8 @@ pub(super) struct Pages {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The write-ahead log.
+    log: CommittedFrames,
     /// What a checkpoint writes or has written in part.
     next: Option<Committed>,
     /// How many pages had a digest before that.
@@ -160,7 +162,7 @@ impl Pages {
         let mut state = self.state();
         // What an earlier one has written in part is told from what it hasn't before both are forgotten.
         self.note_written(&mut state, false)?;
-        let Some(next) = committed(&beside(&self.database, "-wal"))? else {
+        let Some(next) = state.log.read(&beside(&self.database, "-wal"))?.cloned() else {
             self.forget_next(&mut state)?;
             return Ok(false);
         };

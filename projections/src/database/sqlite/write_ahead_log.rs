@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::page_digests::{PAGE_BYTES, PageDigest, PageNumber, digest_of};
@@ -29,14 +29,53 @@ pub(super) struct Committed {
 
 /// Reads the committed frames; none if the file isn't there or holds none.
 pub(super) fn committed(path: &Path) -> io::Result<Option<Committed>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut frames = BufReader::with_capacity(1 << 20, file);
+    let mut frames = CommittedFrames::default();
+    Ok(frames.read(path)?.cloned())
+}
+
+/// The committed frames of a file that grows: each is read once.
+#[derive(Debug, Default)]
+pub(super) struct CommittedFrames {
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    committed: Committed,
+    /// Of everything up to the last committed frame.
+    checksum: Checksum,
+    /// Where that frame ends.
+    end: u64,
+}
+
+impl CommittedFrames {
+    /// Reads what was added, or everything if the file was begun again; none if it isn't there or holds none.
+    pub(super) fn read(&mut self, path: &Path) -> io::Result<Option<&Committed>> {
+        let before = self.known.take();
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut frames = BufReader::with_capacity(1 << 20, file);
+        let Some(begun) = header(&mut frames)? else {
+            return Ok(None);
+        };
+        let known = match before {
+            Some(before) if before.committed.salts == begun.committed.salts => before,
+            _ => begun,
+        };
+        frames.seek(SeekFrom::Start(known.end))?;
+        let known = self.known.insert(known);
+        known.read_on(&mut frames)?;
+        Ok((known.committed.frames > 0).then_some(&known.committed))
+    }
+}
+
+/// The header of a file; none if it isn't one.
+fn header(file: &mut impl Read) -> io::Result<Option<Known>> {
     let mut header = [0; HEADER_BYTES];
-    if !fill(&mut frames, &mut header)? || number(&header, 0) & !1 != MAGIC {
+    if !fill(file, &mut header)? || number(&header, 0) & !1 != MAGIC {
         return Ok(None);
     }
     let mut checksum = Checksum {
@@ -47,32 +86,41 @@ pub(super) fn committed(path: &Path) -> io::Result<Option<Committed>> {
     if number(&header, 8) as usize != PAGE_BYTES || !checksum.is(&header[24..]) {
         return Ok(None);
     }
-    let mut salts = [0; 8];
-    salts.copy_from_slice(&header[16..24]);
-    let mut committed = Committed {
-        salts,
-        ..Committed::default()
-    };
-    let mut uncommitted = Vec::new();
-    let mut seen = 0;
-    let mut frame_header = [0; FRAME_HEADER_BYTES];
-    let mut page = vec![0; PAGE_BYTES];
-    while fill(&mut frames, &mut frame_header)? && fill(&mut frames, &mut page)? {
-        checksum.take(&frame_header[..8]);
-        checksum.take(&page);
-        if frame_header[8..16] != salts || !checksum.is(&frame_header[16..]) {
-            break;
+    let mut committed = Committed::default();
+    committed.salts.copy_from_slice(&header[16..24]);
+    Ok(Some(Known {
+        committed,
+        checksum,
+        end: HEADER_BYTES as u64,
+    }))
+}
+
+impl Known {
+    fn read_on(&mut self, frames: &mut impl Read) -> io::Result<()> {
+        let committed = &mut self.committed;
+        let (mut checksum, mut end) = (self.checksum, self.end);
+        let (mut seen, mut uncommitted) = (committed.frames, Vec::new());
+        let mut header = [0; FRAME_HEADER_BYTES];
+        let mut page = vec![0; PAGE_BYTES];
+        while fill(frames, &mut header)? && fill(frames, &mut page)? {
+            checksum.take(&header[..8]);
+            checksum.take(&page);
+            if header[8..16] != committed.salts || !checksum.is(&header[16..]) {
+                break;
+            }
+            seen += 1;
+            end += (FRAME_HEADER_BYTES + PAGE_BYTES) as u64;
+            uncommitted.push((number(&header, 0), digest_of(&page)));
+            let database_pages = number(&header, 4);
+            if database_pages != 0 {
+                committed.frames = seen;
+                committed.database_pages = database_pages;
+                committed.pages.extend(uncommitted.drain(..));
+                (self.checksum, self.end) = (checksum, end);
+            }
         }
-        seen += 1;
-        uncommitted.push((number(&frame_header, 0), digest_of(&page)));
-        let database_pages = number(&frame_header, 4);
-        if database_pages != 0 {
-            committed.frames = seen;
-            committed.database_pages = database_pages;
-            committed.pages.extend(uncommitted.drain(..));
-        }
+        Ok(())
     }
-    Ok((committed.frames > 0).then_some(committed))
 }
 
 /// Fills a buffer; says whether there was enough.
@@ -89,6 +137,7 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The running checksum of header and frames.
+#[derive(Clone, Copy, Debug)]
 struct Checksum {
     big_endian: bool,
     sums: (u32, u32),
