@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{self, Config};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_trait::async_trait;
@@ -21,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::page_store::{PageAddress, PageChange, PageStore, PutError, StoredPage};
 use crate::jetstream::publish::{Guard, Publish};
+use crate::jetstream::reader::{self, Reader};
 use crate::jetstream::stream::{keep_everything, open};
 use crate::jetstream::{ConnectError, Connection};
 
@@ -29,12 +29,6 @@ const STREAM: &str = "KV_runtime_keys";
 
 /// What the subjects of the bucket begin with.
 const PREFIX: &str = "$KV.runtime_keys.";
-
-/// How often the server says that it is still there; two of these without a sign, and the changes are asked for anew.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// After how long without a listener the server forgets it.
-const INACTIVE: Duration = Duration::from_secs(60);
 
 /// How long a failed attempt to listen waits for the next.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -98,23 +92,13 @@ impl NatsPages {
     }
 
     /// The messages from now on.
-    async fn new_messages(&self) -> Result<pull::Stream, KeyringError> {
-        let config = Config {
-            deliver_policy: DeliverPolicy::New,
-            ack_policy: AckPolicy::None,
-            filter_subject: format!("{PREFIX}rt.>"),
-            inactive_threshold: INACTIVE,
-            memory_storage: true,
-            num_replicas: 1,
-            ..Config::default()
-        };
-        let consumer = self.stream.create_consumer(config).await.map_err(unavailable)?;
-        let pulls = consumer.stream().heartbeat(HEARTBEAT);
-        pulls.messages().await.map_err(unavailable)
+    async fn new_messages(&self) -> Result<Reader, KeyringError> {
+        let wanted = reader::wanted(DeliverPolicy::New, format!("{PREFIX}rt.>"));
+        Reader::open(&self.stream, wanted).await.map_err(unavailable)
     }
 
     /// The next thing that happens to the pages.
-    async fn next_change(&self, listening: &mut Option<pull::Stream>) -> PageChange {
+    async fn next_change(&self, listening: &mut Option<Reader>) -> PageChange {
         let mut said = false;
         loop {
             let Some(messages) = listening else {
@@ -134,16 +118,18 @@ impl NatsPages {
                 }
             };
             match messages.next().await {
-                Some(Ok(message)) => match address(&message.subject) {
+                Ok(message) => match address(&message.subject) {
                     Ok(address) => {
                         let sealed = message.payload.to_vec();
                         return PageChange::Written { address, sealed };
                     }
                     Err(error) => warn!(%error, "a message in the keyring is passed over"),
                 },
-                interrupted => {
-                    debug!(?interrupted, "listening to the keyring is interrupted");
-                    *listening = None;
+                Err(interruption) => {
+                    debug!(%interruption, "listening to the keyring is interrupted");
+                    if let Some(reader) = listening.take() {
+                        reader.close(&self.connection.client).await;
+                    }
                 }
             }
         }

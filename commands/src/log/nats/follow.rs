@@ -2,32 +2,17 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{self, Config};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::message::Message;
 use domain::log::ReadError;
 use domain::{EventLog, Position, Record};
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use tracing::{debug, warn};
-use uuid::Builder;
 
-use super::{NatsLog, STREAM, record, unavailable};
-use crate::entropy;
+use super::{NatsLog, record, unavailable};
+use crate::jetstream::reader::{self, Reader};
 use crate::log::invariants::{Continuity, check_tail};
-
-/// How many messages one pull asks for.
-const PULL_MESSAGES: usize = 2_000;
-
-/// How many bytes one pull asks for: what a slow reader holds in memory at most, about twice.
-const PULL_BYTES: usize = 16 * 1024 * 1024;
-
-/// How often the server says that it is still there. Two of these without a sign and the consumer is made again, so this
-/// decides how long reads wait after a NATS server was lost, with the consumers it held in memory.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// After how long without a reader the server forgets a consumer that nobody has removed.
-const INACTIVE: Duration = Duration::from_secs(30);
 
 /// How often making a consumer is tried before the log counts as unavailable.
 const ATTEMPTS: u32 = 8;
@@ -55,59 +40,33 @@ pub(super) fn follow(log: NatsLog, after: Position) -> BoxStream<'static, Result
 
 /// Messages of the stream from a position on, of all subjects or of one, as a consumer on one of the servers delivers them.
 pub(super) struct Messages {
-    consumer: String,
-    pulls: pull::Stream,
+    reader: Reader,
 }
 
 impl Messages {
-    /// Makes a consumer. Its name is chosen here: asking again for the same one makes no second one.
+    /// Begins to read.
     pub(super) async fn open(log: &NatsLog, first: Position, filter: &str) -> Result<Self, ReadError> {
-        let mut name = [0; 16];
-        entropy::fill(&mut name);
-        let config = Config {
-            name: Some(format!("reader-{}", Builder::from_random_bytes(name).into_uuid())),
-            deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: first.0,
-            },
-            ack_policy: AckPolicy::None,
-            replay_policy: ReplayPolicy::Instant,
-            filter_subject: filter.to_owned(),
-            inactive_threshold: INACTIVE,
-            memory_storage: true,
-            num_replicas: 1,
-            ..Config::default()
+        let from = DeliverPolicy::ByStartSequence {
+            start_sequence: first.0,
         };
-        let create = || async {
-            let consumer = log.stream.create_consumer(config.clone()).await;
-            consumer.map_err(unavailable)
+        let wanted = reader::wanted(from, filter.to_owned());
+        let open = || async {
+            let opened = Reader::open(&log.stream, wanted.clone()).await;
+            opened.map_err(unavailable)
         };
-        let consumer = log.patiently(create).await?;
-        let pulls = consumer
-            .stream()
-            .max_messages_per_batch(PULL_MESSAGES)
-            .max_bytes_per_batch(PULL_BYTES);
         Ok(Self {
-            consumer: consumer.cached_info().name.clone(),
-            pulls: pulls.heartbeat(HEARTBEAT).messages().await.map_err(unavailable)?,
+            reader: log.patiently(open).await?,
         })
     }
 
     /// The next message, waiting for it if there is none yet.
     pub(super) async fn next(&mut self) -> Result<Message, ReadError> {
-        match self.pulls.try_next().await {
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => Err(unavailable("the consumer ended")),
-            Err(error) => Err(unavailable(error)),
-        }
+        self.reader.next().await.map_err(unavailable)
     }
 
-    /// Has the servers forget the consumer, without waiting for it. One that went with its server would stay known to the others, which
-    /// call that server unhealthy for want of it.
+    /// Reads no more.
     pub(super) async fn close(self, log: &NatsLog) {
-        let subject = format!("$JS.API.CONSUMER.DELETE.{STREAM}.{}", self.consumer);
-        if let Err(error) = log.connection.client.publish(subject, "".into()).await {
-            debug!(%error, consumer = self.consumer, "a consumer is left to be forgotten");
-        }
+        self.reader.close(&log.connection.client).await;
     }
 }
 
