@@ -1,5 +1,7 @@
 //! What one caller asks for leaves enough for the others: processors, memory, and requests by the second.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use domain::token::{self, Role};
 use reqwest::{Body, StatusCode};
@@ -129,9 +131,17 @@ async fn who_sends_too_many_requests_hears_when_to_go_on_and_others_go_on() {
     server.ready().await;
     let (api, other) = (server.api(), another_admin(&server).await);
     let refused = eventually("the token is throttled", async || {
+        let asked = Instant::now();
         let answer = api.get("/v2/runtime-groups").await;
         match answer.status {
-            StatusCode::TOO_MANY_REQUESTS => Ok(answer),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let held_back = Duration::from_millis(500);
+                assert!(
+                    asked.elapsed() >= held_back,
+                    "who doesn't care for answers is slowed"
+                );
+                Ok(answer)
+            }
             status => Err(status),
         }
     })

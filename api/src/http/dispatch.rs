@@ -69,7 +69,12 @@ impl Resource {
         };
         let mut response = match self.handle(endpoint, request_id, parts, body).await {
             Ok(answer) => answer.into_response(),
-            Err(refusal) => refusal.into_response(endpoint.form, request_id),
+            Err(refusal) => {
+                if !refusal.held_back.is_zero() {
+                    tokio::time::sleep(refusal.held_back).await;
+                }
+                refusal.into_response(endpoint.form, request_id)
+            }
         };
         // What needed a token is for its holder only: tokens, keys and secrets are among it.
         if endpoint.permission != Permission::Public {

@@ -3,6 +3,7 @@
 //! prefixes (`deck-go-kong.md` §5.4).
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -46,6 +47,8 @@ pub(crate) struct Words {
     pub(crate) kind: Option<&'static str>,
     /// Seconds after which asking again makes sense.
     pub(crate) retry_after: Option<u32>,
+    /// How long the answer is held back.
+    pub(crate) held_back: Duration,
     /// The methods that would be accepted (405).
     pub(crate) allow: Option<String>,
 }
@@ -78,6 +81,7 @@ impl Refusal {
             conflicts: Vec::new(),
             kind: None,
             retry_after: None,
+            held_back: Duration::ZERO,
             allow: None,
         }))
     }

@@ -26,6 +26,8 @@ const GUESSES: Rate = Rate {
 const QUIET: Duration = Duration::from_secs(60);
 /// How many sources are named in that time; of more, nothing is said.
 const NAMED: usize = 1_024;
+/// How long the refusal of a request too many is held back: who asks again at once, whatever the answer, costs the others little.
+const HELD_BACK: Duration = Duration::from_millis(500);
 
 /// How many requests may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,7 @@ fn too_many(whose: &str, wait: Duration) -> Refusal {
     let why = format!("too many requests {whose}: send the next one in {seconds} s");
     let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, why);
     refusal.retry_after = Some(seconds);
+    refusal.held_back = HELD_BACK;
     refusal
 }
 
