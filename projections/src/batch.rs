@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::fingerprint::Fingerprint;
-use domain::group::event::seal_body;
 use domain::group::{Entity, GroupEvent};
 use domain::keyring::KeyNotLoaded;
 use domain::organization::{GroupRecord, NodeCertificate, OrganizationEvent, TokenRecord};
@@ -24,23 +23,29 @@ use crate::summary::{self, EventSummary};
 /// An entity of a group.
 pub(crate) type EntityKey = (GroupId, Kind, EntityId);
 
-/// A body with the versions in which it was valid.
+/// An entity with the versions in which it was so. It is sealed when its row is written: what a large change sealed never stands in
+/// memory as a whole.
 pub(crate) struct EntityRow {
-    pub(crate) key: EntityKey,
+    pub(crate) group: GroupId,
+    pub(crate) entity: Arc<Entity>,
     pub(crate) from: Version,
     /// None: still valid.
     pub(crate) to: Option<Version>,
-    pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) body: Arc<str>,
-    pub(crate) sealed: Option<Vec<u8>>,
 }
 
-/// What an entity was found by, and in which versions.
-pub(crate) struct KeyRow {
-    pub(crate) key: EntityKey,
-    pub(crate) search_key: Vec<u8>,
+/// What an entity was found by, and in which versions: a row for each of its search keys.
+pub(crate) struct KeyRows {
+    pub(crate) group: GroupId,
+    pub(crate) entity: Arc<Entity>,
     pub(crate) from: Version,
     pub(crate) to: Option<Version>,
+}
+
+/// Which rows of this batch are an entity's that are still valid.
+#[derive(Default)]
+struct Open {
+    entity: Option<usize>,
+    keys: Option<usize>,
 }
 
 /// A change of any boundary.
@@ -84,7 +89,7 @@ pub(crate) struct Batch {
     /// The last record and its digest.
     pub(crate) checkpoint: Option<(Position, Digest)>,
     pub(crate) entities: Vec<EntityRow>,
-    pub(crate) keys: Vec<KeyRow>,
+    pub(crate) keys: Vec<KeyRows>,
     /// Rows of earlier batches whose validity ends.
     pub(crate) ended_entities: Vec<(EntityKey, Version)>,
     pub(crate) ended_keys: Vec<(EntityKey, Version)>,
@@ -103,25 +108,7 @@ pub(crate) struct Batch {
     pub(crate) certificates: HashMap<(GroupId, NodeCertificateId), CertificateRow>,
     /// Bytes of the bodies so far.
     pub(crate) size: usize,
-    open_entities: HashMap<EntityKey, usize>,
-    open_keys: HashMap<EntityKey, Vec<usize>>,
-}
-
-/// An entity's event, sealed for its row.
-enum Sealed {
-    Put(Box<PutEntity>),
-    Removed(EntityKey),
-    Nothing,
-}
-
-struct PutEntity {
-    key: EntityKey,
-    created: bool,
-    expires_at: Option<Timestamp>,
-    body: Arc<str>,
-    sealed: Option<Vec<u8>>,
-    /// What it is found by, where that changed.
-    search_keys: Option<Vec<Vec<u8>>>,
+    open: HashMap<EntityKey, Open>,
 }
 
 impl Batch {
@@ -170,14 +157,9 @@ impl Batch {
                 newest(changes)
             }
             Changes::Group(group, changes) => {
-                let events = changes.iter().flat_map(|change| &change.events);
-                let sealed = events
-                    .map(|event| seal(*group, event, keys))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let mut sealed = sealed.into_iter();
                 for change in changes {
-                    for event in sealed.by_ref().take(change.events.len()) {
-                        self.add_entity(change.version, event);
+                    for event in &change.events {
+                        self.add_entity(*group, change.version, event);
                     }
                     self.add_change(boundary, position, change, summary::of_group);
                     let tags = change_terms::of_tags(change.events.iter().flat_map(tags));
@@ -321,65 +303,65 @@ impl Batch {
         }
     }
 
-    fn add_entity(&mut self, version: Version, event: Sealed) {
+    fn add_entity(&mut self, group: GroupId, version: Version, event: &GroupEvent) {
         match event {
-            Sealed::Put(put) => self.put(version, *put),
-            Sealed::Removed(key) => {
+            GroupEvent::EntityCreated { entity } => self.put(group, version, entity, None),
+            GroupEvent::EntityUpdated { entity, changed } => self.put(group, version, entity, Some(changed)),
+            GroupEvent::EntityDeleted { kind, id, .. } => {
+                let key = (group, *kind, *id);
                 self.end_entity(key, version);
                 self.end_keys(key, version);
-                *self.counts.entry((key.0, key.1)).or_default() -= 1;
+                *self.counts.entry((group, *kind)).or_default() -= 1;
             }
-            Sealed::Nothing => {}
+            GroupEvent::ConsumerErased { .. } | GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => {}
         }
     }
 
-    fn put(&mut self, version: Version, put: PutEntity) {
-        if put.created {
-            *self.counts.entry((put.key.0, put.key.1)).or_default() += 1;
-        } else {
-            self.end_entity(put.key, version);
+    /// `changed` are the fields that differ from what the entity was; none if it is new.
+    fn put(&mut self, group: GroupId, version: Version, entity: &Arc<Entity>, changed: Option<&[String]>) {
+        let key = (group, entity.kind, entity.id);
+        match changed {
+            None => *self.counts.entry((group, entity.kind)).or_default() += 1,
+            Some(_) => self.end_entity(key, version),
         }
-        self.size += put.body.len();
-        self.open_entities.insert(put.key, self.entities.len());
+        self.size += entity.body.len();
+        self.open.entry(key).or_default().entity = Some(self.entities.len());
         self.entities.push(EntityRow {
-            key: put.key,
+            group,
+            entity: Arc::clone(entity),
             from: version,
             to: None,
-            expires_at: put.expires_at,
-            body: put.body,
-            sealed: put.sealed,
         });
-        let Some(search_keys) = put.search_keys else {
+        if changed.is_some_and(|changed| !search_key::affected_by(entity.kind, changed)) {
             return;
-        };
-        if !put.created {
-            self.end_keys(put.key, version);
         }
-        let first = self.keys.len();
-        self.keys.extend(search_keys.into_iter().map(|search_key| KeyRow {
-            key: put.key,
-            search_key,
+        if changed.is_some() {
+            self.end_keys(key, version);
+        }
+        self.open.entry(key).or_default().keys = Some(self.keys.len());
+        self.keys.push(KeyRows {
+            group,
+            entity: Arc::clone(entity),
             from: version,
             to: None,
-        }));
-        self.open_keys.insert(put.key, (first..self.keys.len()).collect());
+        });
     }
 
     /// A row that was opened by the same change was never valid; [`Self::valid_entities`] leaves it out.
     fn end_entity(&mut self, key: EntityKey, version: Version) {
-        match self.open_entities.remove(&key) {
+        match self.open.get_mut(&key).and_then(|open| open.entity.take()) {
             Some(row) => self.entities[row].to = Some(version),
             None => self.ended_entities.push((key, version)),
         }
     }
 
     fn end_keys(&mut self, key: EntityKey, version: Version) {
-        match self.open_keys.remove(&key) {
+        match self.open.get_mut(&key).and_then(|open| open.keys.take()) {
             Some(rows) => {
-                for row in rows {
-                    let row = &mut self.keys[row];
-                    row.to = Some(version);
-                    self.terms.add_tag(key.0, &row.search_key, version);
+                let rows = &mut self.keys[rows];
+                rows.to = Some(version);
+                for tag in &*rows.entity.tags {
+                    self.terms.add_tag(key.0, &search_key::tag(tag), version);
                 }
             }
             None => self.ended_keys.push((key, version)),
@@ -395,16 +377,13 @@ impl Batch {
     }
 
     /// The rows that were valid in at least one version.
-    pub(crate) fn valid_entities(&self) -> Vec<&EntityRow> {
-        self.entities
-            .iter()
-            .filter(|row| row.to != Some(row.from))
-            .collect()
+    pub(crate) fn valid_entities(&self) -> impl Iterator<Item = &EntityRow> {
+        self.entities.iter().filter(|row| row.to != Some(row.from))
     }
 
-    /// The search keys that were valid in at least one version.
-    pub(crate) fn valid_keys(&self) -> Vec<&KeyRow> {
-        self.keys.iter().filter(|row| row.to != Some(row.from)).collect()
+    /// The search keys' rows that were valid in at least one version.
+    pub(crate) fn valid_keys(&self) -> impl Iterator<Item = &KeyRows> {
+        self.keys.iter().filter(|rows| rows.to != Some(rows.from))
     }
 }
 
@@ -424,39 +403,4 @@ fn tags(event: &GroupEvent) -> impl Iterator<Item = &str> {
 
 fn newest<E>(changes: &[Change<E>]) -> Option<(Version, Timestamp)> {
     changes.last().map(|change| (change.version, change.clock))
-}
-
-fn seal(group: GroupId, event: &GroupEvent, keys: &dyn DataKeys) -> Result<Sealed, KeyNotLoaded> {
-    match event {
-        GroupEvent::EntityCreated { entity } => seal_entity(group, entity, None, keys),
-        GroupEvent::EntityUpdated { entity, changed } => seal_entity(group, entity, Some(changed), keys),
-        GroupEvent::EntityDeleted { kind, id, .. } => Ok(Sealed::Removed((group, *kind, *id))),
-        GroupEvent::ConsumerErased { .. } | GroupEvent::GroupSealed | GroupEvent::GroupUnsealed => {
-            Ok(Sealed::Nothing)
-        }
-    }
-}
-
-fn seal_entity(
-    group: GroupId,
-    entity: &Entity,
-    changed: Option<&[String]>,
-    keys: &dyn DataKeys,
-) -> Result<Sealed, KeyNotLoaded> {
-    let (body, sealed) = seal_body(entity, Boundary::Group(group), keys)?;
-    let sealed = (!sealed.is_empty()).then(|| {
-        rmp_serde::to_vec_named(&sealed).expect("sealed fields hold nothing that MessagePack can't express")
-    });
-    let found_otherwise = changed.is_none_or(|changed| search_key::affected_by(entity.kind, changed));
-    let search_keys = found_otherwise
-        .then(|| search_key::all_of(entity, group, keys))
-        .transpose()?;
-    Ok(Sealed::Put(Box::new(PutEntity {
-        key: (group, entity.kind, entity.id),
-        created: changed.is_none(),
-        expires_at: entity.expires_at,
-        body,
-        sealed,
-        search_keys,
-    })))
 }

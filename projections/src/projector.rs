@@ -233,7 +233,7 @@ impl Projector {
             epoch: self.epoch,
             position: self.position,
         };
-        write::write(&mut writer, held, batch).await?;
+        write::write(&mut writer, held, batch, &*self.shared.keyring).await?;
         writer.shorten_write_ahead_log().await?;
         if batch.purged_groups().next().is_some() && !writer.empty_write_ahead_log().await? {
             info!(

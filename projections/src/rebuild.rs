@@ -83,7 +83,13 @@ impl Filler {
     async fn write(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
         let mut writer = self.shared.database.write().await?;
         let mut transaction = writer.begin().await?;
-        write::write_within(&mut transaction.connection(), self.held, batch).await?;
+        write::write_within(
+            &mut transaction.connection(),
+            self.held,
+            batch,
+            &*self.shared.keyring,
+        )
+        .await?;
         transaction.commit().await?;
         writer.shorten_write_ahead_log().await?;
         self.held.position = self.decoder.position();
@@ -98,7 +104,7 @@ impl Filler {
         let (target, epoch) = generations::lock_live(&mut transaction.connection()).await?;
         while self.held.position < target {
             let batch = self.next_batch(target).await?;
-            write::write_within(&mut transaction.connection(), self.held, &batch).await?;
+            write::write_within(&mut transaction.connection(), self.held, &batch, &*shared.keyring).await?;
             self.held.position = self.decoder.position();
         }
         let held = Held { epoch, ..self.held };

@@ -1,5 +1,6 @@
 //! What a change did, event by event, without bodies: what the history lists.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use domain::group::GroupEvent;
@@ -17,11 +18,11 @@ use crate::recorded::Recorded;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSummary {
     /// The event's name in the log, for example `entity.created`.
-    pub what: String,
+    pub what: Cow<'static, str>,
     /// What it is about: an entity kind's name, `runtime-groups`, `tokens`, `nodes`,
     /// `dp-client-certificates` or `organizations`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'static, str>>,
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
@@ -54,9 +55,9 @@ pub(crate) fn of_events<E>(events: &[E], summary: fn(&E) -> EventSummary) -> Vec
 }
 
 impl EventSummary {
-    fn new(what: &str) -> Self {
+    const fn new(what: &'static str) -> Self {
         Self {
-            what: what.to_owned(),
+            what: Cow::Borrowed(what),
             kind: None,
             id: None,
             name: None,
@@ -67,9 +68,9 @@ impl EventSummary {
         }
     }
 
-    fn about(what: &str, kind: &str, id: Uuid, name: Option<String>) -> Self {
+    fn about(what: &'static str, kind: &'static str, id: Uuid, name: Option<String>) -> Self {
         Self {
-            kind: Some(kind.to_owned()),
+            kind: Some(Cow::Borrowed(kind)),
             id: Some(id),
             name,
             ..Self::new(what)
@@ -95,7 +96,7 @@ pub(crate) fn of_group(event: &GroupEvent) -> EventSummary {
     }
 }
 
-fn of_entity(what: &str, entity: &Entity, changed: &[String]) -> EventSummary {
+fn of_entity(what: &'static str, entity: &Entity, changed: &[String]) -> EventSummary {
     let hidden = |field: &FieldSchema| field.sealed || field.personal;
     let name = name_field(entity.kind)
         .filter(|field| !hidden(field))
@@ -169,7 +170,7 @@ fn of_organizations_thing(event: &OrganizationEvent) -> EventSummary {
     }
 }
 
-fn of_certificate(what: &str, id: NodeCertificateId, name: &str) -> EventSummary {
+fn of_certificate(what: &'static str, id: NodeCertificateId, name: &str) -> EventSummary {
     EventSummary::about(what, "dp-client-certificates", id.0, Some(name.to_owned()))
 }
 
@@ -189,6 +190,6 @@ pub(crate) fn of_system(event: &SystemEvent) -> EventSummary {
     }
 }
 
-fn of_claim(what: &str, by: &GroupOfOrganization) -> EventSummary {
+fn of_claim(what: &'static str, by: &GroupOfOrganization) -> EventSummary {
     EventSummary::about(what, "runtime-groups", by.group.0, None)
 }

@@ -1,8 +1,13 @@
 //! Commands of `runtime-manager` that end by themselves, run as a person runs them.
 
-use std::process::Output;
+use std::pin::pin;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
-use crate::program;
+use crate::{process_usage, program};
+
+/// The pause between two looks at what a command takes.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// The surroundings of a command: what a person has exported in the shell.
 #[derive(Debug, Clone, Default)]
@@ -35,13 +40,50 @@ impl CommandLine {
     /// # Panics
     /// When the program can't be started.
     pub async fn run(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(&spoken(arguments), self.command(arguments)).await
+    }
+
+    /// The same; answers the most resident memory too that the command was seen to have, in bytes: the kernel forgets it when it ends.
+    ///
+    /// # Panics
+    /// When the program can't be started.
+    pub async fn run_watched(&self, arguments: &[&str]) -> (Outcome, u64) {
+        let spoken = spoken(arguments);
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{spoken}: {error}"));
+        let pid = child.id();
+        let mut ended = pin!(child.wait_with_output());
+        let mut peak = 0;
+        loop {
+            tokio::select! {
+                output = &mut ended => {
+                    let output = output.unwrap_or_else(|error| panic!("{spoken}: {error}"));
+                    return (Outcome { spoken, output }, peak);
+                }
+                () = tokio::time::sleep(GLANCE) => {
+                    let seen = pid.and_then(process_usage::peak_resident_if_running);
+                    peak = peak.max(seen.unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::from(program::command());
         command
             .args(arguments)
             .envs(self.environment.iter().cloned())
             .kill_on_drop(true);
-        Outcome::of(&format!("runtime-manager {}", arguments.join(" ")), command).await
+        command
     }
+}
+
+/// How a person would have written it.
+fn spoken(arguments: &[&str]) -> String {
+    format!("runtime-manager {}", arguments.join(" "))
 }
 
 /// How a command ended.

@@ -20,8 +20,13 @@ pub fn processor_time(pid: u32) -> Duration {
 /// # Panics
 /// When there is no such process.
 pub fn peak_resident(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.expect("the kernel says it in KiB") * 1024
+    peak_resident_if_running(pid).expect("a process that runs")
+}
+
+/// The same; none where the process has ended.
+pub fn peak_resident_if_running(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    // The kernel says it in KiB.
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }

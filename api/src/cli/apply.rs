@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
+use super::change_report::ChangeReport;
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::terminal::Style;
-use super::{declarative_files, difference, outlook, progress, terminal};
+use super::{declarative_files, outlook, progress, terminal};
 
 /// Puts declarative files (decK format) into a runtime group as one atomic change
 ///
@@ -60,32 +61,31 @@ impl Apply {
         if self.dry_run {
             request = request.only_asking();
         }
-        let answer = progress::spin("applying", request.send()).await?.json()?;
-        self.connection
-            .output
-            .show(&answer, |answer| self.report(answer))?;
-        if answer["changed"] == Value::Bool(true) {
+        let answer = progress::spin("applying", request.send()).await?;
+        let report = ChangeReport::show(&answer, self.connection.output, |report| self.page(report))?;
+        if report.facts["changed"] == Value::Bool(true) {
             Ok(Ending::Changed)
         } else {
             Ok(Ending::Done)
         }
     }
 
-    fn report(&self, answer: &Value) -> String {
-        let version = &answer["version"];
+    fn page(&self, report: &ChangeReport) -> String {
+        let ChangeReport { facts, difference } = report;
+        let version = &facts["version"];
         let group = &self.group;
-        if answer["changed"] != Value::Bool(true) {
+        if facts["changed"] != Value::Bool(true) {
             return format!("{group} is already so: nothing changed, version {version}");
         }
-        let summary = difference::summary(&answer["changes"]);
+        let summary = difference.summary();
         let verdict = if self.dry_run {
             format!("dry run: {summary} in {group}, which stays at version {version}")
         } else {
             format!("{group} is at version {version}: {summary}")
         };
-        let mut lines = vec![difference::render(&answer["changes"])];
+        let mut lines = vec![difference.render()];
         lines.push(terminal::paint(&verdict, Style::Heading));
-        lines.extend(outlook::hindered(answer));
+        lines.extend(outlook::hindered(facts));
         lines.join("\n")
     }
 }

@@ -443,9 +443,15 @@ enum Incomplete {
     BrokenOff(reqwest::Error),
 }
 
-async fn complete(answer: reqwest::Response) -> Result<Answer, Incomplete> {
+async fn complete(mut answer: reqwest::Response) -> Result<Answer, Incomplete> {
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let text = answer.text().await.map_err(Incomplete::BrokenOff)?;
+    // An answer about many entities is long: it isn't held twice.
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(Incomplete::BrokenOff)? {
+        bytes.extend_from_slice(&piece);
+    }
+    let text = String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     if status.is_success() {
         Ok(Answer {
             status,

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
 
+use super::change_report::ChangeReport;
 use super::client::{Client, Connection, group_path, segment};
+use super::declarative_files;
 use super::ending::Ending;
-use super::{declarative_files, difference};
 
 /// Shows what differs between two versions of a runtime group, or between a version and something else
 ///
@@ -50,9 +50,9 @@ impl Diff {
             let file = declarative_files::read(&self.file)?;
             client.post(&path).body(file.media_type, file.text).only_asking()
         };
-        let answer = request.send().await?.json()?;
-        self.connection.output.show(&answer, page)?;
-        Ok(match is_none(&answer) {
+        let answer = request.send().await?;
+        let report = ChangeReport::show(&answer, self.connection.output, page)?;
+        Ok(match report.difference.is_none() {
             true => Ending::Done,
             false => Ending::Changed,
         })
@@ -77,21 +77,13 @@ impl Diff {
     }
 }
 
-fn is_none(answer: &Value) -> bool {
-    answer["changes"].as_array().is_none_or(Vec::is_empty)
-}
-
-fn page(answer: &Value) -> String {
-    let changes = &answer["changes"];
-    let mut page = match is_none(answer) {
+fn page(report: &ChangeReport) -> String {
+    let ChangeReport { facts, difference } = report;
+    let mut page = match difference.is_none() {
         true => "no difference".to_owned(),
-        false => format!(
-            "{}\n{}",
-            difference::render(changes),
-            difference::summary(changes)
-        ),
+        false => format!("{}\n{}", difference.render(), difference.summary()),
     };
-    if answer["secrets_compared"] == false {
+    if facts["secrets_compared"] == false {
         page.push_str("\nsecrets are not compared: that takes a token that may read them");
     }
     page

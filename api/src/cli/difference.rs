@@ -1,10 +1,13 @@
 //! A difference for people: `+` what came to be, `~` what changed with each field before and after, `-` what is gone.
 
 use std::collections::HashSet;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::terminal::{Style, paint};
+use crate::foreign_text::visible_value;
 
 /// The longest value that is shown whole, in characters.
 const LONGEST: usize = 72;
@@ -15,24 +18,83 @@ const NOISE: [&str; 2] = ["updated_at", "created_at"];
 /// What people call an entity, by the first of these fields that it has.
 const NAMES: [&str; 4] = ["name", "username", "target", "custom_id"];
 
-/// Renders the changes of entities: objects with `kind`, `id`, `before`, `after` and the `fields` that changed.
-pub fn render(changes: &Value) -> String {
-    let lines: Vec<String> = list(changes).iter().flat_map(entity).collect();
-    lines.join("\n")
+/// What became of entities: the lines about them, and how many they are. It is read from the list of changes in an answer, objects with
+/// `kind`, `id`, `before`, `after` and the `fields` that changed; of a long one only what is printed is kept.
+#[derive(Debug, Default)]
+pub struct Difference {
+    lines: Vec<String>,
+    created: usize,
+    updated: usize,
+    deleted: usize,
 }
 
-/// How many came to be, changed and went, in words.
-pub fn summary(changes: &Value) -> String {
-    let changes = list(changes);
-    let count = |wanted: fn(&Value) -> bool| changes.iter().filter(|change| wanted(change)).count();
-    let created = count(|change| change["before"].is_null());
-    let deleted = count(|change| change["after"].is_null());
-    let updated = changes.len() - created - deleted;
-    format!("{created} created, {updated} updated, {deleted} deleted")
+impl Difference {
+    /// Whether nothing came to be, changed or went.
+    pub const fn is_none(&self) -> bool {
+        self.created + self.updated + self.deleted == 0
+    }
+
+    /// A few lines for each entity.
+    pub fn render(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// How many came to be, changed and went, in words.
+    pub fn summary(&self) -> String {
+        let Self {
+            created,
+            updated,
+            deleted,
+            ..
+        } = self;
+        format!("{created} created, {updated} updated, {deleted} deleted")
+    }
+
+    /// With what another part of the list says.
+    pub fn append(&mut self, mut part: Self) {
+        self.lines.append(&mut part.lines);
+        self.created += part.created;
+        self.updated += part.updated;
+        self.deleted += part.deleted;
+    }
+
+    fn add(&mut self, change: &Value) {
+        match (change["before"].is_null(), change["after"].is_null()) {
+            (true, _) => self.created += 1,
+            (false, true) => self.deleted += 1,
+            (false, false) => self.updated += 1,
+        }
+        self.lines.extend(entity(change));
+    }
 }
 
-fn list(changes: &Value) -> &[Value] {
-    changes.as_array().map_or(&[], Vec::as_slice)
+impl<'de> Deserialize<'de> for Difference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Changes)
+    }
+}
+
+/// A list of changes, one after another.
+struct Changes;
+
+impl<'de> Visitor<'de> for Changes {
+    type Value = Difference;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of changes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut changes: A) -> Result<Difference, A::Error> {
+        let mut difference = Difference::default();
+        while let Some(change) = changes.next_element::<Value>()? {
+            difference.add(&visible_value(&change));
+        }
+        Ok(difference)
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn entity(change: &Value) -> Vec<String> {
@@ -128,7 +190,8 @@ mod tests {
             "    order: [1,2] → [2,1]",
             "- routes all (3)",
         ];
-        assert_eq!(render(&changes), expected.join("\n"));
-        assert_eq!(summary(&changes), "1 created, 1 updated, 1 deleted");
+        let difference = Difference::deserialize(changes).unwrap();
+        assert_eq!(difference.render(), expected.join("\n"));
+        assert_eq!(difference.summary(), "1 created, 1 updated, 1 deleted");
     }
 }

@@ -15,7 +15,7 @@ pub struct OpenApi {}
 impl OpenApi {
     /// Prints the document.
     pub fn run(self) -> anyhow::Result<Ending> {
-        terminal::print_json(&serde_json::to_string_pretty(&http::openapi_document())?)?;
+        terminal::print_indented(&http::openapi_document().to_string())?;
         Ok(Ending::Done)
     }
 }

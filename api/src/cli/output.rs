@@ -22,7 +22,7 @@ impl Output {
         match self {
             // A line break in a text would make a line of its own.
             Self::Table => terminal::print(&table(&visible_value(value)))?,
-            Self::Json => terminal::print_json(&serde_json::to_string_pretty(value)?)?,
+            Self::Json => terminal::print_indented(&value.to_string())?,
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::change_report::ChangeReport;
 use super::client::{Client, Connection, group_path, history_path};
 use super::ending::Ending;
 use super::history::who;
-use super::output::cell;
-use super::{difference, dump};
+use super::output::{Output, cell};
+use super::{dump, terminal};
 
 /// Shows one change of the organization or of a runtime group, with what each thing was before and after
 #[derive(Args, Debug)]
@@ -42,26 +43,44 @@ impl Show {
             history_path(self.group.as_deref()),
             self.version
         );
-        let mut change = client.get(&path).send().await?.json()?;
-        let mut next = change["meta"]["page"]["next"].take();
-        while let Some(after) = next.as_str() {
-            let part = client
-                .get(&format!("{path}?page%5Bafter%5D={after}"))
-                .send()
-                .await?;
-            let mut part = part.json()?;
-            for list in ["events", "changes"] {
-                let more = part[list].as_array_mut().map(std::mem::take).unwrap_or_default();
-                change[list]
-                    .as_array_mut()
-                    .into_iter()
-                    .for_each(|all| all.extend_from_slice(&more));
-            }
-            next = part["meta"]["page"]["next"].take();
+        match self.connection.output {
+            Output::Table => terminal::print(&page(&report(&client, &path).await?))?,
+            Output::Json => terminal::print_indented(&whole(&client, &path).await?.to_string())?,
         }
-        self.connection.output.show(&change, page)?;
         Ok(Ending::Done)
     }
+}
+
+/// What a change did, put together from the pages of its answer.
+async fn report(client: &Client, path: &str) -> anyhow::Result<ChangeReport> {
+    let mut report = ChangeReport::read(&client.get(path).send().await?)?;
+    let mut next = report.facts["meta"]["page"]["next"].take();
+    while let Some(after) = next.as_str() {
+        let mut part = ChangeReport::read(&client.get(&page_after(path, after)).send().await?)?;
+        next = part.facts["meta"]["page"]["next"].take();
+        report.difference.append(part.difference);
+    }
+    Ok(report)
+}
+
+/// The same as the values that the server sent.
+async fn whole(client: &Client, path: &str) -> anyhow::Result<Value> {
+    let mut change = client.get(path).send().await?.json()?;
+    let mut next = change["meta"]["page"]["next"].take();
+    while let Some(after) = next.as_str() {
+        let mut part = client.get(&page_after(path, after)).send().await?.json()?;
+        for list in ["events", "changes"] {
+            let more = part[list].as_array_mut().map(std::mem::take).unwrap_or_default();
+            let all = change[list].as_array_mut().into_iter();
+            all.for_each(|all| all.extend_from_slice(&more));
+        }
+        next = part["meta"]["page"]["next"].take();
+    }
+    Ok(change)
+}
+
+fn page_after(path: &str, after: &str) -> String {
+    format!("{path}?page%5Bafter%5D={after}")
 }
 
 /// The configuration's digest, if its reader may learn it.
@@ -73,7 +92,8 @@ fn digest(change: &Value) -> String {
     }
 }
 
-fn page(change: &Value) -> String {
+fn page(report: &ChangeReport) -> String {
+    let change = &report.facts;
     let facts = [
         ("version", cell(&change["version"])),
         ("when", cell(&change["at"])),
@@ -86,9 +106,5 @@ fn page(change: &Value) -> String {
         .iter()
         .map(|(name, value)| format!("{name:8} {value}"))
         .collect();
-    format!(
-        "{}\n\n{}",
-        lines.join("\n"),
-        difference::render(&change["changes"])
-    )
+    format!("{}\n\n{}", lines.join("\n"), report.difference.render())
 }

@@ -2,8 +2,9 @@
 //! only where a terminal shows them and nobody asked for none (<https://no-color.org>). Nothing that a terminal would obey is written but
 //! these colours: most of what is printed somebody else wrote.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
+use super::indented_json;
 use crate::foreign_text::{around, visible_json, visible_lines};
 
 /// A colour or weight of a text.
@@ -41,6 +42,14 @@ pub fn print(lines: &str) -> io::Result<()> {
 /// Writes JSON to standard output; it means the same, whatever is in it.
 pub fn print_json(text: &str) -> io::Result<()> {
     write(&visible_json(text))
+}
+
+/// Writes JSON to standard output with a line for each member and element; it means the same, whatever is in it.
+pub fn print_indented(json: &str) -> io::Result<()> {
+    let mut output = BufWriter::new(io::stdout().lock());
+    indented_json::write(json, &mut output)?;
+    output.write_all(b"\n")?;
+    output.flush()
 }
 
 /// Writes a document, such as a declarative file or a script, to standard output: as it is for a program or a file, harmless on a terminal.

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::change_report::ChangeReport;
 use super::client::{Client, Connection, group_path};
 use super::ending::Ending;
 use super::output::cell;
-use super::{confirmation, difference, outlook};
+use super::{confirmation, outlook};
 
 /// How something is undone.
 #[derive(Args, Debug)]
@@ -68,17 +69,18 @@ impl Undoing {
         if self.dry_run {
             request = request.only_asking();
         }
-        let answer = request.send().await?.json()?;
-        let report = |answer: &Value| self.report(answer, &undone.effect);
-        self.connection.output.show(&answer, report)?;
+        let answer = request.send().await?;
+        let page = |report: &ChangeReport| self.page(report, &undone.effect);
+        ChangeReport::show(&answer, self.connection.output, page)?;
         Ok(Ending::Done)
     }
 
-    fn report(&self, answer: &Value, effect: &str) -> String {
-        let (group, version) = (&self.group, &answer["version"]);
-        let verdict = match (answer["changed"] == json!(true), self.dry_run) {
+    fn page(&self, report: &ChangeReport, effect: &str) -> String {
+        let ChangeReport { facts, difference } = report;
+        let (group, version) = (&self.group, &facts["version"]);
+        let verdict = match (facts["changed"] == json!(true), self.dry_run) {
             (false, _)
-                if answer["left_out"]
+                if facts["left_out"]
                     .as_array()
                     .is_some_and(|left_out| !left_out.is_empty()) =>
             {
@@ -86,16 +88,16 @@ impl Undoing {
             }
             (false, _) => format!("nothing changed: {group} is so already, at version {version}"),
             (true, true) => {
-                let summary = difference::summary(&answer["changes"]);
+                let summary = difference.summary();
                 format!("dry run: {summary} in {group}, which stays at version {version}")
             }
             (true, false) => format!("{group} is at version {version}, {effect}"),
         };
         let mut lines = vec![verdict];
-        lines.extend(left_out(answer));
-        lines.extend(outlook::hindered(answer));
-        match answer["changed"] == json!(true) {
-            true => format!("{}\n{}", difference::render(&answer["changes"]), lines.join("\n")),
+        lines.extend(left_out(facts));
+        lines.extend(outlook::hindered(facts));
+        match facts["changed"] == json!(true) {
+            true => format!("{}\n{}", difference.render(), lines.join("\n")),
             false => lines.join("\n"),
         }
     }

@@ -1,10 +1,11 @@
 //! Writing a batch: its rows and its checkpoint in one transaction.
 
 pub(crate) mod bulk;
+mod entities;
 pub(crate) mod generations;
 mod rows;
 
-use domain::{Digest, Position};
+use domain::{Digest, Keyring, Position};
 
 use crate::batch::Batch;
 use crate::database::{Connection, Writer};
@@ -33,9 +34,14 @@ pub(crate) struct Held {
 }
 
 /// Writes a batch after a checkpoint, all or nothing.
-pub(crate) async fn write(writer: &mut Writer<'_>, held: Held, batch: &Batch) -> Result<(), ProjectionError> {
+pub(crate) async fn write(
+    writer: &mut Writer<'_>,
+    held: Held,
+    batch: &Batch,
+    keyring: &dyn Keyring,
+) -> Result<(), ProjectionError> {
     let mut transaction = writer.begin().await?;
-    write_within(&mut transaction.connection(), held, batch).await?;
+    write_within(&mut transaction.connection(), held, batch, keyring).await?;
     if let Some((position, _)) = batch.checkpoint {
         transaction.announce(held.generation, position).await?;
     }
@@ -48,12 +54,13 @@ pub(crate) async fn write_within(
     connection: &mut Connection<'_>,
     held: Held,
     batch: &Batch,
+    keyring: &dyn Keyring,
 ) -> Result<(), ProjectionError> {
     let Some((position, digest)) = batch.checkpoint else {
         return Ok(());
     };
     move_checkpoint(connection, held, position, digest).await?;
-    rows::write_rows(connection, held.generation, batch).await
+    rows::write_rows(connection, held.generation, batch, keyring).await
 }
 
 /// Moves the checkpoint from where its writer left it; that it isn't there any more means another one did.

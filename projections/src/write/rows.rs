@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use domain::{Boundary, GroupId, Version};
-use uuid::Uuid;
+use domain::{Boundary, Keyring};
 
 use super::bulk::Bulk;
-use super::{LISTED_EVENTS, STILL_VALID};
-use crate::batch::{Batch, EntityKey, NewChange};
+use super::{LISTED_EVENTS, entities};
+use crate::batch::{Batch, NewChange};
 use crate::change_terms::Postings;
 use crate::database::Connection;
 use crate::error::ProjectionError;
@@ -16,38 +15,6 @@ use crate::summary::EventSummary;
 /// How many events stand in one row of `change_events`.
 const EVENTS_OF_A_ROW: usize = 1_000;
 
-static END_ENTITIES: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "UPDATE entity SET to_version = ended.column5 FROM (VALUES",
-        5,
-        ") AS ended WHERE entity.generation = ended.column1 AND entity.group_id = ended.column2 AND entity.kind = ended.column3
-         AND entity.entity_id = ended.column4 AND entity.to_version = 9223372036854775807",
-    )
-});
-static END_KEYS: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "UPDATE entity_key SET to_version = ended.column5 FROM (VALUES",
-        5,
-        ") AS ended WHERE entity_key.generation = ended.column1 AND entity_key.group_id = ended.column2
-         AND entity_key.kind = ended.column3 AND entity_key.entity_id = ended.column4
-         AND entity_key.to_version = 9223372036854775807
-         RETURNING entity_key.group_id, entity_key.search_key, entity_key.to_version",
-    )
-});
-static INSERT_ENTITIES: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "INSERT INTO entity (generation, group_id, kind, entity_id, from_version, to_version, expires_at, body, sealed) VALUES",
-        9,
-        "",
-    )
-});
-static INSERT_KEYS: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "INSERT INTO entity_key (generation, group_id, search_key, kind, to_version, entity_id, from_version) VALUES",
-        7,
-        "",
-    )
-});
 static ADD_COUNTS: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new(
         "INSERT INTO entity_count (generation, group_id, kind, entities) VALUES",
@@ -138,10 +105,10 @@ pub(super) const STATEMENTS: [&str; 4] = [REMOVE_CERTIFICATE, SET_BACK, FORGET_S
 #[cfg(test)]
 pub(super) fn bulks() -> [&'static Bulk; 14] {
     [
-        &END_ENTITIES,
-        &END_KEYS,
-        &INSERT_ENTITIES,
-        &INSERT_KEYS,
+        &entities::END_ENTITIES,
+        &entities::END_KEYS,
+        &entities::INSERT_ENTITIES,
+        &entities::INSERT_KEYS,
         &ADD_COUNTS,
         &INSERT_CHANGES,
         &INSERT_EVENTS,
@@ -160,8 +127,10 @@ pub(super) async fn write_rows(
     connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
+    keyring: &dyn Keyring,
 ) -> Result<(), ProjectionError> {
-    let ended_tags = write_entities(connection, generation, batch).await?;
+    let ended_tags = entities::write(connection, generation, batch, keyring).await?;
+    write_counts(connection, generation, batch).await?;
     write_changes(connection, generation, batch).await?;
     write_terms(connection, generation, &batch.terms).await?;
     write_terms(connection, generation, &ended_tags).await?;
@@ -182,63 +151,11 @@ async fn forget_purged(connection: &mut Connection<'_>, batch: &Batch) -> Result
     Ok(())
 }
 
-/// Answers which changes took a tag from an entity, or an entity with one.
-async fn write_entities(
+async fn write_counts(
     connection: &mut Connection<'_>,
     generation: i64,
     batch: &Batch,
-) -> Result<Postings, ProjectionError> {
-    let end = |((group, kind, id), at): &(EntityKey, Version)| {
-        [
-            generation.into(),
-            group.0.as_bytes().into(),
-            kind.name().into(),
-            id.0.as_bytes().into(),
-            at.cast_signed().into(),
-        ]
-    };
-    END_ENTITIES
-        .execute(connection, &batch.ended_entities, end)
-        .await?;
-    let mut ended_tags = Postings::default();
-    for (statement, rows) in END_KEYS.pieces(connection.engine(), &batch.ended_keys) {
-        for row in connection.fetch_all(statement, rows.iter().flat_map(end)).await? {
-            let group =
-                Uuid::from_slice(row.get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            let version: i64 = row.get(2)?;
-            ended_tags.add_tag(GroupId(group), row.get(1)?, version.cast_unsigned());
-        }
-    }
-    INSERT_ENTITIES
-        .execute(connection, &batch.valid_entities(), |row| {
-            let (group, kind, id) = row.key;
-            [
-                generation.into(),
-                group.0.as_bytes().into(),
-                kind.name().into(),
-                id.0.as_bytes().into(),
-                row.from.cast_signed().into(),
-                end_of(row.to).into(),
-                row.expires_at.map(|at| at.0).into(),
-                (&*row.body).into(),
-                row.sealed.clone().into(),
-            ]
-        })
-        .await?;
-    INSERT_KEYS
-        .execute(connection, &batch.valid_keys(), |row| {
-            let (group, kind, id) = row.key;
-            [
-                generation.into(),
-                group.0.as_bytes().into(),
-                row.search_key.clone().into(),
-                kind.name().into(),
-                end_of(row.to).into(),
-                id.0.as_bytes().into(),
-                row.from.cast_signed().into(),
-            ]
-        })
-        .await?;
+) -> Result<(), ProjectionError> {
     let counts: Vec<_> = batch.counts.iter().collect();
     ADD_COUNTS
         .execute(connection, &counts, |((group, kind), count)| {
@@ -250,7 +167,7 @@ async fn write_entities(
             ]
         })
         .await?;
-    Ok(ended_tags)
+    Ok(())
 }
 
 async fn write_terms(
@@ -432,8 +349,4 @@ async fn write_certificates(
         }
     }
     Ok(())
-}
-
-fn end_of(to: Option<Version>) -> i64 {
-    to.map_or(STILL_VALID, Version::cast_signed)
 }

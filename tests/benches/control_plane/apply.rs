@@ -1,8 +1,8 @@
-//! A large configuration: one file as one atomic change, what it takes in memory, how fast its lists are read, and what a single PUT
-//! costs in it beside one in an empty group.
+//! A large configuration: one file as one atomic change, how fast its lists are read, and what a single PUT costs in it beside one in
+//! an empty group.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use tests::servers::Servers;
@@ -18,9 +18,6 @@ const LISTS: usize = 200;
 const PUTS: usize = 1_000;
 /// How often the lists are asked for until the views have the change: each waits up to 5 s by itself.
 const ATTEMPTS: usize = 60;
-
-/// After how long what isn't needed any more should have gone back to the system.
-const QUIET: Duration = Duration::from_secs(15);
 
 /// What the file has.
 pub(crate) struct Size {
@@ -40,18 +37,22 @@ impl Size {
         }
     }
 
-    const fn entities(&self) -> usize {
+    /// How many entities that makes.
+    pub(crate) const fn entities(&self) -> usize {
         3 * self.services + 2 * self.consumers
     }
 
-    fn file(&self) -> String {
+    /// The file.
+    pub(crate) fn file(&self, content: Content) -> String {
+        let Content { name, edition } = content;
         let mut file = "_format_version: \"3.0\"\nservices:\n".to_owned();
         // Writing to a String can't fail.
         for n in 0..self.services {
             let _ = write!(
                 file,
-                "- name: service-{n}\n  host: service-{n}.internal\n  path: /v1\n  tags: [team-{team}]\n  routes:\n  - name: route-{n}\n    \
-                 paths: [/api/{n}]\n    methods: [GET, POST]\n    plugins:\n    - name: rate-limiting\n      config: {{minute: {minute}, policy: local}}\n",
+                "- name: service-{name}{n}\n  host: service-{n}.internal\n  path: /v{path}\n  tags: [team-{team}]\n  routes:\n  - name: route-{name}{n}\n    \
+                 paths: [/api/{name}{n}]\n    methods: [GET, POST]\n    plugins:\n    - name: rate-limiting\n      config: {{minute: {minute}, policy: local}}\n",
+                path = 1 + edition_of(n, edition),
                 team = n % 50,
                 minute = n % 1000 + 1,
             );
@@ -60,10 +61,28 @@ impl Size {
         for n in 0..self.consumers {
             let _ = write!(
                 file,
-                "- username: consumer-{n}\n  custom_id: c-{n}\n  keyauth_credentials:\n  - key: key-{n}-abcdefghijklmnop\n"
+                "- username: consumer-{name}{n}\n  custom_id: c-{name}{n}-{edition}\n  keyauth_credentials:\n  - key: key-{name}{n}-abcdefghijklmnop\n",
+                edition = edition_of(n, edition),
             );
         }
         file
+    }
+}
+
+/// Which of the configurations of one size it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Content {
+    /// Stands in every name.
+    pub(crate) name: &'static str,
+    /// Differs in one entity of a hundred.
+    pub(crate) edition: usize,
+}
+
+/// Every fiftieth service and consumer has the edition: together they are half of all entities.
+const fn edition_of(number: usize, edition: usize) -> usize {
+    match number % 50 {
+        0 => edition,
+        _ => 0,
     }
 }
 
@@ -103,42 +122,6 @@ pub(crate) async fn measure(engine: &Engine, size: &Size) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// What one file takes in memory: while it is applied, when its views are made, and when all is quiet again.
-pub(crate) async fn measure_memory(engine: &Engine, size: &Size) -> anyhow::Result<()> {
-    let entities = size.entities();
-    let mut servers = engine.servers().await;
-    servers.api().create_group("large").await;
-    let idle = memory(&servers);
-    let mut client = connect(&servers).await?;
-    let file = size.file();
-    let begun = Instant::now();
-    let path = "/v2/runtime-groups/large/apply";
-    let status = client.send_as("POST", path, "application/yaml", &file).await?;
-    anyhow::ensure!(status == 200, "apply answered {status}");
-    let took = begun.elapsed();
-    lists_are_served(&mut client).await?;
-    let peak: u64 = servers
-        .iter()
-        .map(|server| process_usage::peak_resident(server.pid()))
-        .sum();
-    let after = memory(&servers);
-    tokio::time::sleep(QUIET).await;
-    let above = |bytes: u64| bytes.saturating_sub(idle) >> 20;
-    report::line(&format!(
-        "{entities} entities: idle {} MiB; peak {} MiB above, {} bytes per entity; {} MiB above when the views have it, {} MiB \
-         {} s later; applied in {:.1} s",
-        idle >> 20,
-        above(peak),
-        peak.saturating_sub(idle) / entities as u64,
-        above(after),
-        above(memory(&servers)),
-        QUIET.as_secs(),
-        took.as_secs_f64()
-    ))?;
-    servers.stop().await;
-    Ok(())
-}
-
 async fn connect(servers: &Servers) -> anyhow::Result<LoadClient> {
     let server = servers.iter().next().expect("an engine has a server");
     LoadClient::connect(server.url().trim_start_matches("http://"), servers.admin_token()).await
@@ -157,7 +140,7 @@ async fn apply(
     client: &mut LoadClient,
     size: &Size,
 ) -> anyhow::Result<()> {
-    let file = size.file();
+    let file = size.file(Content { name: "", edition: 0 });
     let meter = Meter::start(Party::all(servers, engine));
     let begun = Instant::now();
     let status = client

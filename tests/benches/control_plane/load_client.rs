@@ -69,26 +69,60 @@ impl LoadClient {
                 .get(9..12)
                 .and_then(|status| status.parse().ok())
                 .context("no status line")?;
-            let whole = end + 4 + content_length(head)?;
-            while self.buffer.len() < whole {
-                if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                    bail!("the server closed the connection in an answer");
-                }
-            }
+            let length = content_length(head)?;
             self.body = end + 4;
+            match length {
+                Some(length) => self.read_until(self.body + length).await?,
+                None => self.read_chunks().await?,
+            }
             return Ok(status);
+        }
+    }
+
+    /// Reads until the buffer has so many bytes.
+    async fn read_until(&mut self, bytes: usize) -> anyhow::Result<()> {
+        while self.buffer.len() < bytes {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("the server closed the connection in an answer");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a body whose length isn't known beforehand, and leaves what it says in the buffer.
+    async fn read_chunks(&mut self) -> anyhow::Result<()> {
+        let (mut next, mut body) = (self.body, Vec::new());
+        loop {
+            let line = loop {
+                match find(&self.buffer[next..], b"\r\n") {
+                    Some(length) => break next..next + length,
+                    None => self.read_until(self.buffer.len() + 1).await?,
+                }
+            };
+            let begin = line.end + 2;
+            let size = usize::from_str_radix(std::str::from_utf8(&self.buffer[line])?, 16)?;
+            next = begin + size + 2;
+            self.read_until(next).await?;
+            if size == 0 {
+                self.buffer.truncate(self.body);
+                self.buffer.append(&mut body);
+                return Ok(());
+            }
+            body.extend_from_slice(&self.buffer[begin..begin + size]);
         }
     }
 }
 
-fn content_length(head: &str) -> anyhow::Result<usize> {
+/// None where the body comes in chunks.
+fn content_length(head: &str) -> anyhow::Result<Option<usize>> {
     let named = |line: &&str| {
         line.get(..15)
             .is_some_and(|name| name.eq_ignore_ascii_case("content-length:"))
     };
     match head.lines().find(named) {
-        Some(line) => Ok(line[15..].trim().parse()?),
-        None if head.contains(" 204 ") || head.contains(" 304 ") => Ok(0),
+        Some(line) => Ok(Some(line[15..].trim().parse()?)),
+        None if head.contains(" 204 ") || head.contains(" 304 ") => Ok(Some(0)),
+        None if head.to_ascii_lowercase().contains("transfer-encoding: chunked") => Ok(None),
         None => bail!("an answer without Content-Length: {head}"),
     }
 }

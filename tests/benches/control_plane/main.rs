@@ -5,6 +5,7 @@
 //! share the machine, so beside the figures stands whose processor time it was.
 
 mod apply;
+mod apply_memory;
 mod commands;
 mod cpu_shares;
 mod engine;
@@ -74,8 +75,8 @@ struct Arguments {
     /// How many consumers the applied file has, each with a key.
     #[arg(long, default_value_t = 50_000)]
     consumers: usize,
-    /// How many entities the files have whose memory is measured, one after another.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 20_000, 50_000, 100_000])]
+    /// How many entities the files have whose memory is measured, one size after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000, 50_000, 100_000])]
     memory_entities: Vec<usize>,
     /// How many Kong nodes connect, one series after another.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 500])]
@@ -173,7 +174,7 @@ async fn main() -> anyhow::Result<()> {
         report::heading("Memory of one file as one change")?;
         for &entities in &arguments.memory_entities {
             let engine = Engine::start(arguments.log, true).await?;
-            apply::measure_memory(&engine, &apply::Size::of(entities)).await?;
+            apply_memory::measure(&engine, &apply::Size::of(entities)).await?;
         }
     }
     if wanted(Measurement::Fold) {

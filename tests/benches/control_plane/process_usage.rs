@@ -1,7 +1,7 @@
 //! What processes have used, from the operating system's own accounts.
 
-use std::fs;
 use std::time::Duration;
+use std::{fs, io};
 
 /// The kernel reports in ticks of 1/100 s on every Linux this runs on.
 const TICK: Duration = Duration::from_millis(10);
@@ -40,6 +40,11 @@ pub(crate) fn resident(pid: u32) -> u64 {
 /// The most resident memory that a process has had, in bytes.
 pub(crate) fn peak_resident(pid: u32) -> u64 {
     memory(pid, "VmHWM:")
+}
+
+/// Lets the peak begin anew with what is resident now.
+pub(crate) fn forget_peak(pid: u32) -> io::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
 fn memory(pid: u32, name: &str) -> u64 {

@@ -25,7 +25,7 @@ impl Head {
                 "{directory} has no {HEAD_FILE}: `serve` writes it as soon as there is something in the log"
             );
         };
-        terminal::print_json(&serde_json::to_string_pretty(&head)?)?;
+        terminal::print_indented(&serde_json::to_string(&head)?)?;
         Ok(Ending::Done)
     }
 }
