@@ -163,6 +163,19 @@ impl Authority {
         }
     }
 
+    /// A pair for a node whose certificate is valid from the 2nd of January of a year to that of another.
+    pub fn issue_between(&self, name: &str, from: i32, until: i32) -> Pair {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("the name can be certified");
+        params.not_before = rcgen::date_time_ymd(from, 1, 2);
+        params.not_after = rcgen::date_time_ymd(until, 1, 2);
+        let certificate = params.signed_by(&key, &self.certified);
+        Pair {
+            certificate: certificate.expect("the certificate can be signed").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// A pair for a node whose certificate is of X.509 version 1, as plain `openssl x509 -req` makes it.
     pub fn issue_version_1(&self, name: &str) -> Pair {
         let newer = self.issue(name, false);

@@ -38,10 +38,14 @@ impl Counted {
         counter.set(counter.get() + more);
     }
 
-    fn tell(&self, where_to: &str) {
+    #[expect(
+        clippy::print_stdout,
+        reason = "how many sequences there were is what it is run for"
+    )]
+    fn tell(&self, how: &str) {
         let (sequences, steps, answered) = (self.sequences.get(), self.steps.get(), self.answered.get());
         println!(
-            "{sequences} sequences of {steps} certificate commands {where_to}: {answered} answers to instances, 0 by another's group"
+            "{sequences} sequences of {steps} certificate commands {how}: {answered} answers to instances, 0 by another's group"
         );
         assert!(answered > 0, "nobody was answered, so nothing was shown");
     }

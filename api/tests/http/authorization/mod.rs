@@ -50,6 +50,10 @@ struct Outcome {
 }
 
 impl Outcome {
+    #[expect(
+        clippy::print_stdout,
+        reason = "how many cases there were is what it is run for"
+    )]
     fn tell(&self, what: &str) {
         println!("{} {what}, {} violations", self.cases, self.violations.len());
         let told = &self.violations[..self.violations.len().min(TOLD)];
