@@ -120,6 +120,31 @@ async fn who_is_let_in_by_a_certificate_is_sent_its_own_groups_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_calls_itself_like_another_groups_is_one_of_its_own_group() {
+    let world = World::begin().await;
+    let of = |group: &str| {
+        let shown = world.shown.iter().find(|shown| shown.opens == Some(group));
+        let shown = shown.expect("each has one");
+        let mut settings = world.settings(NEWEST, &shown.pair);
+        settings.hostname = format!("host-of-{group}");
+        settings
+    };
+    let first = DataPlane::start(of("pinned"));
+    first.runs_with("services", "pinned").await;
+    let mut settings = of("pki");
+    settings.node_id = first.settings().node_id;
+    let second = DataPlane::start(settings);
+    second.runs_with("services", "pki").await;
+    for group in ["pinned", "pki"] {
+        let nodes = world.server.api().group(group).nodes().await;
+        assert_eq!(nodes.len(), 1, "{group}");
+        assert_eq!(nodes[0]["hostname"], format!("host-of-{group}"));
+        assert!(!nodes[0]["connected_since"].is_null(), "{group}");
+    }
+    assert_eq!(first.observed().connections, 1, "it was left alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_its_group_natively_only_if_it_is_an_instances() {
     let world = World::begin().await;
     let api = world.server.api();

@@ -35,6 +35,8 @@ const PLACES: [Place; 7] = [
     Place::Foreign,
     Place::Never,
 ];
+/// Groups that are compared with each other by those to whom they are nothing.
+const COMPARED: [Place; 4] = [Place::Other, Place::Deleted, Place::Foreign, Place::Never];
 /// How many violations are told.
 const TOLD: usize = 20;
 
@@ -160,22 +162,31 @@ fn is_compared(caller: &Caller, endpoint: &Endpoint) -> bool {
     }
 }
 
+/// The groups that somebody asks an endpoint about: one, whose turn it is, and those that are compared.
+fn asked_about<'site>(
+    site: &'site Site,
+    endpoint: &Endpoint,
+    caller: &Caller,
+    turn: usize,
+) -> Vec<&'site Selector> {
+    let all = std::env::var("AUTHORIZATION").is_ok_and(|wanted| wanted == "all");
+    let compares = is_compared(caller, endpoint);
+    let names_groups = endpoint.path.contains("{group}");
+    let turn = turn % site.selectors.len();
+    let wanted = |(index, selector): &(usize, &Selector)| {
+        let also = names_groups && (all || compares && COMPARED.contains(&selector.place));
+        *index == turn || also
+    };
+    let selectors = site.selectors.iter().enumerate().filter(wanted);
+    selectors.map(|(_, selector)| selector).collect()
+}
+
 /// Everybody asks for every one of some endpoints.
 async fn asked(site: &Site, endpoints: &[Endpoint]) -> Outcome {
     let mut outcome = Outcome::default();
-    let all = std::env::var("AUTHORIZATION").is_ok_and(|wanted| wanted == "all");
     for (row, endpoint) in endpoints.iter().enumerate() {
         for (column, caller) in site.callers.iter().enumerate() {
-            let one = (row + column) % site.selectors.len();
-            let names_groups = endpoint.path.contains("{group}");
-            let wanted =
-                |index: usize| index == one || names_groups && (all || is_compared(caller, endpoint));
-            for (_, selector) in site
-                .selectors
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| wanted(*index))
-            {
+            for selector in asked_about(site, endpoint, caller, row + column) {
                 let case = Case {
                     endpoint,
                     caller,
