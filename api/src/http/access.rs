@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use dashmap::DashMap;
 use domain::organization::GroupRecord;
 use domain::token::{self, Role, TokenHash};
-use domain::{OrganizationId, Timestamp};
+use domain::{GroupId, OrganizationId, Timestamp};
 use projections::Lane;
 use uuid::Uuid;
 
@@ -150,23 +150,28 @@ impl Access {
         Ok(Some(group))
     }
 
-    /// The group a path names, by id or name; the caller must be allowed to see it.
+    /// The group that a text names, by id or name, for a caller that has the permission there. Whoever has a token of one group is
+    /// refused in the same words whether there is another of this name or not.
     pub(crate) async fn group(
         &self,
         caller: &Caller,
+        permission: Permission,
         selector: &str,
-        deleted_too: bool,
         reads: &Reads,
         now: Timestamp,
     ) -> Result<Arc<GroupRecord>, Refusal> {
+        authorize(caller, permission, Some(selector))?;
         let found = self
             .look_up_group(caller, selector, REMEMBERED, reads, now)
             .await?;
-        let group = found.ok_or_else(|| no_group(selector))?;
-        if group.deleted_at.is_some() && !deleted_too {
-            return Err(no_group(selector));
+        let deleted_too = permission == Permission::ReadHistory;
+        let found = found.filter(|group| deleted_too || group.deleted_at.is_none());
+        match (found, caller.token.group) {
+            (Some(group), None) => Ok(group),
+            (Some(group), Some(own)) if group.id == own => Ok(group),
+            (_, Some(own)) => Err(of_another_group(own)),
+            (None, None) => Err(no_group(selector)),
         }
-        Ok(group)
     }
 
     fn remember<Key: Eq + std::hash::Hash, Value>(
@@ -199,8 +204,7 @@ fn recall<Key: Eq + std::hash::Hash, Value: Clone>(
     (0..remembered).contains(&age).then(|| found.value.clone())
 }
 
-/// Checks a permission; for one about a group, before the group is looked up, so that a token of one group learns
-/// nothing about another.
+/// Checks a permission; for one about a group, as far as that is known before the group is looked up.
 pub(crate) fn authorize(caller: &Caller, permission: Permission, group: Option<&str>) -> Result<(), Refusal> {
     let role = caller.token.role;
     if role == Role::Instance {
@@ -220,21 +224,15 @@ pub(crate) fn authorize(caller: &Caller, permission: Permission, group: Option<&
         (Some(own), _) if whole => Err(forbidden(&format!(
             "this token is for the runtime group {own} only, this needs one of the whole organization"
         ))),
-        (Some(own), Some(named)) if Uuid::try_parse(named).is_ok_and(|id| id != own.0) => Err(forbidden(
-            &format!("this token is for the runtime group {own} only"),
-        )),
+        (Some(own), Some(named)) if Uuid::try_parse(named).is_ok_and(|id| id != own.0) => {
+            Err(of_another_group(own))
+        }
         _ => Ok(()),
     }
 }
 
-/// The other half of [`authorize`] for a group that was named by its name.
-pub(crate) fn authorize_group(caller: &Caller, group: &GroupRecord) -> Result<(), Refusal> {
-    match caller.token.group {
-        Some(own) if own != group.id => Err(forbidden(&format!(
-            "this token is for the runtime group {own} only"
-        ))),
-        _ => Ok(()),
-    }
+fn of_another_group(own: GroupId) -> Refusal {
+    forbidden(&format!("this token is for the runtime group {own} only"))
 }
 
 /// A token that was found, if it works.

@@ -16,7 +16,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::access;
 use super::answer::Answer;
 use super::apply;
 use super::blind_comparison::{blinded, telling};
@@ -239,14 +238,11 @@ async fn between_groups(exchange: &Exchange, newest: Version, other: &str) -> Re
 /// The other group, which the caller must be allowed to see as well.
 async fn other_group(exchange: &Exchange, selector: &str) -> Result<Arc<GroupRecord>, Refusal> {
     let (caller, services) = (exchange.caller()?, &exchange.services);
-    access::authorize(caller, Permission::ReadHistory, Some(selector))?;
-    let now = services.clock.now();
+    let (permission, now) = (Permission::ReadHistory, services.clock.now());
     let other = services
         .access
-        .group(caller, selector, true, exchange.reads(), now);
-    let other = other.await?;
-    access::authorize_group(caller, &other)?;
-    Ok(other)
+        .group(caller, permission, selector, exchange.reads(), now);
+    other.await
 }
 
 async fn with_file(mut exchange: Exchange) -> Result<Answer, Refusal> {

@@ -205,24 +205,14 @@ impl Resource {
             .iter()
             .find(|(name, _)| name == "group" && permission.concerns_a_group())
             .map(|(_, value)| value.as_str());
-        access::authorize(&caller, permission, named)?;
         let Some(selector) = named else {
+            access::authorize(&caller, permission, None)?;
             return Ok(grounds(caller, None));
         };
-        let deleted_too = permission == Permission::ReadHistory;
-        let found = self
-            .services
+        let group = services
             .access
-            .group(&caller, selector, deleted_too, reads, now);
-        let group = found.await.map_err(|refusal| match caller.token.group {
-            // A token of one group doesn't learn which other names exist.
-            Some(own) if refusal.status == StatusCode::NOT_FOUND => Refusal::new(
-                StatusCode::FORBIDDEN,
-                format!("this token is for the runtime group {own} only"),
-            ),
-            _ => refusal,
-        })?;
-        access::authorize_group(&caller, &group)?;
+            .group(&caller, permission, selector, reads, now)
+            .await?;
         Ok(grounds(caller, Some(group)))
     }
 

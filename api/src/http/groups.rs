@@ -75,7 +75,7 @@ fn under(prefix: &str) -> Vec<Endpoint> {
             Method::PATCH,
             &one,
             Permission::WriteGroup,
-            "Change a runtime group",
+            "Change a runtime group; its name only with a token of the organization, whose names they are",
             update,
         )
         .reads(&WRITE_HEADERS)
@@ -255,7 +255,7 @@ async fn update(exchange: Exchange) -> Result<Answer, Refusal> {
     if name == Some(None) {
         fields.refuse("name", "is_string", "can't be cleared");
     }
-    let patch = GroupPatch {
+    let mut patch = GroupPatch {
         name: name.flatten(),
         description: fields.nullable("description"),
         labels: fields.nullable("labels").map(Option::unwrap_or_default),
@@ -263,6 +263,12 @@ async fn update(exchange: Exchange) -> Result<Answer, Refusal> {
         proxy_urls: fields.nullable("proxy_urls").map(Option::unwrap_or_default),
     };
     fields.finish()?;
+    if let Some(name) = &patch.name
+        && exchange.caller()?.token.group.is_some()
+    {
+        keeps_its_name(&exchange, name).await?;
+        patch.name = None;
+    }
     let expected = preconditions::expected_versions(&exchange.headers);
     let command = OrganizationCommand::UpdateGroup {
         group,
@@ -272,6 +278,19 @@ async fn update(exchange: Exchange) -> Result<Answer, Refusal> {
     let accepted = exchange.change_organization(command).await?;
     let group = accepted.outcome.group.ok_or_else(|| gone(group))?;
     answer(&group, &exchange).await
+}
+
+/// Which names are taken is known in the organization only: a token of one group says its name again at most.
+async fn keeps_its_name(exchange: &Exchange, name: &str) -> Result<(), Refusal> {
+    let (organization, group) = exchange.place()?;
+    let group = exchange.reads().group_as_it_is(organization, group).await?;
+    match group.is_some_and(|group| group.record.name == name) {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "this token is for one runtime group only, and names belong to the organization: rename it with a token of the whole organization",
+        )),
+    }
 }
 
 async fn delete(exchange: Exchange) -> Result<Answer, Refusal> {

@@ -50,9 +50,13 @@ struct Site {
 impl App {
     /// A fresh installation.
     pub(crate) async fn start() -> Self {
+        Self::going_by(Arc::new(SystemClock)).await
+    }
+
+    /// A fresh installation with a clock of the test's own.
+    pub(crate) async fn going_by(clock: Arc<dyn Clock>) -> Self {
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
         let keyring: Arc<dyn Keyring> = Arc::new(MemoryKeyring::in_memory());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tasks = Tasks::default();
         let spawner: Arc<dyn Spawner> = Arc::new(tasks.clone());
         let bus = CommandBus::new(bus::Options {
@@ -117,6 +121,11 @@ impl App {
         let cause = domain::Cause::system("test");
         self.bus.organization(id, create, cause).await.unwrap();
         admin.expose().to_owned()
+    }
+
+    /// The token of the first organization's admin.
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.admin
     }
 
     /// Has something happen in the first organization that nobody asks for over HTTP.
@@ -304,11 +313,16 @@ impl Call {
         response.into_body()
     }
 
-    /// Sends it.
+    /// Sends it. A stream of events has no end: it is left unread.
     pub(crate) async fn send(self) -> Heard {
         let said = format!("{} {}", self.request.method(), self.request.uri());
         let response = self.router.oneshot(self.request).await.unwrap();
         let (parts, body) = response.into_parts();
+        let kind = parts.headers.get("content-type");
+        let body = match kind.is_some_and(|kind| kind == "text/event-stream") {
+            true => Body::empty(),
+            false => body,
+        };
         let text = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(text.to_vec()).unwrap();
         Heard {

@@ -5,9 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::organization::CertificateContent;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384};
+use rcgen::{
+    CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384, SubjectPublicKeyInfo,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 use super::version_1::version_1;
 
@@ -93,6 +98,16 @@ impl Pair {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a pair's certificate is PEM")
     }
 
+    /// The certificate and those that lead to its issuer, DER.
+    ///
+    /// # Panics
+    /// When they aren't PEM.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(self.certificate.as_bytes())
+            .collect::<Result<_, _>>()
+            .expect("a pair's certificates are PEM")
+    }
+
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a pair's key is PEM")
     }
@@ -148,6 +163,19 @@ impl Authority {
         }
     }
 
+    /// A pair for a node whose certificate is valid from the 2nd of January of a year to that of another.
+    pub fn issue_between(&self, name: &str, from: i32, until: i32) -> Pair {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("the name can be certified");
+        params.not_before = rcgen::date_time_ymd(from, 1, 2);
+        params.not_after = rcgen::date_time_ymd(until, 1, 2);
+        let certificate = params.signed_by(&key, &self.certified);
+        Pair {
+            certificate: certificate.expect("the certificate can be signed").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// A pair for a node whose certificate is of X.509 version 1, as plain `openssl x509 -req` makes it.
     pub fn issue_version_1(&self, name: &str) -> Pair {
         let newer = self.issue(name, false);
@@ -165,6 +193,27 @@ impl Authority {
         Pair {
             certificate: certificate.expect("the certificate can be signed").pem(),
             key: other.key.clone(),
+        }
+    }
+
+    /// Another authority's name and key in a certificate that this one signs, as cross-signing does it; PEM.
+    ///
+    /// # Panics
+    /// When it isn't a certificate, or has no name.
+    pub fn crossing(&self, other: &CertificateDer<'_>) -> String {
+        let (_, certificate) = X509Certificate::from_der(other).expect("a certificate");
+        let key = SubjectPublicKeyInfo::from_der(certificate.public_key().raw).expect("a key");
+        let name = certificate.subject().iter_common_name().next();
+        let name = name.and_then(|name| name.as_str().ok()).expect("it has a name");
+        let crossing = Self::params(name).signed_by(&key, &self.certified);
+        crossing.expect("the certificate can be signed").pem()
+    }
+
+    /// The authority anew: the same name and key in another certificate of its own.
+    pub fn renewed(&self) -> Pair {
+        Pair {
+            certificate: self.crossing(self.certified.der()),
+            key: self.certified.key().serialize_pem(),
         }
     }
 

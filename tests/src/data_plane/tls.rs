@@ -44,9 +44,7 @@ pub fn connector(identity: &Identity, versions: &[&'static SupportedProtocolVers
         .key_provider
         .load_private_key(identity.pair.private_key())
         .expect("the key can be used");
-    let chain = CertificateDer::pem_slice_iter(identity.pair.certificate.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .expect("the certificates are PEM");
+    let chain = identity.pair.chain();
     // Not checked against each other: a certificate of version 1 couldn't be, and somebody may present one without its key.
     let presented = Arc::new(CertifiedKey::new(chain, key));
     let mut config = ClientConfig::builder_with_provider(provider)
