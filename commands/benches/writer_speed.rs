@@ -90,6 +90,7 @@ async fn desk(log: Arc<dyn EventLog>, tasks: &Tasks) -> Outcome<Desk> {
         log,
         keyring: Arc::new(MemoryKeyring::in_memory()),
         states: None,
+        follower: None,
         clock: Arc::new(TickingClock(AtomicI64::new(START))),
         spawner: Arc::new(tasks.clone()),
         sandbox: Arc::new(ProcessSandbox::new(Program::this())),

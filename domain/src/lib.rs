@@ -29,6 +29,7 @@ pub mod context;
 pub mod declarative;
 pub mod digest;
 pub mod fingerprint;
+pub mod follower;
 pub mod gateway;
 pub mod group;
 pub mod health;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use domain::follower::Follower;
 use domain::health::Health;
 use domain::{Boundary, Clock, EventLog, Keyring, Position, Spawner, state_store::StateStore};
 use futures::future::BoxFuture;
@@ -228,5 +230,13 @@ async fn tend(live: LiveGroups, shared: Arc<Shared>) {
     loop {
         interval.tick().await;
         live.tend(shared.clock.now()).await;
+    }
+}
+
+#[async_trait]
+impl Follower for Projections {
+    async fn took(&self, position: Position) {
+        // Standing still ends the wait too.
+        drop(self.caught_up_to(position).await);
     }
 }

@@ -235,6 +235,7 @@ fn command_bus(
         log: Arc::clone(&storage.log),
         keyring: Arc::clone(&storage.keyring),
         states: Some(projections.states()),
+        follower: Some(Arc::new(projections.clone())),
         clock: Arc::clone(clock),
         spawner: Arc::new(tasks.clone()),
         sandbox: Arc::new(ProcessSandbox::new(Program::this())),

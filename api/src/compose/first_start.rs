@@ -109,6 +109,7 @@ mod tests {
             log: Arc::new(MemoryLog::new()),
             keyring: Arc::new(keyring.await.unwrap()),
             states: None,
+            follower: None,
             clock: Arc::new(SystemClock),
             spawner: Arc::new(Tasks::default()),
             sandbox: Arc::new(ProcessSandbox::new(Program::this())),

@@ -68,6 +68,7 @@ impl App {
                 "CARGO_BIN_EXE_runtime-manager"
             )))),
             states: None,
+            follower: None,
             deadline: bus::DEADLINE,
             group_retention: None,
         });

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::follower::Follower;
 use domain::gateway::{Accepted, CommandError, Commands};
 use domain::group::{Decision, Group, GroupCommand, GroupError, Outcome, hashing, rehearse};
 use domain::organization::{Organization, OrganizationCommand, OrganizationOutcome};
@@ -33,7 +34,7 @@ use crate::aggregate::JudgedCommand;
 use crate::entropy;
 use crate::reactors::Watchlist;
 pub use crate::writer::Durable;
-use crate::writer::Surroundings;
+use crate::writer::{LargeCommits, Surroundings};
 
 /// How long a caller waits for a definite answer unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub struct Options {
     pub keyring: Arc<dyn Keyring>,
     /// Where folded states are kept for a fast start; none has every writer fold its boundary's whole log.
     pub states: Option<Arc<dyn StateStore>>,
+    /// The views, which large commits leave time for; none where nobody waits for them.
+    pub follower: Option<Arc<dyn Follower>>,
     /// The time of changes.
     pub clock: Arc<dyn Clock>,
     /// Runs the writers.
@@ -104,6 +107,7 @@ impl CommandBus {
             clock: options.clock,
             spawner: options.spawner,
             watchlist: Arc::new(Watchlist::default()),
+            large_commits: LargeCommits::new(options.follower),
         });
         let deadline = options.deadline;
         Self {

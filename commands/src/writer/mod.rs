@@ -3,7 +3,8 @@
 //! on is durable.
 //!
 //! - [`request`]: what waits in the mailbox; [`batch`]: deciding; [`commit`]: encoding and appending.
-//! - [`append`]: asking the log until its answer is definite; [`contention`]: taking turns with other processes.
+//! - [`append`]: asking the log until its answer is definite; [`contention`]: taking turns with other processes;
+//!   [`large_commits`]: with the other writers of this one.
 //! - [`fold`]: the state as the log has it; [`start`]: where folding it begins.
 
 mod append;
@@ -11,11 +12,13 @@ mod batch;
 mod commit;
 mod contention;
 mod fold;
+mod large_commits;
 mod measures;
 mod request;
 mod start;
 
 pub(crate) use fold::Fold;
+pub(crate) use large_commits::LargeCommits;
 pub(crate) use request::{Answer, Message, Request, Stage, StateAnswer};
 
 use std::collections::VecDeque;
@@ -49,6 +52,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Arc<dyn Spawner>,
     pub(crate) watchlist: Arc<Watchlist>,
+    pub(crate) large_commits: LargeCommits,
 }
 
 /// A boundary's state with everything up to a durable commit.
@@ -184,14 +188,19 @@ impl<A: Aggregate> Writer<A> {
         if batch.changes.is_empty() {
             return self.answer_without_commit(batch).await;
         }
-        let began = Instant::now();
         let changes = Arc::new(std::mem::take(&mut batch.changes));
+        let surroundings = Arc::clone(&self.surroundings);
+        let turn = surroundings.large_commits.turn(batch.size()).await;
+        let began = Instant::now();
         match self.commit(&changes, batch.size()).await {
             Ok(()) => {
                 let took = began.elapsed();
                 self.fold.applied(batch.scratch);
                 self.publish();
                 self.answer(batch.decided);
+                if let Some(turn) = turn {
+                    turn.end(self.fold.guard()).await;
+                }
                 self.leave_a_gap(took).await;
                 Ok(())
             }

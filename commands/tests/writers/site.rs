@@ -84,6 +84,7 @@ impl Site {
             log: Arc::clone(&self.log),
             keyring: Arc::clone(&self.keyring),
             states: Some(Arc::clone(&self.states) as Arc<dyn StateStore>),
+            follower: None,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             spawner: Arc::new(self.tasks.clone()) as Arc<dyn Spawner>,
             sandbox: Arc::new(ProcessSandbox::new(Program::this())),

@@ -57,6 +57,7 @@ impl Installation {
             log: Arc::new(MemoryLog::new()),
             keyring: Arc::new(MemoryKeyring::in_memory()),
             states: None,
+            follower: None,
             clock: Arc::new(SystemClock),
             spawner: Arc::new(tasks.clone()),
             deadline: bus::DEADLINE,
