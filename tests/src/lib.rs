@@ -16,7 +16,7 @@
 //! - [`process`]: signals, output and the end of a child process; [`port`]: free ports; [`program`]: the binary under test.
 //! - [`steady_load`]: clients that must not notice anything.
 //! - [`workload`]: writers that note what they were promised; [`histories`]: a judge of what clients saw.
-//! - [`sample_history`]: a past worth keeping; [`byte_search`]: what lies on a disk.
+//! - [`sample_history`]: a past worth keeping; [`long_history`]: one of a million changes; [`byte_search`]: what lies on a disk.
 //! - [`tcp_proxy`]: a load balancer, or a wire that can be cut; [`tls_front`]: a door with TLS before a plain address.
 //! - [`runbook`]: the commands that the operations guide tells people to run.
 //! - [`eventually`]: the one way to wait.
@@ -34,6 +34,7 @@ pub mod deck;
 pub mod declarative_file;
 pub mod eventually;
 pub mod histories;
+pub mod long_history;
 pub mod nats_cluster;
 pub mod nats_server;
 pub mod port;

@@ -1,6 +1,7 @@
 //! What an auditor is given: an exported history that `docs/check_history.py` checks without this program, and a replay that
 //! agrees with every answer of the server.
 
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -10,6 +11,7 @@ use domain::signing::SigningKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::command_line::CommandLine;
+use tests::long_history::{LIVE_ENTITIES, LongHistory, Shape};
 use tests::nats_server::{NatsServer, Options};
 use tests::sample_history;
 use tests::server_process::{Log, ServerProcess};
@@ -276,7 +278,7 @@ async fn replay(server: &ServerProcess, arguments: &[&str]) -> String {
     CommandLine::new().run(&line).await.expect_code(0).stdout()
 }
 
-/// How many changes the long history has.
+/// How many changes the long history has; twice as many as services live unless told otherwise.
 const LONG_HISTORY: &str = "EXPORTED_CHANGES";
 
 /// The most memory the server has had since the peak was reset, in KiB.
@@ -287,32 +289,67 @@ fn peak(server: &ServerProcess) -> u64 {
     number.expect("Linux tells the peak")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_export_of_a_history_takes_the_same_memory_however_long_it_is() {
-    let server = ServerProcess::start(Log::Sqlite).await;
-    let api = server.api();
-    api.create_group("long").await;
-    let group = api.group("long");
-    let changes = std::env::var(LONG_HISTORY).map_or(200_u64, |text| text.parse().expect("a number"));
-    // Each change is twenty long bodies, before and after.
-    let filling = "long/".repeat(800);
-    for number in 0..changes {
-        let services: String = (0..20)
-            .map(|service| format!("- name: s{service}\n  host: h.test\n  path: /{number}/{filling}\n"))
-            .collect();
-        let file = format!("_format_version: '3.0'\nservices:\n{services}");
-        group.apply(&file, "").await.expect_status(200);
-    }
+/// What an export took: how many changes and KiB it has, and how much memory the server had at most meanwhile, in KiB.
+#[derive(Debug)]
+struct Taken {
+    changes: u64,
+    size: u64,
+    memory: u64,
+}
+
+/// Exports a history's changes up to one of them.
+async fn exported(server: &ServerProcess, group: &str, to: u64) -> Taken {
+    let home = tempfile::tempdir().expect("the temporary directory is writable");
+    let file = home.path().join("history.jsonl");
+    let (name, to) = (file.display().to_string(), to.to_string());
     let reset = format!("/proc/{}/clear_refs", server.pid());
     std::fs::write(reset, "5").expect("one's own process may be asked");
-    let before = peak(&server);
-    let export = Export::of(&server, "long").await;
-    let size = export.lines.iter().map(String::len).sum::<usize>() / 1024;
-    let grown = peak(&server) - before;
-    assert_eq!(export.lines.len() as u64, changes + 2);
-    assert!(size > 24 * 1024, "{size} KiB are no test");
+    let line = ["history", "export", "--group", group, &name, "--to", &to];
+    server.command_line().run(&line).await.expect_code(0);
+    let memory = peak(server);
+    let written = std::fs::File::open(&file).expect("the export was written");
+    let size = written.metadata().expect("it has a size").len() / 1024;
+    let lines = std::io::BufReader::new(written).lines().count() as u64;
+    // The first line says what it is, the last is the signature.
+    let changes = lines - 2;
+    Taken {
+        changes,
+        size,
+        memory,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::print_stderr,
+    reason = "what was measured is what a long history is asked for"
+)]
+async fn the_export_of_a_history_takes_the_same_memory_however_long_it_is() {
+    let mut server = ServerProcess::start(Log::Sqlite).await;
+    let group = server.api().create_group("long").await;
+    server.stop().await;
+    let changes =
+        std::env::var(LONG_HISTORY).map_or(2 * LIVE_ENTITIES, |text| text.parse().expect("a number"));
+    let history = LongHistory {
+        group: serde_json::from_value(group["id"].clone()).expect("a group has an id"),
+        shape: Shape::Updates,
+        events: changes,
+        changes_per_commit: 100,
+    };
+    history.write_to(&server).await.expect("the log takes it");
+    server.start_again();
+    server.ready().await;
+    let half = exported(&server, "long", changes / 2).await;
+    let whole = exported(&server, "long", changes).await;
+    eprintln!("an export of {changes} changes: {half:?}, {whole:?}");
+    assert_eq!((half.changes, whole.changes), (changes / 2, changes));
     assert!(
-        grown < 12 * 1024,
-        "an export of {size} KiB took {grown} KiB of memory"
+        whole.size > half.size + 8 * 1024,
+        "{} KiB are no test",
+        whole.size
+    );
+    assert!(
+        whole.memory < half.memory + 12 * 1024,
+        "twice as many changes took more memory: {half:?}, {whole:?}"
     );
 }

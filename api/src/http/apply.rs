@@ -87,6 +87,11 @@ pub(crate) fn document(exchange: &mut Exchange) -> Result<Document, Refusal> {
     yaml(&text)
 }
 
+/// Reads a declarative file in YAML; none if it is none.
+pub fn read(text: &[u8]) -> Option<Document> {
+    yaml(text).ok()
+}
+
 /// Reads YAML within bounds: anchors and aliases can't blow it up, and no key stands twice in a mapping.
 fn yaml(bytes: &[u8]) -> Result<Document, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|_| Refusal::bad_request("the file isn't valid UTF-8"))?;

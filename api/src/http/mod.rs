@@ -108,6 +108,7 @@ use self::refusal::{Form, Refusal};
 use self::request_id::RequestId;
 use self::services::Services;
 
+pub use self::apply::read as read_declarative_file;
 pub use self::body::TooSlow as BodyTooSlow;
 pub use self::forms::read as read_form;
 pub use self::openapi::document as openapi_document;

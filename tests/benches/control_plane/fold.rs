@@ -9,10 +9,10 @@ use domain::commit::Changes;
 use domain::group::{Group, stored};
 use domain::{Boundary, DataKeys, EventLog, GroupId, Position};
 use futures::TryStreamExt;
+use tests::long_history::{LongHistory, Shape};
 use uuid::Uuid;
 
 use crate::engine::Engine;
-use crate::long_history::{LongHistory, Shape};
 use crate::report;
 
 const GROUP: GroupId = GroupId(Uuid::from_u128(0x4000_8000_0000_0000_0001));

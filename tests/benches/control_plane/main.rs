@@ -17,7 +17,6 @@ mod kong_restart;
 mod kong_station;
 mod load_agent;
 mod load_client;
-mod long_history;
 mod past;
 mod probe;
 mod process_usage;
@@ -30,11 +29,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use tests::long_history::Shape;
 use tests::postgres_server::PostgresServer;
 
 use crate::engine::Engine;
 use crate::kong_station::Size;
-use crate::long_history::Shape;
 
 /// Measures a control plane of this program on this machine.
 #[derive(Debug, Parser)]

@@ -4,16 +4,13 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use api::compose::installation::Installation;
-use api::config::{DatabaseEngine, LogEngine, MasterKeySource, StorageSettings};
-use domain::GroupId;
 use hdrhistogram::Histogram;
 use serde_json::Value;
+use tests::long_history::{self, LIVE_ENTITIES, LongHistory, Shape};
 use tests::postgres_server::PostgresServer;
 use tests::server_process::{Log, ServerProcess};
 
 use crate::load_client::LoadClient;
-use crate::long_history::{self, LIVE_ENTITIES, LongHistory, Shape};
 use crate::process_usage;
 use crate::report;
 
@@ -51,7 +48,13 @@ pub(crate) async fn measure(
     let created = server.api().create_group(GROUP).await;
     let group = serde_json::from_value(created["id"].clone())?;
     server.stop().await;
-    write_history(&server, group, shape, events).await?;
+    let history = LongHistory {
+        group,
+        shape,
+        events,
+        changes_per_commit: 1,
+    };
+    history.write_to(&server).await?;
     server.start_again();
     project(&mut server, events).await?;
     let mut reader = Reader {
@@ -67,32 +70,6 @@ pub(crate) async fn measure(
     let resident = process_usage::resident(server.pid());
     report::line(&format!("resident memory at the end: {} MiB", resident >> 20))?;
     server.stop().await;
-    Ok(())
-}
-
-async fn write_history(
-    server: &ServerProcess,
-    group: GroupId,
-    shape: Shape,
-    events: u64,
-) -> anyhow::Result<()> {
-    let settings = StorageSettings {
-        log_limit: None,
-        master_key: MasterKeySource::DataDirectory,
-        data_dir: server.data_dir(),
-        log: LogEngine::Sqlite,
-        database: DatabaseEngine::Sqlite,
-    };
-    let installation = Installation::open(&settings).await?;
-    let history = LongHistory {
-        group,
-        shape,
-        events,
-        changes_per_commit: 1,
-    };
-    let storage = &installation.storage;
-    history.write(&*storage.log, &*storage.keyring).await?;
-    installation.close().await;
     Ok(())
 }
 

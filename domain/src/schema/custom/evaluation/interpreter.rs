@@ -135,6 +135,42 @@ mod tests {
     }
 
     #[test]
+    fn nothing_depends_on_where_in_memory_something_is() {
+        for (shows, what) in [
+            ("return tostring({})", "table"),
+            ("return tostring(function() end)", "function"),
+            ("return tostring(type)", "function"),
+            ("return tostring(ngx.null)", "userdata: NULL"),
+            (
+                "return tostring(setmetatable({}, { __tostring = function() return 'own' end }))",
+                "own",
+            ),
+            (
+                "return tostring(1.5) .. tostring(nil) .. tostring('a')",
+                "1.5nila",
+            ),
+        ] {
+            assert_eq!(run(shows).unwrap(), what, "{shows}");
+        }
+        for walks in [
+            "for key in pairs({ [{}] = 1 }) do end",
+            "return next({ [type] = 1 })",
+            "return ('%s'):format({})",
+        ] {
+            assert!(run(walks).is_err(), "{walks}");
+        }
+        let failed = run("error({})").unwrap_err();
+        assert!(failed.contains(": table") && !failed.contains("0x"), "{failed}");
+        let failed = run("error('own', 0)").unwrap_err();
+        assert!(failed.starts_with("runtime error: own"), "{failed}");
+        assert_eq!(
+            run("local n = 0 for key, value in pairs({ a = 1, [2] = 2, [true] = 3 }) do n = n + value end return n").unwrap(),
+            "6"
+        );
+        assert_eq!(run("return next({}) == nil and next({ 'x' })").unwrap(), "1");
+    }
+
+    #[test]
     fn endless_loops_and_endless_memory_end() {
         assert!(run("while true do end").unwrap_err().contains("instructions"));
         assert!(run("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e5) .. i end").is_err());

@@ -1,6 +1,7 @@
-//! Library functions of Lua with limits of their own: what they do, they do in one instruction.
+//! Library functions of Lua with limits of their own: what they do, they do in one instruction. And those that would tell where in
+//! memory something is.
 
-use mlua::{Lua, LuaString, MultiValue, Table};
+use mlua::{Function, Lua, LuaString, MultiValue, Table};
 
 use super::work::charge;
 
@@ -13,10 +14,27 @@ const UNPACKED: i64 = 250;
 pub(super) fn replace(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     globals.set("unpack", lua.create_function(unpack)?)?;
+    replace_base(lua, &globals)?;
     let string: Table = globals.get("string")?;
     string.set("rep", lua.create_function(repeat)?)?;
     let table: Table = globals.get("table")?;
     table.set("insert", lua.create_function(insert)?)
+}
+
+/// The functions of the base library that depend on where in memory something is.
+fn replace_base(lua: &Lua, globals: &Table) -> mlua::Result<()> {
+    let own = ["next", "type", "error", "tostring", "getmetatable", "rawget"];
+    let own = own.map(|name| globals.get::<Function>(name));
+    let own: MultiValue = own
+        .into_iter()
+        .map(|function| function.map(mlua::Value::Function))
+        .collect::<mlua::Result<_>>()?;
+    let base = lua.load(include_str!("base.lua")).set_name("=base");
+    let (next, pairs, shown, fail): (Function, Function, Function, Function) = base.call(own)?;
+    globals.set("next", next)?;
+    globals.set("pairs", pairs)?;
+    globals.set("tostring", shown)?;
+    globals.set("error", fail)
 }
 
 fn unpack(lua: &Lua, (list, first, last): (Table, Option<i64>, Option<i64>)) -> mlua::Result<MultiValue> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use api::compose::installation::Installation;
+use api::config::{DatabaseEngine, LogEngine, MasterKeySource, StorageSettings};
 use domain::codec::encode_changes;
 use domain::group::{DeletionCause, Entity, GroupEvent};
 use domain::log::Placed;
@@ -13,12 +15,14 @@ use domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::server_process::ServerProcess;
+
 /// How many services live at a time.
-pub(crate) const LIVE_ENTITIES: u64 = 10_000;
+pub const LIVE_ENTITIES: u64 = 10_000;
 /// How many parts of the program take turns in making the changes.
-pub(crate) const ACTORS: u64 = 7;
+pub const ACTORS: u64 = 7;
 /// One change in so many says why.
-pub(crate) const SAYS_WHY: u64 = 500;
+pub const SAYS_WHY: u64 = 500;
 /// How many records are appended together.
 const AT_ONCE: usize = 4_096;
 /// When the history begins, in milliseconds.
@@ -26,7 +30,7 @@ const BEGINNING: i64 = 1_790_000_000_000;
 
 /// How the services come to be what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// The same services for ever, changed in turn.
     Updates,
     /// The oldest service goes, a new one comes: in the end nearly all that ever lived are gone.
@@ -35,7 +39,7 @@ pub(crate) enum Shape {
 
 impl Shape {
     /// What figures are headed with.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Updates => "10,000 services, changed in turn",
             Self::Churn => "10,000 services live, the oldest goes and a new one comes",
@@ -56,27 +60,50 @@ impl Shape {
 }
 
 /// The id of a service: scattered, as random ones are.
-pub(crate) fn id(number: u64) -> EntityId {
+pub fn id(number: u64) -> EntityId {
     let digest = Digest::of(&number.to_le_bytes());
     let bytes = digest.0[..16].try_into().expect("16 of 32 bytes");
     EntityId(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
 /// What is written.
-pub(crate) struct LongHistory {
+#[derive(Clone, Copy, Debug)]
+pub struct LongHistory {
     /// Whose history it is.
-    pub(crate) group: GroupId,
+    pub group: GroupId,
     /// How its services come and go.
-    pub(crate) shape: Shape,
+    pub shape: Shape,
     /// How many changes it has, of one event each.
-    pub(crate) events: u64,
+    pub events: u64,
     /// How many of them share a commit.
-    pub(crate) changes_per_commit: u64,
+    pub changes_per_commit: u64,
 }
 
 impl LongHistory {
+    /// Appends the history to the log of a server on one machine that has stopped.
+    ///
+    /// # Errors
+    /// If its files can't be opened or written.
+    pub async fn write_to(&self, server: &ServerProcess) -> anyhow::Result<()> {
+        let settings = StorageSettings {
+            log_limit: None,
+            master_key: MasterKeySource::DataDirectory,
+            data_dir: server.data_dir(),
+            log: LogEngine::Sqlite,
+            database: DatabaseEngine::Sqlite,
+        };
+        let installation = Installation::open(&settings).await?;
+        let storage = &installation.storage;
+        self.write(&*storage.log, &*storage.keyring).await?;
+        installation.close().await;
+        Ok(())
+    }
+
     /// Appends the history many records at once: one writer knows every position in advance.
-    pub(crate) async fn write(&self, log: &dyn EventLog, keyring: &dyn Keyring) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If a log or keyring refuses.
+    pub async fn write(&self, log: &dyn EventLog, keyring: &dyn Keyring) -> anyhow::Result<()> {
         let boundary = Boundary::Group(self.group);
         let key = KeyId {
             boundary,
