@@ -1,14 +1,16 @@
 //! Large commits take turns. Whoever follows the log takes records in as they stand there, and everybody's reads wait for that: of
 //! what takes long to take in, only one commit at a time is on its way, whoever makes them. The next waits before it is in
-//! the log, where it stands in nobody's way.
+//! the log, where it stands in nobody's way; and where small commits came meanwhile, for as long again as the last one took: those get
+//! half of the follower's time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::Position;
 use domain::follower::Follower;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// From how many bytes on a commit is large.
 const LARGE: usize = 32 * 1024;
@@ -19,11 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct LargeCommits {
     follower: Option<Arc<dyn Follower>>,
     turn: Mutex<()>,
+    /// How many small ones there were.
+    small: AtomicU64,
 }
 
 /// The turn of one large commit, until it is dropped.
 pub(super) struct Turn<'t> {
+    commits: &'t LargeCommits,
     follower: &'t dyn Follower,
+    began: Instant,
+    small_before: u64,
     /// None where the one before took too long.
     _held: Option<MutexGuard<'t, ()>>,
 }
@@ -34,31 +41,44 @@ impl LargeCommits {
         Self {
             follower,
             turn: Mutex::default(),
+            small: AtomicU64::new(0),
         }
     }
 
     /// The turn of a commit of so many bytes; none for a small one, which never waits.
     pub(super) async fn turn(&self, bytes: usize) -> Option<Turn<'_>> {
-        let follower = self.follower.as_deref().filter(|_| bytes >= LARGE)?;
+        let follower = self.follower.as_deref()?;
+        if bytes < LARGE {
+            self.small.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let held = timeout(PATIENCE, self.turn.lock()).await.ok();
         Some(Turn {
+            commits: self,
             follower,
-            _held: timeout(PATIENCE, self.turn.lock()).await.ok(),
+            began: Instant::now(),
+            small_before: self.small.load(Ordering::Relaxed),
+            _held: held,
         })
     }
 }
 
 impl Turn<'_> {
-    /// Ends when the commit at a position was taken in.
+    /// Ends when the commit at a position was taken in, and small ones had their share.
     pub(super) async fn end(self, position: Position) {
         drop(timeout(PATIENCE, self.follower.took(position)).await);
+        if self.commits.small.load(Ordering::Relaxed) > self.small_before {
+            sleep(self.began.elapsed().min(PATIENCE)).await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use async_trait::async_trait;
     use futures::poll;
-    use std::pin::pin;
     use tokio::sync::watch;
 
     use super::*;
@@ -93,6 +113,23 @@ mod tests {
         told.0.send_replace(Position(7));
         end.await;
         assert!(second.await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_commits_get_half_of_the_time() {
+        let (told, commits) = told();
+        for small in [false, true] {
+            let turn = commits.turn(LARGE).await.expect("a turn");
+            tokio::time::advance(Duration::from_millis(40)).await;
+            if small {
+                assert!(commits.turn(1).await.is_none());
+            }
+            told.0.send_replace(Position(7));
+            let ending = Instant::now();
+            turn.end(Position(7)).await;
+            let gap = Duration::from_millis(if small { 40 } else { 0 });
+            assert_eq!(ending.elapsed(), gap);
+        }
     }
 
     #[tokio::test(start_paused = true)]

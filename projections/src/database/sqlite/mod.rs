@@ -33,9 +33,11 @@ use self::pages::{Found, Pages};
 pub(crate) use self::set_aside::SetAside;
 use super::reading::{Lane, Lanes};
 
-/// By how much the write-ahead log may grow before a checkpoint is tried, and tried again, in bytes. Nobody writes meanwhile, so
-/// it is short rather than seldom …
-const LONG: u64 = 4 * 1024 * 1024;
+/// By how much the write-ahead log may grow until what was added is read for the next checkpoint, in bytes: nobody writes while
+/// that is made, and it is over sooner if most is known before …
+const UNREAD: u64 = 2 * 1024 * 1024;
+/// … before a checkpoint is tried, and tried again. A page that was written often since the last one is moved once …
+const LONG: u64 = 16 * 1024 * 1024;
 /// … and how long it may become before that waits for everybody who reads.
 const TOO_LONG: u64 = 64 * 1024 * 1024;
 
@@ -65,8 +67,10 @@ pub(crate) struct Sqlite {
 pub(crate) struct Writing {
     pub(super) connection: SqliteConnection,
     pages: Arc<Pages>,
-    /// How long the write-ahead log was when a checkpoint of all of it was tried in vain.
+    /// How long the write-ahead log was when a checkpoint of all of it was tried in vain …
     tried_at: u64,
+    /// … and when it was read.
+    read_at: u64,
 }
 
 /// How long a checkpoint waits for those who are reading.
@@ -90,6 +94,7 @@ impl Sqlite {
             connection: options.connect().await?,
             pages,
             tried_at: 0,
+            read_at: 0,
         };
         match migrations::views::sqlite().run(&mut write.connection).await {
             Err(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) => {
@@ -183,6 +188,11 @@ impl Writing {
     pub(super) async fn checkpoint_if_long(&mut self) -> Result<(), sqlx::Error> {
         let length = self.pages.log_length();
         if length < self.tried_at.saturating_add(LONG) {
+            if length >= self.read_at.saturating_add(UNREAD) {
+                let pages = Arc::clone(&self.pages);
+                blocking(move || pages.read_ahead()).await?;
+                self.read_at = length;
+            }
             return Ok(());
         }
         let patience = match length >= TOO_LONG {
@@ -202,7 +212,7 @@ impl Writing {
     async fn checkpoint(&mut self, patience: Patience) -> Result<bool, sqlx::Error> {
         let pages = Arc::clone(&self.pages);
         if !blocking(move || pages.prepare()).await? {
-            self.tried_at = 0;
+            (self.tried_at, self.read_at) = (0, 0);
             return Ok(true);
         }
         let timeout = match patience {
@@ -217,6 +227,7 @@ impl Writing {
         let whole = busy == 0;
         blocking(move || pages.settle(whole)).await?;
         self.tried_at = if whole { 0 } else { self.pages.log_length() };
+        self.read_at = self.tried_at;
         Ok(whole)
     }
 }
@@ -250,6 +261,7 @@ async fn set_newer_aside(
         connection: options.connect().await?,
         pages,
         tried_at: 0,
+        read_at: 0,
     };
     migrations::views::sqlite().run(&mut write.connection).await?;
     if let Err(error) = take_observed_nodes(&mut write.connection, &aside).await {

@@ -157,6 +157,11 @@ impl Pages {
         self.state().damage.clone()
     }
 
+    /// Reads what was added to the write-ahead log, so that the next checkpoint needn't.
+    pub(super) fn read_ahead(&self) -> io::Result<()> {
+        self.state().log.read(&beside(&self.database, "-wal")).map(drop)
+    }
+
     /// Before a checkpoint: notes what it is about to write. Says whether there is anything to write.
     pub(super) fn prepare(&self) -> io::Result<bool> {
         let mut state = self.state();
