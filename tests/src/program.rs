@@ -62,6 +62,13 @@ pub fn command() -> Command {
     command_of(program())
 }
 
+/// Whether a program's `serve` has an option: an older one may not.
+pub(crate) fn serves_with(program: &Path, option: &str) -> bool {
+    let help = command_of(program).args(["serve", "--help"]).output();
+    let help = help.expect("the program starts").stdout;
+    String::from_utf8_lossy(&help).contains(option)
+}
+
 /// The same for another program that takes the same settings.
 pub(crate) fn command_of(program: &Path) -> Command {
     let mut command = Command::new(program);

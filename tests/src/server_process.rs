@@ -14,6 +14,9 @@ use crate::port::Port;
 use crate::process::Process;
 use crate::program;
 
+/// The option that an older program may not have: it answers health and metrics where it answers everything else.
+const OPERATIONS: &str = "--ops-listen";
+
 /// Which engine keeps the log.
 #[derive(Debug, Clone)]
 pub enum Log {
@@ -265,10 +268,13 @@ impl ServerProcess {
             .envs(self.environment.iter().cloned())
             .arg("serve")
             .args(["--listen", &self.api_port.address().to_string()])
-            .args(["--ops-listen", &self.operations_port.address().to_string()])
             .args(["--dataplane-listen", &self.dataplane_port.address().to_string()])
             .args(self.storage_arguments())
             .args(&self.arguments);
+        let older = |program: &PathBuf| !program::serves_with(program, OPERATIONS);
+        if !self.program.as_ref().is_some_and(older) {
+            command.args([OPERATIONS, &self.operations_port.address().to_string()]);
+        }
         if let Some(key) = &self.master_key {
             command.env("RUNTIME_MANAGER_MASTER_KEY", key);
         }

@@ -84,6 +84,8 @@ struct Credential {
     path: String,
     ttl: i64,
     ends: (i64, i64),
+    /// Whether it was seen to have ended: it never comes back, whatever the clock is set to.
+    ended: bool,
 }
 
 /// A token that ends at a time.
@@ -219,6 +221,7 @@ impl Story {
             path: format!("consumers/ada/key-auth/{id}"),
             ttl,
             ends: (end, end),
+            ended: false,
         });
         format!("a credential for {ttl} s")
     }
@@ -284,7 +287,7 @@ impl Story {
     fn accept(&mut self, ahead: i64) {
         self.accepted = ahead;
         let now = self.now();
-        for credential in &mut self.credentials {
+        for credential in self.credentials.iter_mut().filter(|credential| !credential.ended) {
             let anew = now + credential.ttl;
             let ahead_by = |end: i64| end - anew;
             let (least, most) = credential.ends;
@@ -352,17 +355,22 @@ impl Story {
 
     async fn check_lifetimes(&mut self) {
         let group = self.group();
-        for credential in &self.credentials {
-            let look = async || group.get(&credential.path).await.status.as_u16();
-            if self.now() < credential.ends.0 - SLACK {
-                assert_eq!(look().await, 200, "{} ended early", credential.path);
-            } else if self.now() > credential.ends.1 + SLACK {
+        let now = self.now();
+        for credential in &mut self.credentials {
+            let path = &credential.path;
+            let look = async || group.get(path).await.status.as_u16();
+            if credential.ended {
+                assert_eq!(look().await, 404, "{path} came back");
+            } else if now < credential.ends.0 - SLACK {
+                assert_eq!(look().await, 200, "{path} ended early");
+            } else if now > credential.ends.1 + SLACK {
                 // Lives that a wrong clock began are counted anew by a reactor, a moment after the start.
                 eventually("the credential ends", async || match look().await {
                     404 => Ok(()),
-                    status => Err(format!("{}: {status}", credential.path)),
+                    status => Err(format!("{path}: {status}")),
                 })
                 .await;
+                credential.ended = true;
             }
         }
         let (now, api) = (self.now(), self.api());
