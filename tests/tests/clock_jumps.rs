@@ -84,7 +84,7 @@ struct Credential {
     path: String,
     ttl: i64,
     ends: (i64, i64),
-    /// Whether it was seen to have ended: it never comes back, whatever the clock is set to.
+    /// Whether it was seen to have ended: it doesn't come back while the same clock is followed.
     ended: bool,
 }
 
@@ -287,7 +287,9 @@ impl Story {
     fn accept(&mut self, ahead: i64) {
         self.accepted = ahead;
         let now = self.now();
-        for credential in self.credentials.iter_mut().filter(|credential| !credential.ended) {
+        // One that has ended is gone only once its deletion is written, a moment later: a clock set far back may find it still there.
+        self.credentials.retain(|credential| !credential.ended);
+        for credential in &mut self.credentials {
             let anew = now + credential.ttl;
             let ahead_by = |end: i64| end - anew;
             let (least, most) = credential.ends;
