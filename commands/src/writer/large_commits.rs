@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::Position;
 use domain::follower::Follower;
-use tokio::sync::{Mutex, MutexGuard};
+use domain::{Position, Spawner};
+use futures::FutureExt as _;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
 /// From how many bytes on a commit is large.
@@ -20,19 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The turns of all writers of a process.
 pub(crate) struct LargeCommits {
     follower: Option<Arc<dyn Follower>>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// How many small ones there were.
-    small: AtomicU64,
+    small: Arc<AtomicU64>,
 }
 
 /// The turn of one large commit, until it is dropped.
-pub(super) struct Turn<'t> {
-    commits: &'t LargeCommits,
-    follower: &'t dyn Follower,
+pub(super) struct Turn {
+    follower: Arc<dyn Follower>,
     began: Instant,
+    small: Arc<AtomicU64>,
     small_before: u64,
     /// None where the one before took too long.
-    _held: Option<MutexGuard<'t, ()>>,
+    _held: Option<OwnedMutexGuard<()>>,
 }
 
 impl LargeCommits {
@@ -40,34 +41,42 @@ impl LargeCommits {
     pub(crate) fn new(follower: Option<Arc<dyn Follower>>) -> Self {
         Self {
             follower,
-            turn: Mutex::default(),
-            small: AtomicU64::new(0),
+            turn: Arc::default(),
+            small: Arc::default(),
         }
     }
 
     /// The turn of a commit of so many bytes; none for a small one, which never waits.
-    pub(super) async fn turn(&self, bytes: usize) -> Option<Turn<'_>> {
-        let follower = self.follower.as_deref()?;
+    pub(super) async fn turn(&self, bytes: usize) -> Option<Turn> {
+        let follower = Arc::clone(self.follower.as_ref()?);
         if bytes < LARGE {
             self.small.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let held = timeout(PATIENCE, self.turn.lock()).await.ok();
+        let held = timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await.ok();
         Some(Turn {
-            commits: self,
             follower,
             began: Instant::now(),
+            small: Arc::clone(&self.small),
             small_before: self.small.load(Ordering::Relaxed),
             _held: held,
         })
     }
 }
 
-impl Turn<'_> {
-    /// Ends when the commit at a position was taken in, and small ones had their share.
-    pub(super) async fn end(self, position: Position) {
+impl Turn {
+    /// Ends when the commit at a position was taken in, and small ones had their share. Its writer goes on meanwhile.
+    pub(super) fn end_later(self, position: Position, spawner: &dyn Spawner) {
+        let shutdown = spawner.shutdown();
+        let end = async move {
+            tokio::select! { () = self.end(position) => {}, () = shutdown => {} }
+        };
+        spawner.spawn("large commit", end.boxed());
+    }
+
+    async fn end(self, position: Position) {
         drop(timeout(PATIENCE, self.follower.took(position)).await);
-        if self.commits.small.load(Ordering::Relaxed) > self.small_before {
+        if self.small.load(Ordering::Relaxed) > self.small_before {
             sleep(self.began.elapsed().min(PATIENCE)).await;
         }
     }

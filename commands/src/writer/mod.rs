@@ -199,7 +199,7 @@ impl<A: Aggregate> Writer<A> {
                 self.publish();
                 self.answer(batch.decided);
                 if let Some(turn) = turn {
-                    turn.end(self.fold.guard()).await;
+                    turn.end_later(self.fold.guard(), &*surroundings.spawner);
                 }
                 self.leave_a_gap(took).await;
                 Ok(())
