@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::batch::Batch;
@@ -227,6 +228,7 @@ impl Projector {
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), ProjectionError> {
+        let began = Instant::now();
         let mut writer = self.shared.database.write().await?;
         let held = Held {
             generation: *self.shared.generation.read().await,
@@ -234,7 +236,10 @@ impl Projector {
             position: self.position,
         };
         write::write(&mut writer, held, batch, &*self.shared.keyring).await?;
+        measure("rows", began);
+        let began = Instant::now();
         writer.shorten_write_ahead_log().await?;
+        measure("checkpoint", began);
         if batch.purged_groups().next().is_some() && !writer.empty_write_ahead_log().await? {
             info!(
                 "a reader kept the views' write-ahead log from being emptied after a purge; a later checkpoint does it"
@@ -242,6 +247,11 @@ impl Projector {
         }
         Ok(())
     }
+}
+
+fn measure(of: &'static str, began: Instant) {
+    metrics::histogram!("runtime_manager_projecting_seconds", "of" => of)
+        .record(began.elapsed().as_secs_f64());
 }
 
 /// Sends every record after a checkpoint, and at last why there are no more.

@@ -6,7 +6,7 @@ use domain::codec::DecodeError;
 use domain::commit::Changes;
 use domain::gateway::CommandError;
 use domain::group::decide::OperationResult;
-use domain::group::{Action, Group, GroupCommand, GroupEvent, Outcome, decide, stored};
+use domain::group::{Action, Entity, Group, GroupCommand, GroupEvent, Outcome, decide, stored};
 use domain::schema::Judgements;
 use domain::{Actor, Boundary, Change, Context, DataKeys, EntityId, Kind, Position, Timestamp, Version};
 
@@ -32,6 +32,21 @@ fn fits(value: &Value, budget: &mut usize) -> bool {
         Value::Object(members) => spend(1, budget) && members.values().all(|member| fits(member, budget)),
         Value::String(text) => spend(1 + text.len() / LIGHT_TEXT, budget),
         _ => spend(1, budget),
+    }
+}
+
+/// As how many things one of so many bytes counts: deciding and storing a large one takes as long as many small ones.
+const fn of_bytes(bytes: usize) -> usize {
+    1 + bytes / 1024
+}
+
+/// How many bytes of text a value has.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Array(elements) => elements.iter().map(text_bytes).sum(),
+        Value::Object(members) => members.values().map(text_bytes).sum(),
+        Value::String(text) => text.len(),
+        _ => 0,
     }
 }
 
@@ -96,12 +111,29 @@ impl Aggregate for Group {
     }
 
     fn extent(asked: &JudgedCommand) -> usize {
+        let of_entity = |entity: &Arc<Entity>| of_bytes(entity.body.len());
         match &*asked.command {
-            GroupCommand::Operate { operations, .. } => operations.len(),
-            GroupCommand::Declare { declaration, .. } => declaration.entities.len(),
-            GroupCommand::RollBack { entities, .. } => entities.len(),
-            GroupCommand::Revert { changes, .. } => changes.len(),
-            GroupCommand::RestoreEntity { belongings, .. } => belongings.len() + 1,
+            GroupCommand::Operate { operations, .. } => operations
+                .iter()
+                .map(|operation| match &operation.action {
+                    Action::Create(body) | Action::Put(body) | Action::Patch(body) => {
+                        of_bytes(body.values().map(text_bytes).sum())
+                    }
+                    _ => 1,
+                })
+                .sum(),
+            GroupCommand::Declare { declaration, .. } => {
+                let entities = declaration.entities.iter();
+                entities.map(|entity| of_bytes(entity.body.len())).sum()
+            }
+            GroupCommand::RollBack { entities, .. } => entities.iter().map(of_entity).sum(),
+            GroupCommand::Revert { changes, .. } => {
+                let known = changes.iter().flat_map(|change| [&change.before, &change.after]);
+                changes.len() + known.flatten().map(of_entity).sum::<usize>()
+            }
+            GroupCommand::RestoreEntity {
+                entity, belongings, ..
+            } => of_entity(entity) + belongings.iter().map(of_entity).sum::<usize>(),
             GroupCommand::Expire { entities } | GroupCommand::CountAnew { entities } => entities.len(),
             GroupCommand::EraseConsumer { .. } | GroupCommand::Seal | GroupCommand::Unseal => 1,
         }

@@ -42,7 +42,7 @@ pub(crate) trait Aggregate: Clone + Default + Send + Sync + 'static {
         false
     }
 
-    /// How many things a command is about: its caller waits for longer where there are many.
+    /// How many things a command is about, a large one counting as several: its caller waits for longer where there are many.
     fn extent(_command: &Self::Command) -> usize {
         1
     }
