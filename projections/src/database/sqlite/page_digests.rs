@@ -91,9 +91,9 @@ impl PageDigests {
         Ok(digests.to_vec())
     }
 
-    /// Notes a page's.
-    pub(super) fn write(&self, page: PageNumber, digest: &PageDigest) -> io::Result<()> {
-        self.file.write_all_at(digest, offset(page))
+    /// Notes those of a page and of the ones behind it.
+    pub(super) fn write(&self, first: PageNumber, digests: &[PageDigest]) -> io::Result<()> {
+        self.file.write_all_at(digests.as_flattened(), offset(first))
     }
 
     /// Makes them durable, for a database of so many pages.

@@ -196,7 +196,7 @@ impl Pages {
             // SQLite may leave pages out that it doesn't use.
             for page in state.before + 1..=next.database_pages {
                 if !next.pages.contains_key(&page) {
-                    self.digests.write(page, &self.digest_in_file(page)?)?;
+                    self.digests.write(page, &[self.digest_in_file(page)?])?;
                 }
             }
             self.digests.finish(next.database_pages)?;
@@ -210,33 +210,48 @@ impl Pages {
         let Some(next) = &state.next else { return Ok(()) };
         let recorded = self.digests.count()?;
         let there = pages_in(self.file.metadata()?.len());
+        if whole {
+            // Nobody writes meanwhile, so what was to be written is noted as it was meant. What stands there is compared with it by and by.
+            if let Some(damage) = self.note_meant(next, there)? {
+                state.damage.get_or_insert(damage);
+            }
+            return Ok(());
+        }
         let mut damage = None;
         for (page, written) in &next.pages {
             if *page > there {
-                if whole {
-                    damage = Some(format!("its page {page} is missing after it was written"));
-                }
                 continue;
             }
             let found = self.digest_in_file(*page)?;
-            let before = match *page <= recorded && !whole {
+            let before = match *page <= recorded {
                 true => self.digests.read(*page, 1)?.pop(),
                 false => None,
             };
             let is_new = before.is_none_or(|before| before == UNNOTED);
-            if found != *written && is_new && !whole {
+            if found != *written && is_new {
                 // A hole: pages behind it were written, and it is when no reader is in the way any more.
                 continue;
             }
             if found != *written && Some(found) != before {
                 damage = Some(format!("its page {page} isn't what was written"));
             }
-            self.digests.write(*page, &found)?;
+            self.digests.write(*page, &[found])?;
         }
         if let Some(damage) = damage {
             state.damage.get_or_insert(damage);
         }
         Ok(())
+    }
+
+    /// Notes of each page what a checkpoint wrote. Says which one isn't there.
+    fn note_meant(&self, next: &Committed, there: PageNumber) -> io::Result<Option<String>> {
+        let pages: Vec<_> = next.pages.range(..=there).collect();
+        for run in pages.chunk_by(|(page, _), (following, _)| **page + 1 == **following) {
+            let digests: Vec<_> = run.iter().map(|(_, written)| **written).collect();
+            self.digests.write(*run[0].0, &digests)?;
+        }
+        let missing = next.pages.range(there + 1..).next();
+        Ok(missing.map(|(page, _)| format!("its page {page} is missing after it was written")))
     }
 
     /// Compares all pages.
