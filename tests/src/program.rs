@@ -62,11 +62,11 @@ pub fn command() -> Command {
     command_of(program())
 }
 
-/// Whether a program's `serve` has an option: an older one may not.
-pub(crate) fn serves_with(program: &Path, option: &str) -> bool {
+/// Whether a program's `serve` tells its options and hasn't this one: an older program may not have it.
+pub(crate) fn lacks(program: &Path, option: &str) -> bool {
     let help = command_of(program).args(["serve", "--help"]).output();
-    let help = help.expect("the program starts").stdout;
-    String::from_utf8_lossy(&help).contains(option)
+    let help = help.expect("the program starts");
+    help.status.success() && !String::from_utf8_lossy(&help.stdout).contains(option)
 }
 
 /// The same for another program that takes the same settings.

@@ -271,8 +271,11 @@ impl ServerProcess {
             .args(["--dataplane-listen", &self.dataplane_port.address().to_string()])
             .args(self.storage_arguments())
             .args(&self.arguments);
-        let older = |program: &PathBuf| !program::serves_with(program, OPERATIONS);
-        if !self.program.as_ref().is_some_and(older) {
+        let older = self
+            .program
+            .as_ref()
+            .is_some_and(|program| program::lacks(program, OPERATIONS));
+        if !older {
             command.args([OPERATIONS, &self.operations_port.address().to_string()]);
         }
         if let Some(key) = &self.master_key {
