@@ -1,5 +1,8 @@
 //! A server with a group, and nodes whose certificate is pinned to it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::api_client::{ApiClient, GroupClient};
 use tests::data_plane::{Configuration, DataPlane, Identity, KongVersion, Pair, Settings};
@@ -79,8 +82,18 @@ impl World {
 
     /// Applies a file as one change; answers the group's version.
     pub(crate) async fn apply(&self, file: &Value) -> u64 {
-        let answer = self.group.apply(&file.to_string(), "").await.expect_status(200);
-        answer.group_version()
+        static APPLIED: AtomicU64 = AtomicU64::new(0);
+        let file = file.to_string();
+        let key = format!("file-{}", APPLIED.fetch_add(1, Ordering::Relaxed));
+        // What a busy machine doesn't decide in time is asked for again, as it says.
+        let answer = eventually("the file is applied", async || {
+            let applied = self.group.apply(&file, "").header("idempotency-key", &key).await;
+            match applied.status {
+                StatusCode::SERVICE_UNAVAILABLE => Err(applied.text()),
+                _ => Ok(applied),
+            }
+        });
+        answer.await.expect_status(200).group_version()
     }
 
     /// Waits until every node runs a configuration in which an entity is as `look` wants it; answers what each runs.
