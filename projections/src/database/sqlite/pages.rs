@@ -1,5 +1,5 @@
 //! The proof that the file holds what was written into it. SQLite changes the database's own file at checkpoints only, and
-//! only there: [`Pages::prepare`] notes beforehand what one is about to write, [`Pages::settle`] afterwards what stands there. So
+//! only there: [`Pages::prepare`] notes beforehand what one is about to write, [`Pages::settle`] afterwards what it has written. So
 //! every page can be compared with its digest at any time, before the file is opened ([`examine`]) and while it is used
 //! ([`Pages::compare_some`]). What stands in the write-ahead log is protected by SQLite's own checksums.
 
@@ -166,7 +166,7 @@ impl Pages {
     pub(super) fn prepare(&self) -> io::Result<bool> {
         let mut state = self.state();
         // What an earlier one has written in part is told from what it hasn't before both are forgotten.
-        self.note_written(&mut state, false)?;
+        self.note_written(&mut state)?;
         let Some(next) = state.log.read(&beside(&self.database, "-wal"))?.cloned() else {
             self.forget_next(&mut state)?;
             return Ok(false);
@@ -183,11 +183,11 @@ impl Pages {
     /// After a checkpoint, which may have written only a part: notes what stands in the file now.
     pub(super) fn settle(&self, whole: bool) -> io::Result<()> {
         let mut state = self.state();
-        self.note_written(&mut state, whole)?;
-        if whole {
-            self.forget_next(&mut state)?;
+        if !whole {
+            return self.note_written(&mut state);
         }
-        Ok(())
+        self.note_meant(&mut state)?;
+        self.forget_next(&mut state)
     }
 
     /// Everything that a checkpoint was about to write stands in the file.
@@ -205,18 +205,11 @@ impl Pages {
         Ok(())
     }
 
-    /// Takes the pages of a checkpoint over from the file. Each must be what it was or what the checkpoint writes.
-    fn note_written(&self, state: &mut State, whole: bool) -> io::Result<()> {
+    /// Takes the pages of a checkpoint that may have written only a part over from the file. Each must be what it was or what the checkpoint writes.
+    fn note_written(&self, state: &mut State) -> io::Result<()> {
         let Some(next) = &state.next else { return Ok(()) };
         let recorded = self.digests.count()?;
         let there = pages_in(self.file.metadata()?.len());
-        if whole {
-            // Nobody writes meanwhile, so what was to be written is noted as it was meant. What stands there is compared with it by and by.
-            if let Some(damage) = self.note_meant(next, there)? {
-                state.damage.get_or_insert(damage);
-            }
-            return Ok(());
-        }
         let mut damage = None;
         for (page, written) in &next.pages {
             if *page > there {
@@ -243,15 +236,20 @@ impl Pages {
         Ok(())
     }
 
-    /// Notes of each page what a checkpoint wrote. Says which one isn't there.
-    fn note_meant(&self, next: &Committed, there: PageNumber) -> io::Result<Option<String>> {
+    /// Notes the pages of a whole checkpoint as they were meant: nobody writes meanwhile, and what stands there is compared by and by.
+    fn note_meant(&self, state: &mut State) -> io::Result<()> {
+        let Some(next) = &state.next else { return Ok(()) };
+        let there = pages_in(self.file.metadata()?.len());
         let pages: Vec<_> = next.pages.range(..=there).collect();
         for run in pages.chunk_by(|(page, _), (following, _)| **page + 1 == **following) {
             let digests: Vec<_> = run.iter().map(|(_, written)| **written).collect();
             self.digests.write(*run[0].0, &digests)?;
         }
-        let missing = next.pages.range(there + 1..).next();
-        Ok(missing.map(|(page, _)| format!("its page {page} is missing after it was written")))
+        if let Some((page, _)) = next.pages.range(there + 1..).next() {
+            let damage = format!("its page {page} is missing after it was written");
+            state.damage.get_or_insert(damage);
+        }
+        Ok(())
     }
 
     /// Compares all pages.
